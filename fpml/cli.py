@@ -1,0 +1,269 @@
+"""The fpml command: a table of commands; each imports what it needs when it is called."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fpml.errors import FpmlError
+
+Arguments = argparse.Namespace
+
+
+def _params():  # type: ignore[no-untyped-def]
+    from fpml.config import load
+    from fpml.files import root
+
+    return load(root() / "params.yaml")
+
+
+def _run(name: str):  # type: ignore[no-untyped-def]
+    """params.yaml, checked to have a run of this name."""
+    params = _params()
+    if name not in params.run:
+        raise FpmlError(f"no run '{name}' in params.yaml; run has: {', '.join(params.run)}")
+    return params
+
+
+def synth(a: Arguments) -> None:
+    from fpml.files import root
+    from fpml.synth.write import write_embedded, write_sensor
+
+    if a.out is None:
+        write_embedded(_params().synth, root() / "data" / "synth")
+    else:
+        write_sensor(a.out, a.fingers, a.impressions, a.sensor, a.seed)
+
+
+def ingest(a: Arguments) -> None:
+    from fpml.data import manifest
+    from fpml.data.ingest import ingest, summary
+    from fpml.files import root
+
+    params = _params()
+    if a.dataset not in params.datasets:
+        raise FpmlError(f"no dataset '{a.dataset}' in params.yaml; datasets has: {', '.join(params.datasets)}")
+    frame = ingest(a.dataset, params.datasets[a.dataset], params.ingest, root(), params.runtime.workers)
+    manifest.write(frame, root() / "data" / "manifest" / f"{a.dataset}.parquet")
+    print(f"{a.dataset}: {summary(frame)}")
+
+
+def prepare(a: Arguments) -> None:
+    from fpml.data import manifest
+    from fpml.data.prepare import prepare
+    from fpml.files import root
+
+    params = _run(a.run)
+    data = params.recipe(a.run).data
+    names = sorted({entry.split("/")[0] for entry in data.train + data.test})
+    manifests = {n: manifest.read(root() / "data" / "manifest" / f"{n}.parquet") for n in names}
+    readers = {n: params.datasets[n].reader for n in names}
+    out = root() / "data" / "prepared" / a.run
+    index = prepare(a.run, data, manifests, readers, root(), out, params.runtime.workers)
+    print(f"{a.run}: {len(index)} prints of {data.height} x {data.width} pixels in {out}")
+
+
+def split(a: Arguments) -> None:
+    from fpml.data.split import split
+    from fpml.data.store import open_prepared
+    from fpml.files import new_file, root
+
+    params = _run(a.run)
+    sides = split(open_prepared(root() / "data" / "prepared" / a.run).index, params.recipe(a.run).split)
+    with new_file(root() / "data" / "split" / f"{a.run}.parquet") as path:
+        sides.to_parquet(path, index=False)
+    print(f"{a.run}: " + ", ".join(f"{n} {side}" for side, n in sides["side"].value_counts().items()))
+
+
+def train(a: Arguments) -> None:
+    from fpml.train.stage import train_stage
+
+    train_stage(a.run, _run(a.run))
+
+
+def evaluate(a: Arguments) -> None:
+    from fpml.evaluate.stage import evaluate_stage
+
+    table = evaluate_stage(a.run, _run(a.run))
+    wide = table[table["metric"] == "psnr_mask"].pivot_table(index=["side", "sensor"], columns="method", values="value")
+    print(f"PSNR inside the print, dB\n{wide.round(2).to_string()}")
+
+
+def report(a: Arguments) -> None:
+    from fpml.evaluate.report import report
+
+    print(report(_params()))
+
+
+def register(a: Arguments) -> None:
+    from fpml.evaluate.stage import publish
+
+    names = a.runs or list(_params().run)
+    if not all([publish(name, _run(name)) for name in names]):
+        raise FpmlError("the tracking store could not be reached; nothing was registered there (see above)")
+
+
+def reconstruct(a: Arguments) -> None:
+    from fpml.apply import reconstruct
+
+    reconstruct(a.inputs, a.out, a.model, a.dpi, _params())
+
+
+def data_add(a: Arguments) -> None:
+    from fpml.data.add import add
+
+    add(a.name, a.path, a.reader, a.dpi, a.pattern, a.use)
+
+
+def data_list(a: Arguments) -> None:
+    from fpml.data.add import listing
+
+    print(listing(_params()))
+
+
+def preset(a: Arguments) -> None:
+    from fpml.preset import put_in_place
+
+    put_in_place(a.name)
+
+
+def doctor(a: Arguments) -> None:
+    from fpml.doctor import examine
+
+    if not examine():
+        raise SystemExit(1)
+
+
+def show(a: Arguments) -> None:
+    from fpml.doctor import what_was_made
+
+    print(what_was_made(_params()))
+
+
+def _synth_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--out", type=Path, metavar="DIR", help="one sensor's prints into a new folder; without it, the embedded data")
+    p.add_argument("--fingers", type=int, default=10)
+    p.add_argument("--impressions", type=int, default=8)
+    p.add_argument("--sensor", default="fvc2002-db1")
+    p.add_argument("--seed", type=int, default=7)
+
+
+def _reconstruct_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, or folders of pictures")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the reconstructions go")
+    p.add_argument("--model", default="reconstruct", help="a run's name, a folder with model.onnx, or models:/NAME@ALIAS")
+    p.add_argument("--dpi", type=float, default=500, help="of the pictures (default 500)")
+
+
+def _add_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("name", help="small letters, digits and hyphens")
+    p.add_argument("path", type=Path, help="the folder of prints")
+    p.add_argument("--reader", required=True, choices=["fvc", "socofing", "folder"])
+    p.add_argument("--dpi", type=float, help="of all its sensors; known by itself for FVC collections")
+    p.add_argument("--pattern", default="", help="folder reader: a regular expression for the path, with (?P<finger>…)")
+    p.add_argument("--use", metavar="RECIPE:train|test", help="enter it in a recipe too")
+
+
+def _name(what: str, nargs: str | None = None) -> Callable[[argparse.ArgumentParser], None]:
+    def add(p: argparse.ArgumentParser) -> None:
+        p.add_argument(what, nargs=nargs) if nargs else p.add_argument(what)
+
+    return add
+
+
+def _nothing(p: argparse.ArgumentParser) -> None:
+    pass
+
+
+Command = tuple[str, Callable[[Arguments], None], Callable[[argparse.ArgumentParser], None]]
+
+DATA: dict[str, Command] = {
+    "add": ("check a folder of prints, put it under DVC and enter it in params.yaml", data_add, _add_arguments),
+    "list": ("the datasets, and which recipes use them", data_list, _nothing),
+}
+COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
+    "synth": ("stage: generate fingerprints (the embedded data, or --out)", synth, _synth_arguments),
+    "ingest": ("stage: read a dataset's folder into a manifest", ingest, _name("dataset")),
+    "prepare": ("stage: crop, resample and pad a run's prints", prepare, _name("run")),
+    "split": ("stage: divide a run's prints into training and validation", split, _name("run")),
+    "train": ("stage: train a run's model", train, _name("run")),
+    "evaluate": ("stage: measure a trained model on every sensor and register it", evaluate, _name("run")),
+    "report": ("stage: write report/index.html", report, _nothing),
+    "data": ("your own prints: add, list", DATA),
+    "preset": (
+        "put the demo's or the published settings in place",
+        preset,
+        lambda p: p.add_argument("name", choices=["demo", "published"]) and None,
+    ),
+    "register": ("send trained runs to the tracking store and registry (again)", register, _name("runs", "*")),
+    "reconstruct": ("send your own pictures through a trained model", reconstruct, _reconstruct_arguments),
+    "show": ("what was made, and where to look", show, _nothing),
+    "doctor": ("check the environment, stores, git and DVC, and say what to do", doctor, _nothing),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="fpml", description="Fingerprint images to registered models. Run it in the project's folder.")
+    top.add_argument("--completion", choices=["bash", "zsh", "tcsh"], help="print a completion script for this shell")
+    _add_commands(top, COMMANDS)
+    return top
+
+
+def _add_commands(parent: argparse.ArgumentParser, commands: dict) -> None:  # type: ignore[type-arg]
+    below = parent.add_subparsers(title="commands", metavar="COMMAND")
+    for name, (text, *rest) in commands.items():
+        p = below.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if isinstance(rest[0], dict):
+            _add_commands(p, rest[0])
+            p.set_defaults(function=None, parser=p)
+        else:
+            p.add_argument("--debug", action="store_true", help="show the traceback of an error")
+            rest[1](p)
+            p.set_defaults(function=rest[0])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. 0 done, 2 bad input or state (one line on stderr), 130 interrupted, 1 anything else."""
+    top = parser()
+    a = top.parse_args(arguments)
+    if a.completion:
+        import shtab
+
+        print(shtab.complete(top, a.completion))
+        return 0
+    if getattr(a, "function", None) is None:
+        getattr(a, "parser", top).print_help()
+        return 0
+    try:
+        a.function(a)
+    except KeyboardInterrupt:
+        print("\nfpml: interrupted; nothing half-written was left, run it again to go on", file=sys.stderr)
+        return 130
+    except (FpmlError, OSError) as error:
+        if a.debug:
+            raise
+        print(f"fpml: {_message(error)}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if a.debug:
+            raise
+        print(f"fpml: {type(error).__name__}: {' '.join(str(error).split())[:500]} (--debug shows where)", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _message(error: FpmlError | OSError) -> str:
+    if isinstance(error, FpmlError):
+        return " ".join(str(error).split())
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"the disk is full{where}; free some space and run it again, nothing half-written was left"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"no permission{where}: {os.strerror(error.errno)}; allow it or choose another folder"
+    return f"{error.strerror or error}{where}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""params.yaml as frozen dataclasses: no default hides in code, and every mistake names its key.
+
+The classes below are the one list of settings; params.yaml gives all their values.
+"""
+
+import difflib
+import json
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from fpml.errors import FpmlError
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Dpi = Annotated[float, Field(ge=50, le=5000)]
+NAME = r"^[a-z0-9][a-z0-9-]*$"
+Name = Annotated[str, Field(pattern=NAME)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Dataset:
+    path: str  # a folder, below the project's root or absolute
+    reader: Literal["fvc", "socofing", "folder"]
+    dpi: Dpi | dict[str, Dpi]  # one for all sensors, or sensor: dpi
+    pattern: str  # folder reader: a regular expression for the file's path, with named groups; '' for none
+
+
+@dataclass(frozen=True, config=STRICT)
+class Synth:
+    seed: Seed
+    fvc_fingers: Annotated[int, Field(ge=2, le=100_000)]  # per database
+    fvc_impressions: Annotated[int, Field(ge=1, le=100)]
+    unseen_prints: Annotated[int, Field(ge=1, le=100_000)]  # on each of the two unseen sensors
+    socofing_subjects: Annotated[int, Field(ge=1, le=10_000)]  # ten fingers each
+
+
+@dataclass(frozen=True, config=STRICT)
+class Ingest:
+    max_pixels: Count  # a larger picture is quarantined, not decoded
+    max_quarantined: Share  # a larger share of bad files stops the stage
+
+
+@dataclass(frozen=True, config=STRICT)
+class Data:
+    train: Annotated[list[str], Field(min_length=1)]  # DATASET or DATASET/SENSOR; divided by `split`
+    test: list[str]  # the same; never trained on
+    height: Annotated[int, Field(ge=8, le=4096)]  # pixels
+    width: Annotated[int, Field(ge=8, le=4096)]
+    dpi: Dpi
+    squash: bool  # the published plain resize of the whole picture, which loses the ridge period
+
+
+@dataclass(frozen=True, config=STRICT)
+class Split:
+    by: Literal["finger", "subject", "image"]
+    validation: Annotated[float, Field(gt=0, lt=1)]  # share of the groups
+    seed: Seed
+
+
+@dataclass(frozen=True, config=STRICT)
+class Model:
+    widths: Annotated[list[Count], Field(min_length=3, max_length=3)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Train:
+    seed: Seed
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    optimizer: Literal["rmsprop", "adam", "adamw"]
+    learning_rate: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Evaluate:
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]  # resamples of the fingers
+    pca_prints: Annotated[int, Field(ge=2)]  # at most so many training prints are used for the PCA baseline
+    pictures: Annotated[int, Field(ge=1, le=50)]  # prints shown for each sensor
+
+
+@dataclass(frozen=True, config=STRICT)
+class Recipe:
+    data: Data
+    split: Split
+    model: Model
+    train: Train
+    evaluate: Evaluate
+
+
+@dataclass(frozen=True, config=STRICT)
+class Run:
+    task: Literal["reconstruct"]
+    model: Literal["autoencoder"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Runtime:
+    workers: Annotated[int, Field(ge=0)]  # processes for ingest and prepare; 0: one a core
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "fp32", "bf16"]
+    processes: Annotated[int, Field(ge=0)]  # training processes; 0: one a GPU
+
+
+@dataclass(frozen=True, config=STRICT)
+class Tracking:
+    uri: str  # '' is mlflow.db in the project's root
+    experiment: Annotated[str, Field(min_length=1)]
+    log_images: Literal["synthetic-only", "all", "none"]  # which prints may be seen in MLflow and the report
+
+
+@dataclass(frozen=True, config=STRICT)
+class Params:
+    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
+    synth: Synth
+    ingest: Ingest
+    run: Annotated[dict[Name, Run], Field(min_length=1)]
+    recipes: dict[Name, Recipe]
+    runtime: Runtime
+    tracking: Tracking
+
+    def recipe(self, name: str) -> Recipe:
+        if name not in self.recipes:
+            raise FpmlError(f"no recipe '{name}' in params.yaml; there are: {', '.join(self.recipes)}")
+        return self.recipes[name]
+
+
+def load(path: Path) -> Params:
+    """Read and check params.yaml. FpmlError names the key, what was found and what is allowed."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FpmlError(f"{path} is not there; run fpml in the project's folder") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = " ".join(str(error).split())
+        raise FpmlError(f"{path} is no YAML: {where}") from None
+    return check(raw, str(path))
+
+
+def check(raw: Any, source: str = "params.yaml") -> Params:
+    if not isinstance(raw, dict):
+        raise FpmlError(f"{source}: found {type(raw).__name__}, allowed: a mapping of settings")
+    try:
+        params = TypeAdapter(Params).validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        first = error.errors()
+        raise FpmlError("; ".join(_explain(e, source) for e in first[:3])) from None
+    _check_references(params, source)
+    return params
+
+
+def _check_references(params: Params, source: str) -> None:
+    for name in params.run:
+        if name not in params.recipes:
+            raise FpmlError(f"{source}: run.{name} has no recipes.{name}; there are: {', '.join(params.recipes)}")
+    for name in params.run:
+        data = params.recipes[name].data
+        for key, entries in (("train", data.train), ("test", data.test)):
+            for entry in entries:
+                if entry.split("/")[0] not in params.datasets:
+                    raise FpmlError(
+                        f"{source}: recipes.{name}.data.{key} names '{entry}'; datasets has: {', '.join(params.datasets)}"
+                    )
+        if both := set(data.train) & set(data.test):
+            raise FpmlError(f"{source}: recipes.{name}.data trains and tests on {', '.join(sorted(both))}; name it once")
+    for name, dataset in params.datasets.items():
+        if dataset.pattern and dataset.reader != "folder":
+            raise FpmlError(f"{source}: datasets.{name}.pattern is for the folder reader; leave it '' for {dataset.reader}")
+
+
+def _explain(error: Any, source: str) -> str:
+    # A union's branches ('constrained-float', 'dict[...]') are no keys of the file.
+    location = [str(p) for p in error["loc"] if not str(p).startswith(("constrained-", "dict[", "[key]", "function-"))]
+    key = ".".join(location)
+    found = error["input"]
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        names = _names_at(location[:-1])
+        close = difflib.get_close_matches(location[-1], names, 1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        return f"{source}: unknown key '{key}'{hint} allowed: {', '.join(names)}"
+    if error["type"] in ("missing", "missing_argument"):
+        return f"{source}: missing key '{key}'; every setting is stated (presets/demo.yaml has them all)"
+    message = error["msg"].replace("Input should", "should").replace("String should", "should")
+    return f"{source}: '{key}' is {found!r} ({type(found).__name__}); it {message}"
+
+
+def _names_at(location: list[str]) -> list[str]:
+    """The names allowed below a place in the file."""
+    here: Any = Params
+    for part in location:
+        here = get_type_hints(here)[part] if is_dataclass(here) else get_args(here)[1]
+    return [f.name for f in fields(here)] if is_dataclass(here) else []

@@ -1,0 +1,134 @@
+"""A person's own prints: checked, put under DVC, and entered in params.yaml. All of it or none of it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fpml import config
+from fpml.config import Dataset, Params
+from fpml.data import manifest
+from fpml.data.ingest import find_files, ingest, summary
+from fpml.data.pictures import EXTENSIONS, BadPicture
+from fpml.data.sources import READERS, folder
+from fpml.errors import FpmlError
+from fpml.files import root
+from fpml.preset import read_yaml, write_yaml
+
+
+def add(name: str, path: Path, reader: str, dpi: float | None, pattern: str, use: str | None) -> None:
+    """Check PATH with its reader, `dvc add` it as data/raw/NAME, and enter it under `datasets` (and with `use`,
+    RECIPE:train or RECIPE:test, in that recipe). On any failure everything is as it was."""
+    params_path = root() / "params.yaml"
+    params = config.load(params_path)
+    _check_name(name, params)
+    recipe, side = _parse_use(use, params)
+    if pattern:
+        if reader != "folder":
+            raise FpmlError(f"--pattern is for --reader folder; {reader} has its own naming")
+        folder.compiled(pattern)
+    value = _dpi(path, reader, pattern, dpi)
+    found = ingest(name, Dataset(str(path.resolve()), reader, value, pattern), params.ingest, root())  # type: ignore[arg-type]
+    target = root() / "data" / "raw" / name
+    with _as_it_was(params_path, target):
+        command = [sys.executable, "-m", "dvc", "add", "--quiet", str(path), "--out", str(target)]
+        done = subprocess.run(command, cwd=root(), capture_output=True, text=True)
+        if done.returncode:
+            raise FpmlError(f"dvc add failed: {' '.join((done.stderr or done.stdout).split())[:300]}")
+        document = read_yaml(params_path)
+        entry: dict[str, Any] = {"path": f"data/raw/{name}", "reader": reader, "dpi": value, "pattern": pattern}
+        document["datasets"][name] = entry
+        if recipe:
+            document["recipes"][recipe]["data"][side].append(name)
+        write_yaml(document, params_path)
+        config.load(params_path)
+    print(f"{name}: {summary(found)}")
+    print(f"under DVC as data/raw/{name}.dvc, in params.yaml at {_shown(value)} dpi. Next: git add data/raw params.yaml, dvc repro")
+
+
+def _check_name(name: str, params: Params) -> None:
+    if not re.fullmatch(config.NAME, name):
+        raise FpmlError(f"'{name}' can't be a dataset's name; allowed: small letters, digits and hyphens")
+    if name in params.datasets:
+        raise FpmlError(f"params.yaml has a dataset '{name}' already; choose another name, or remove that one first")
+    for taken in (root() / "data" / "raw" / name, root() / "data" / "raw" / f"{name}.dvc"):
+        if taken.exists():
+            raise FpmlError(f"{taken} exists already; choose another name, or remove it first")
+
+
+def _parse_use(use: str | None, params: Params) -> tuple[str | None, str]:
+    if use is None:
+        return None, ""
+    recipe, _, side = use.partition(":")
+    if side not in ("train", "test"):
+        raise FpmlError(f"--use is '{use}'; allowed: RECIPE:train or RECIPE:test")
+    params.recipe(recipe)
+    return recipe, side
+
+
+def _dpi(path: Path, reader: str, pattern: str, dpi: float | None) -> float | dict[str, float]:
+    if dpi is not None:
+        if not 50 <= dpi <= 5000:
+            raise FpmlError(f"--dpi is {dpi:g}; allowed: 50 to 5000")
+        return int(dpi) if dpi == int(dpi) else dpi
+    sensors = set()
+    for relative in find_files(path):
+        if relative.suffix.lower() in EXTENSIONS:
+            try:
+                sensors.add(str(READERS[reader].describe(relative, pattern).get("sensor", "")))
+            except BadPicture:
+                continue  # ingest counts it, with its reason
+    known: dict[str, float] = READERS[reader].default_dpi(str(path.resolve()), sorted(sensors))
+    if not known:
+        raise FpmlError(f"the dpi of {path} is not known; give --dpi N (most live scanners: 500; look in the data's description)")
+    return known
+
+
+def _shown(dpi: float | dict[str, float]) -> str:
+    return ", ".join(f"{s} {d:g}" for s, d in dpi.items()) if isinstance(dpi, dict) else f"{dpi:g}"
+
+
+@contextmanager
+def _as_it_was(params_path: Path, target: Path) -> Iterator[None]:
+    """Undo everything inside if it fails, also when it is interrupted."""
+    ignore, pointer = target.parent / ".gitignore", target.with_name(f"{target.name}.dvc")
+    before = {p: p.read_bytes() if p.exists() else None for p in (params_path, ignore)}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        pointer.unlink(missing_ok=True)
+        for path, content in before.items():
+            if content is not None:
+                path.write_bytes(content)
+            else:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def listing(params: Params) -> str:
+    """The datasets as a table: where, how read, how many prints, and which recipes use them."""
+    import pandas as pd
+
+    rows = []
+    for name, dataset in params.datasets.items():
+        path = root() / "data" / "manifest" / f"{name}.parquet"
+        frame = manifest.read(path) if path.exists() else None
+        ok = None if frame is None else frame[frame["status"] == manifest.OK]
+        uses = [
+            f"{r}:{side}"
+            for r, recipe in params.recipes.items()
+            for side in ("train", "test")
+            if any(entry.split("/")[0] == name for entry in getattr(recipe.data, side))
+        ]
+        rows.append({
+            "name": name, "path": dataset.path, "reader": dataset.reader, "dpi": _shown(dataset.dpi),
+            "prints": "not ingested" if ok is None else len(ok), "fingers": "" if ok is None else ok["finger_id"].nunique(),
+            "used by": " ".join(uses) or "–",
+        })  # fmt: skip
+    return pd.DataFrame(rows).to_string(index=False)

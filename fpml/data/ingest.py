@@ -1,0 +1,132 @@
+"""ingest: a folder of prints to a manifest, in parallel. Nothing is dropped silently."""
+
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from fpml.config import Dataset, Ingest
+from fpml.data import manifest
+from fpml.data.pictures import EXTENSIONS, BadPicture, pixel_hash, read_grey
+from fpml.data.sources import READERS
+from fpml.errors import FpmlError
+from fpml.progress import progress
+
+T, R = TypeVar("T"), TypeVar("R")
+CHUNK = 64
+
+
+def in_parallel(function: Callable[[T], R], items: list[T], workers: int, what: str, unit: str) -> list[R]:
+    """function over items in local processes, in order; in this process where that is as fast."""
+    workers = min(workers or os.cpu_count() or 1, -(-len(items) // CHUNK))
+    if workers <= 1:
+        return list(progress(map(function, items), what, len(items), unit))
+    with ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_the_parent) as pool:
+        try:
+            return list(progress(pool.map(function, items, chunksize=CHUNK), what, len(items), unit))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def find_files(folder: Path) -> list[PurePosixPath]:
+    """All files below a folder, relative and sorted; not truth/ and not hidden ones. FpmlError if there are none."""
+    if not folder.is_dir():
+        raise FpmlError(f"{folder} is not a folder; give the folder that holds the prints")
+    found = []
+    for where, folders, files in os.walk(folder, onerror=_refuse):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "truth")
+        found += [PurePosixPath(os.path.relpath(os.path.join(where, f), folder)) for f in files if f[0] != "."]
+    if not found:
+        raise FpmlError(f"{folder} has no files; give the folder that holds the prints")
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise error
+
+
+def read_one(relative: PurePosixPath, folder: Path, dataset: Dataset, max_pixels: int) -> dict[str, Any]:
+    """The row of one file, without what only the whole set knows."""
+    row: dict[str, Any] = {"file": relative.as_posix()}
+    if relative.suffix.lower() not in EXTENSIONS:
+        return {**row, "status": manifest.IGNORED, "reason": f"no picture type ({relative.suffix or 'no extension'})"}
+    try:
+        row |= READERS[dataset.reader].describe(relative, dataset.pattern)
+        grey = read_grey(folder / relative, max_pixels)
+        row |= {"height": grey.shape[0], "width": grey.shape[1], "sha256": pixel_hash(grey)}
+        inside = READERS[dataset.reader].crop(grey)
+        if min(inside.shape) < 16:
+            raise BadPicture(f"too small: {grey.shape[1]} x {grey.shape[0]} pixels, at least 16 x 16 are needed")
+        if inside.min() == inside.max():
+            raise BadPicture("constant: every pixel has the same grey")
+    except BadPicture as error:
+        return {**row, "status": manifest.QUARANTINED, "reason": str(error)}
+    return {**row, "status": manifest.OK}
+
+
+def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: int = 0) -> pd.DataFrame:
+    """The manifest of one dataset. FpmlError for a folder that is not there or empty, a dpi that is not
+    given, or more quarantined files than the settings allow."""
+    folder = root / dataset.path
+    files = find_files(folder)
+    work = partial(read_one, folder=folder, dataset=dataset, max_pixels=settings.max_pixels)
+    rows = in_parallel(work, files, workers, f"ingest {name}", "file")
+    truth = f"{dataset.path}/truth" if (folder / "truth" / "fingers.parquet").exists() else None
+    stems = {Path(r["file"]).stem: r["file"] for r in rows if r.get("sensor") == "real"}
+    for row in rows:
+        relative = row["file"]
+        source = row.pop("source_stem", None)
+        row |= {"image_id": f"{name}/{relative}", "dataset": name, "file": f"{dataset.path}/{relative}", "truth": truth}
+        if row["status"] == manifest.IGNORED:
+            continue
+        row.setdefault("sensor", name)
+        if "finger" in row:
+            row["finger_id"] = f"{name}/{READERS[dataset.reader].identity(row)}"
+        if source:
+            row["source_id"] = f"{name}/{stems[source]}" if source in stems else None
+        if row["status"] == manifest.OK:
+            row["dpi"] = _dpi(name, dataset, row["sensor"])
+    frame = manifest.table(rows)
+    _check_quarantine(frame, name, settings.max_quarantined)
+    return frame
+
+
+def _dpi(name: str, dataset: Dataset, sensor: str) -> float:
+    if not isinstance(dataset.dpi, dict):
+        return dataset.dpi
+    if sensor not in dataset.dpi:
+        raise FpmlError(f"datasets.{name}.dpi has no sensor '{sensor}'; it has: {', '.join(dataset.dpi)}; add it")
+    return dataset.dpi[sensor]
+
+
+def _check_quarantine(frame: pd.DataFrame, name: str, limit: float) -> None:
+    bad = frame[frame["status"] == manifest.QUARANTINED]
+    pictures = int((frame["status"] != manifest.IGNORED).sum())
+    if pictures == 0:
+        raise FpmlError(f"{name}: none of its {len(frame)} files is a picture ({', '.join(sorted(EXTENSIONS))})")
+    if len(bad) > limit * pictures or len(bad) == pictures:
+        example = bad.iloc[0]
+        raise FpmlError(
+            f"{name}: {len(bad)} of {pictures} pictures can't be used, ingest.max_quarantined allows {limit:.0%}; "
+            f"the first: {example['file']}: {example['reason']}"
+        )
+
+
+def summary(frame: pd.DataFrame) -> str:
+    ok = frame[frame["status"] == manifest.OK]
+    return (
+        f"{len(ok)} prints of {ok['finger_id'].nunique()} fingers on {ok['sensor'].nunique()} sensor(s); "
+        f"{len(ok) - ok['sha256'].nunique()} pixel-identical copies, "
+        f"{int((frame['status'] == manifest.QUARANTINED).sum())} quarantined, "
+        f"{int((frame['status'] == manifest.IGNORED).sum())} other files ignored"
+    )

@@ -1,0 +1,167 @@
+"""prepare: find the print, crop, bring all prints to one dpi and one size.
+
+The ridge period survives: resampling is isotropic, by dpi alone. `squash` gives the published plain resize.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy import ndimage
+
+from fpml.config import Data
+from fpml.data import manifest, store
+from fpml.data.ingest import in_parallel
+from fpml.data.pictures import BadPicture, pixel_hash, read_grey
+from fpml.data.sources import READERS
+from fpml.errors import FpmlError
+from fpml.files import new_folder
+
+MARGIN = 0.02  # inches left around the print
+
+
+def segment(grey: np.ndarray, dpi: float) -> np.ndarray:
+    """The print's mask, (H, W) bool: where grey varies as ridges do, in one piece without holes.
+
+    The local standard deviation over about two ridge periods, cut by Otsu's threshold (Otsu 1979) between
+    plate and print, closed and opened over one period."""
+    period = 9 * dpi / 500
+    values = grey.astype(np.float32)
+    side = max(3, round(2 * period))
+    mean = ndimage.uniform_filter(values, side)
+    deviation = np.sqrt(np.maximum(ndimage.uniform_filter(values**2, side) - mean**2, 0))
+    mask = deviation > 0.8 * _otsu(deviation)
+    disc = ndimage.iterate_structure(ndimage.generate_binary_structure(2, 1), max(1, round(period / 2)))
+    mask = ndimage.binary_opening(ndimage.binary_closing(np.pad(mask, side), disc), disc)[side:-side, side:-side]
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return np.ones_like(mask)  # nothing stands out: the print fills the picture
+    sizes = np.bincount(labels.ravel())[1:]
+    # A print may fall into pieces at a crease; specks may not pass for prints.
+    keep = 1 + np.flatnonzero(sizes >= 0.1 * sizes.max())
+    return np.asarray(ndimage.binary_fill_holes(np.isin(labels, keep)))
+
+
+def _otsu(values: np.ndarray) -> float:
+    counts, edges = np.histogram(values, 128)
+    middles = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * middles)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = sums / below - (sums[-1] - sums) / above
+    return float(middles[np.nanargmax(np.where(above > 0, below * above * gap**2, np.nan))])
+
+
+def _resize(grey: np.ndarray, height: int, width: int, method: Image.Resampling) -> np.ndarray:
+    return np.asarray(Image.fromarray(grey).resize((width, height), method))
+
+
+def place_print(grey: np.ndarray, dpi: float, data: Data) -> tuple[np.ndarray, np.ndarray, tuple[int, ...], int | None]:
+    """A grey picture (H, W) on the recipe's canvas.
+
+    Returns the canvas and its mask (both uint8), the box of the canvas that the picture covers
+    (top, bottom, left, right), and the grey of the empty plate (None where there is none to see)."""
+    mask = segment(grey, dpi)
+    outside = ~ndimage.binary_dilation(mask, iterations=max(1, round(dpi / 100)))
+    plate = int(np.median(grey[outside])) if outside.mean() > 0.01 else None
+    height, width = data.height, data.width
+    if data.squash:
+        canvas = _resize(grey, height, width, Image.Resampling.BILINEAR)
+        small = _resize(mask.astype(np.uint8), height, width, Image.Resampling.NEAREST)
+        return canvas, small, (0, height, 0, width), plate
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    margin = round(MARGIN * dpi)
+    top, bottom = max(rows[0] - margin, 0), min(rows[-1] + 1 + margin, grey.shape[0])
+    left, right = max(columns[0] - margin, 0), min(columns[-1] + 1 + margin, grey.shape[1])
+    scale = data.dpi / dpi
+    size = max(1, round((bottom - top) * scale)), max(1, round((right - left) * scale))
+    inner = _resize(grey[top:bottom, left:right], *size, Image.Resampling.LANCZOS)
+    inner_mask = _resize(mask[top:bottom, left:right].astype(np.uint8), *size, Image.Resampling.NEAREST)
+    canvas, canvas_mask = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)
+    # A print larger than the canvas is cut at its rim, a smaller one laid in the middle.
+    cut = [max(0, (s - c) // 2) for s, c in zip(size, (height, width), strict=True)]
+    lay = [max(0, (c - s) // 2) for s, c in zip(size, (height, width), strict=True)]
+    high, wide = min(size[0], height), min(size[1], width)
+    box = (lay[0], lay[0] + high, lay[1], lay[1] + wide)
+    for target, source in ((canvas, inner), (canvas_mask, inner_mask)):
+        target[box[0] : box[1], box[2] : box[3]] = source[cut[0] : cut[0] + high, cut[1] : cut[1] + wide]
+    return canvas, canvas_mask, box, plate
+
+
+def _prepare_one(row: dict[str, Any], root: Path, data: Data, readers: dict[str, str]) -> Any:
+    path = root / row["file"]
+    try:
+        grey = read_grey(path, 2 * int(row["width"]) * int(row["height"]))
+    except (BadPicture, OSError) as error:
+        raise FpmlError(f"{path} was fine when it was ingested and is not now: {error}; ingest it again") from None
+    if pixel_hash(grey) != row["sha256"]:
+        raise FpmlError(f"{path} has changed since it was ingested; run: fpml ingest {row['dataset']}")
+    return place_print(READERS[readers[row["dataset"]]].crop(grey), float(row["dpi"]), data)
+
+
+def select(manifests: dict[str, pd.DataFrame], entries: list[str], what: str) -> pd.DataFrame:
+    """The usable rows of DATASET or DATASET/SENSOR entries. FpmlError where an entry selects nothing."""
+    parts = []
+    for entry in entries:
+        dataset, _, sensor = entry.partition("/")
+        frame = manifests[dataset]
+        usable = frame[frame["status"] == manifest.OK]
+        chosen = usable[usable["sensor"] == sensor] if sensor else usable
+        if chosen.empty:
+            raise FpmlError(
+                f"data.{what} entry '{entry}' selects no prints; {dataset} has the sensors: "
+                f"{', '.join(sorted(usable['sensor'].unique())) or 'none'}"
+            )
+        parts.append(chosen)
+    return pd.concat(parts).drop_duplicates("image_id") if parts else manifests[next(iter(manifests))].iloc[:0]
+
+
+def prepare(
+    name: str, data: Data, manifests: dict[str, pd.DataFrame], readers: dict[str, str], root: Path, out: Path, workers: int
+) -> pd.DataFrame:
+    """Write the prepared prints of a recipe into `out`; returns the index. Same input, same bytes."""
+    train, test = select(manifests, data.train, "train"), select(manifests, data.test, "test")
+    index = pd.concat([train.assign(role="train"), test.assign(role="test")]).drop_duplicates("image_id")
+    index = index.drop(columns=["status", "reason"]).reset_index(drop=True)
+    each, sizes = store.shard_sizes(len(index), data.height, data.width)
+    with new_folder(out) as folder:
+        boxes: list[Any] = []
+        plates: list[Any] = []
+        work = partial(_prepare_one, root=root, data=data, readers=readers)
+        for number, size in enumerate(sizes):  # one shard in memory at a time
+            rows = index.iloc[number * each : number * each + size].to_dict("records")
+            done = in_parallel(work, rows, workers, f"prepare {name} {number + 1}/{len(sizes)}", "print")
+            for kind, place in (("images", 0), ("masks", 1)):
+                np.save(folder / f"{kind}-{number:03d}.npy", np.stack([d[place] for d in done]))
+            boxes += [d[2] for d in done]
+            plates += [d[3] for d in done]
+        index["plate"] = _plates(index, plates)
+        for number in range(len(sizes)):
+            shard = np.load(folder / f"images-{number:03d}.npy", mmap_mode="r+")
+            for place in range(len(shard)):
+                row = number * each + place
+                _fill(shard[place], boxes[row], index["plate"].iat[row])
+            shard.flush()
+        index.to_parquet(folder / "index.parquet", index=False)
+        meta = {
+            "height": data.height, "width": data.width, "dpi": data.dpi, "squash": data.squash, "rows": len(index),
+            "rows_per_shard": each, "shards": store.digest(sorted(folder.glob("*.npy"))),
+        }  # fmt: skip
+        (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
+    return index
+
+
+def _plates(index: pd.DataFrame, plates: list[int | None]) -> np.ndarray:
+    """The empty plate's grey for each print: the median over its sensor; white where no print shows any."""
+    frame = pd.DataFrame({"sensor": index["dataset"] + "/" + index["sensor"], "plate": pd.array(plates, "Float64")})
+    return frame.groupby("sensor")["plate"].transform("median").fillna(255).round().to_numpy(np.uint8)
+
+
+def _fill(canvas: np.ndarray, box: tuple[int, ...], plate: int) -> None:
+    top, bottom, left, right = box
+    canvas[:top], canvas[bottom:], canvas[:, :left], canvas[:, right:] = plate, plate, plate, plate

@@ -1,0 +1,56 @@
+"""A plain folder of prints, with subfolders or none.
+
+Without a pattern every picture is a finger of its own. With one, a regular expression that must match the
+path below the folder (with / between folders), its named groups fill columns of the manifest.
+"""
+
+import re
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from fpml.data.pictures import BadPicture
+from fpml.errors import FpmlError
+
+GROUPS = ("subject", "sex", "hand", "finger", "impression", "session", "sensor", "pattern", "category")
+
+
+def describe(relative: PurePosixPath, pattern: str) -> dict[str, object]:
+    if not pattern:
+        return {"finger": relative.with_suffix("").as_posix(), "impression": 1}
+    name = compiled(pattern).fullmatch(relative.as_posix())
+    if name is None:
+        raise BadPicture(f"'{relative}' does not match the pattern {pattern}")
+    columns: dict[str, object] = {k: v for k, v in name.groupdict().items() if v is not None}
+    for key in ("impression", "session"):
+        if key in columns:
+            if not str(columns[key]).isdigit():
+                raise BadPicture(f"'{relative}': {key} is '{columns[key]}', not a number")
+            columns[key] = int(str(columns[key]))
+    return columns
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The pattern, checked. FpmlError where it is no regular expression or names no finger."""
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise FpmlError(f"pattern {pattern!r} is no regular expression: {error}") from None
+    groups = set(expression.groupindex)
+    if unknown := groups - set(GROUPS):
+        raise FpmlError(f"pattern {pattern!r} has the groups {sorted(unknown)}; allowed: {', '.join(GROUPS)}")
+    if "finger" not in groups:
+        raise FpmlError(f"pattern {pattern!r} has no group (?P<finger>…), which names the identity")
+    return expression
+
+
+def identity(columns: dict[str, object]) -> str:
+    return "_".join(str(columns[k]) for k in ("subject", "hand", "finger") if k in columns)
+
+
+def crop(grey: np.ndarray) -> np.ndarray:
+    return grey
+
+
+def default_dpi(path: str, sensors: list[str]) -> dict[str, float]:
+    return {}

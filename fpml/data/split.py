@@ -1,0 +1,58 @@
+"""split: which prints train and which are held out, so that nothing of a finger is on both sides."""
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from fpml.config import Split
+from fpml.errors import FpmlError
+
+TRAIN, VALIDATION, UNSEEN, EXCLUDED = "train", "validation", "unseen", "excluded"
+
+
+def groups(index: pd.DataFrame, by: str) -> np.ndarray:
+    """A number for each row; rows that must stay together share it.
+
+    By finger: one finger, its altered copies, and all pixel-identical pictures. By subject: all fingers of
+    a person too (the finger, where no subject is known)."""
+    if by == "image":
+        return np.arange(len(index))
+    identity = index["finger_id"]
+    if by == "subject":
+        subject = index["dataset"] + "/subject/" + index["subject"]
+        identity = subject.where(index["subject"].notna(), identity)
+        if index["subject"].isna().all():
+            raise FpmlError("split.by is subject, but no print of the recipe says whose it is; use by: finger")
+    nodes = pd.factorize(pd.concat([identity.astype(str), index["sha256"].astype(str)]))[0]
+    count = len(index)
+    graph = coo_matrix((np.ones(count, bool), (nodes[:count], nodes[count:])), shape=(nodes.max() + 1,) * 2)
+    return np.asarray(connected_components(graph, directed=False)[1][nodes[:count]])
+
+
+def split(index: pd.DataFrame, settings: Split) -> pd.DataFrame:
+    """image_id and side of every prepared print.
+
+    The recipe's training sets are divided, sensor by sensor, into train and validation; its test sets are
+    'unseen'. An unseen print whose finger is trained on is 'excluded'. FpmlError where a side is empty."""
+    group = groups(index, settings.by)
+    side = np.where(index["role"] == "train", TRAIN, UNSEEN).astype(object)
+    own = (index["role"] == "train").to_numpy()
+    rng = np.random.default_rng(settings.seed)
+    first = pd.DataFrame({"group": group[own], "sensor": (index["dataset"] + "/" + index["sensor"])[own]})
+    first = first.drop_duplicates("group")
+    held: list[int] = []
+    for _, members in sorted(first.groupby("sensor")["group"]):
+        shuffled = rng.permutation(members.to_numpy())
+        held += shuffled[: round(settings.validation * len(shuffled))].tolist()
+    held_out = np.isin(group, held)
+    side[own & held_out] = VALIDATION
+    if settings.by != "image":
+        side[~own & np.isin(group, group[own & ~held_out])] = EXCLUDED
+    for name in (TRAIN, VALIDATION):
+        if not (side == name).any():
+            raise FpmlError(
+                f"the split leaves '{name}' empty: {len(first)} {settings.by}(s) with validation {settings.validation}; "
+                "give more prints or another share"
+            )
+    return pd.DataFrame({"image_id": index["image_id"].astype("string"), "side": pd.array(side, "string")})

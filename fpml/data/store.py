@@ -1,0 +1,74 @@
+"""Prepared prints on disk: uint8 shards opened as memory maps, a table of their rows, and a digest.
+
+    DIR/images-000.npy   (n, height, width) uint8
+    DIR/masks-000.npy    (n, height, width) uint8, 1 inside the print
+    DIR/index.parquet    a row per image, in the shards' order
+    DIR/meta.json        height, width, dpi, squash, rows per shard, SHA-256 of every shard
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fpml.errors import FpmlError
+
+SHARD_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Prepared:
+    images: list[np.ndarray]  # memory maps, one a shard
+    masks: list[np.ndarray]
+    index: pd.DataFrame
+    meta: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: np.ndarray, what: str = "images") -> np.ndarray:
+        """Some rows as one uint8 array (n, height, width), in the order asked for."""
+        shards = getattr(self, what)
+        out = np.empty((len(rows), *shards[0].shape[1:]), np.uint8)
+        shard, place = np.divmod(rows, self.meta["rows_per_shard"])
+        for number in np.unique(shard):
+            here = shard == number
+            out[here] = shards[number][place[here]]
+        return out
+
+
+def shard_sizes(rows: int, height: int, width: int) -> tuple[int, list[int]]:
+    """Rows per full shard, and the rows of each shard."""
+    each = max(1, SHARD_BYTES // (height * width))
+    return each, [min(each, rows - start) for start in range(0, rows, each)]
+
+
+def digest(paths: list[Path]) -> dict[str, str]:
+    out = {}
+    for path in paths:
+        with path.open("rb") as file:
+            out[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return out
+
+
+def open_prepared(folder: Path) -> Prepared:
+    """Open a prepared folder. FpmlError where it is missing or not whole."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        index = pd.read_parquet(folder / "index.parquet")
+        count = len([n for n in meta["shards"] if n.startswith("images")])
+        images, masks = (
+            [np.load(folder / f"{kind}-{n:03d}.npy", mmap_mode="r", allow_pickle=False) for n in range(count)]
+            for kind in ("images", "masks")
+        )
+    except FileNotFoundError as error:
+        raise FpmlError(f"{error.filename} is not there; run: fpml prepare {folder.name}") from None
+    except (ValueError, KeyError, OSError) as error:
+        raise FpmlError(f"{folder} is damaged ({error}); run: fpml prepare {folder.name}") from None
+    if sum(len(s) for s in images) != len(index):
+        raise FpmlError(f"{folder} is damaged (shards and index differ in length); run: fpml prepare {folder.name}")
+    return Prepared(images, masks, index, meta)

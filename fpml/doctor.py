@@ -1,0 +1,175 @@
+"""fpml doctor: what is wrong here, and what to do about it. And fpml show: what was made."""
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from fpml import config
+from fpml.config import Params
+from fpml.errors import FpmlError
+from fpml.files import root, state_folder
+
+GOOD, NOTE, BAD = "ok  ", "note", "BAD "
+Finding = tuple[str, str]  # grade, text with what to do
+DISK_GB = 5  # an installation, the demo and its caches fit in this
+
+
+def examine() -> bool:
+    """Print a line for each finding; True if none is bad."""
+    good = True
+    for check in (_python, _packages, _settings, _git, _dvc, _datasets, _store, _state, _gpu, _disk):
+        for grade, text in _safely(check):
+            print(f"{grade}  {text}")
+            good &= grade != BAD
+    print("nothing stands in the way" if good else "mend what is marked BAD, then run fpml doctor again")
+    return good
+
+
+def _safely(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except (FpmlError, OSError) as error:
+        yield BAD, " ".join(str(error).split())
+
+
+def _python() -> Iterator[Finding]:
+    yield (GOOD if sys.version_info >= (3, 11) else BAD), f"Python {sys.version.split()[0]} (3.11 or newer is needed)"
+    for tool in ("fpml", "dvc"):
+        where = shutil.which(tool)
+        if where is None:
+            yield BAD, f"'{tool}' is not on PATH, so DVC's stages can't find it; run: . .venv/bin/activate"
+        elif Path(where).parent.resolve() != Path(sys.executable).parent.resolve():
+            yield BAD, f"'{tool}' is that of {Path(where).parent}, not of this environment; run: . .venv/bin/activate"
+
+
+def _packages() -> Iterator[Finding]:
+    pins = root() / "constraints.txt"
+    wrong, count = [], 0
+    for line in pins.read_text().splitlines() if pins.exists() else []:
+        name, _, wanted = line.partition("==")
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # an extra that is not installed
+        count += 1
+        if found.partition("+")[0] != wanted:
+            wrong.append(f"{name} {found} (tried: {wanted})")
+    if wrong:
+        yield NOTE, f"not the versions that were tried together: {', '.join(wrong[:5])}; make .venv again"
+    else:
+        yield GOOD, f"{count} packages have the versions of constraints.txt"
+
+
+def _settings() -> Iterator[Finding]:
+    params = config.load(root() / "params.yaml")
+    yield GOOD, f"params.yaml: {len(params.datasets)} datasets, runs {', '.join(params.run)}"
+
+
+def _command(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=root(), capture_output=True, text=True, timeout=120)
+
+
+def _git() -> Iterator[Finding]:
+    if shutil.which("git") is None:
+        yield BAD, "git is not installed; DVC's experiments need it: install git"
+        return
+    if _command("git", "rev-parse", "--git-dir").returncode:
+        yield BAD, "this folder is no git repository; run: git init"
+        return
+    if _command("git", "rev-parse", "HEAD").returncode:
+        yield NOTE, "git has no commit yet; `dvc exp run` needs one: git add -A && git commit"
+    changed = _command("git", "status", "--porcelain").stdout.splitlines()
+    yield (NOTE, f"git: {len(changed)} files changed and not committed") if changed else (GOOD, "git: all committed")
+    if (root() / "dvc.lock").exists() and not _command("git", "ls-files", "dvc.lock").stdout:
+        yield NOTE, "dvc.lock is not in git; commit it, so that others get your results: git add dvc.lock"
+
+
+def _dvc() -> Iterator[Finding]:
+    if not (root() / ".dvc").is_dir():
+        yield BAD, "DVC is not set up here; run: dvc init"
+        return
+    status = _command(sys.executable, "-m", "dvc", "status", "--json")
+    if status.returncode:
+        yield BAD, f"dvc status: {' '.join(status.stderr.split())[:200]}"
+        return
+    import json
+
+    stale = sorted(json.loads(status.stdout or "{}"))
+    yield (NOTE, f"to be run: {', '.join(stale)}; run: dvc repro") if stale else (GOOD, "DVC: every stage is up to date")
+
+
+def _datasets() -> Iterator[Finding]:
+    params = config.load(root() / "params.yaml")
+    for name, dataset in params.datasets.items():
+        path = root() / dataset.path
+        if path.is_dir():
+            continue
+        if (path.with_name(path.name + ".dvc")).exists():
+            yield BAD, f"dataset {name}: {dataset.path} is not here; run: dvc pull {dataset.path}.dvc"
+        elif not dataset.path.startswith("data/synth/"):
+            yield BAD, f"dataset {name}: {dataset.path} is not there; mend its path in params.yaml"
+
+
+def _store() -> Iterator[Finding]:
+    from fpml import tracking
+
+    params = config.load(root() / "params.yaml")
+    mlflow = tracking.connect(params.tracking)
+    if mlflow is None:
+        yield BAD, "MLflow's store can't be used (above); training goes on without it, `fpml register` sends the runs later"
+        return
+    versions = []
+    for name in params.run:
+        for model in mlflow.MlflowClient().search_registered_models(f"name = '{name}'"):
+            versions += [f"{name} {alias} = version {v}" for alias, v in model.aliases.items()]
+    yield GOOD, f"MLflow's store answers; registered: {', '.join(versions) or 'nothing yet'}"
+
+
+def _state() -> Iterator[Finding]:
+    folder = state_folder()
+    left = sorted(folder.glob("checkpoints/*/epoch-*"))
+    if left:
+        names = ", ".join(sorted({p.parent.name for p in left}))
+        yield NOTE, f"unfinished trainings in {folder}/checkpoints ({names}); dvc repro goes on with them"
+    nearest = next(p for p in (folder, *folder.parents) if p.exists())
+    if not os.access(nearest, os.W_OK):
+        yield BAD, f"{folder} can't be written to; checkpoints need it: set FPML_STATE to a folder that can"
+
+
+def _gpu() -> Iterator[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        names = {torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}
+        yield GOOD, f"torch {torch.__version__} with {torch.cuda.device_count()} GPU(s): {', '.join(names)}"
+    elif shutil.which("nvidia-smi"):
+        yield NOTE, f"there is a GPU, but torch {torch.__version__} can't use it; install torch's CUDA build"
+    else:
+        yield GOOD, f"torch {torch.__version__} on {os.cpu_count()} CPU cores; no GPU"
+
+
+def _disk() -> Iterator[Finding]:
+    free = shutil.disk_usage(root()).free / 1e9
+    yield (GOOD if free > DISK_GB else NOTE), f"{free:.0f} GB of disk free ({DISK_GB} GB are enough for the demo)"
+
+
+def what_was_made(params: Params) -> str:
+    """What a run of the graph left, and where to look."""
+    lines = ["", f"report            {root() / 'report' / 'index.html'}"]
+    from fpml import tracking
+
+    mlflow = tracking.connect(params.tracking)
+    for name in params.run:
+        version = "not registered: the tracking store is away"
+        if mlflow is not None:
+            found = mlflow.MlflowClient().search_registered_models(f"name = '{name}'")
+            version = f"models:/{name}@challenger, version {found[0].aliases.get('challenger')}" if found else "not registered yet"
+        lines.append(f"registered model  {version}")
+        lines.append(f"weights           {root() / 'models' / name}")
+    lines.append("MLflow pages      make ui, then http://127.0.0.1:5000")
+    lines.append("your own prints   fpml data add NAME FOLDER --reader folder --dpi 500 --use reconstruct:train, then dvc repro")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Measuring what was trained: per sensor, beside the baselines that cost nothing, with intervals."""

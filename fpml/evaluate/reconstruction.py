@@ -1,0 +1,107 @@
+"""How well prints are given back: MSE, PSNR and SSIM, over the picture and inside the print's mask.
+
+Every number stands beside two baselines: PCA with as many components as the code has numbers (or as the
+training prints allow), and a low-pass copy of the print itself.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fpml.data.store import Prepared
+
+METRICS = ("mse", "psnr", "ssim", "mse_mask", "psnr_mask", "ssim_mask")
+BATCH = 32
+LOW_PASS = 4  # the low-pass copy keeps one number for 4 x 4 pixels, the size of the network's grid
+Reconstruct = Callable[[Tensor], Tensor]  # (B, 1, H, W) float 0..1 → the same
+
+
+def score(output: Tensor, prints: Tensor, masks: Tensor) -> dict[str, Tensor]:
+    """The metrics of each print, (B,); all inputs (B, 1, H, W), grey 0..1, masks 0 or 1.
+
+    SSIM with the Gaussian 11 x 11 window, sigma 1.5, range 1 (Wang et al. 2004); PSNR in dB. A print whose
+    mask is empty has nan inside it."""
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    error = (output - prints).square()
+    similar = ssim(output, prints, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True)[1]
+    inside = masks.sum((1, 2, 3))
+    out = {"mse": error.mean((1, 2, 3)), "ssim": similar.mean((1, 2, 3))}
+    out |= {"mse_mask": (error * masks).sum((1, 2, 3)) / inside, "ssim_mask": (similar * masks).sum((1, 2, 3)) / inside}
+    for where in ("", "_mask"):
+        out[f"psnr{where}"] = -10 * torch.log10(out[f"mse{where}"].clamp(min=1e-10))
+    return out
+
+
+def low_pass(prints: Tensor) -> Tensor:
+    """Averaged over LOW_PASS x LOW_PASS pixels and drawn smooth again."""
+    small = F.avg_pool2d(prints, LOW_PASS, ceil_mode=True)
+    return F.interpolate(small, prints.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def fit_pca(prints: np.ndarray, components: int) -> Reconstruct:
+    """PCA of training prints (N, H, W) uint8, as a function that sends prints through it and back."""
+    from sklearn.decomposition import PCA
+
+    pca = PCA(components, svd_solver="full").fit(prints.reshape(len(prints), -1).astype(np.float32) / 255)
+    mean, axes = torch.from_numpy(pca.mean_), torch.from_numpy(pca.components_)
+
+    def reconstruct(batch: Tensor) -> Tensor:
+        flat = batch.flatten(1).cpu() - mean
+        return ((flat @ axes.T) @ axes + mean).clamp(0, 1).reshape(batch.shape).to(batch.device)
+
+    return reconstruct
+
+
+@torch.inference_mode()
+def score_all(methods: dict[str, Reconstruct], prints: Prepared, rows: np.ndarray, device: torch.device) -> pd.DataFrame:
+    """A row for each print and method: row (in the prepared set), method, and METRICS."""
+    from fpml.progress import progress
+
+    parts: list[pd.DataFrame] = []
+    starts = range(0, len(rows), BATCH)
+    for start in progress(starts, "evaluate", len(starts), "batch"):
+        here = rows[start : start + BATCH]
+        batch = to_float(prints.take(here), device)
+        masks = torch.from_numpy(prints.take(here, "masks"))[:, None].float().to(device)
+        for name, reconstruct in methods.items():
+            scores = score(reconstruct(batch).float(), batch, masks)
+            parts.append(pd.DataFrame({"row": here, "method": name, **{k: scores[k].cpu().numpy() for k in METRICS}}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def to_float(prints: np.ndarray, device: torch.device) -> Tensor:
+    """uint8 (B, H, W) → float 0..1 (B, 1, H, W), channels last."""
+    out = torch.from_numpy(prints)[:, None].to(device).float() / 255
+    return out.contiguous(memory_format=torch.channels_last)
+
+
+def bootstrap(values: np.ndarray, fingers: np.ndarray, resamples: int, seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of the mean, by drawing fingers (not prints) with replacement; nan for one finger."""
+    keep = np.isfinite(values)
+    codes, names = pd.factorize(fingers[keep])
+    if len(names) < 2:
+        return float("nan"), float("nan")
+    sums, counts = np.bincount(codes, values[keep]), np.bincount(codes)
+    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
+    low, high = np.percentile(draws @ sums / (draws @ counts), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def summarise(scores: pd.DataFrame, resamples: int) -> pd.DataFrame:
+    """The mean of each metric by sensor, side and method, with its interval, prints and fingers."""
+    rows: list[dict[str, Any]] = []
+    for (side, sensor, method), part in scores.groupby(["side", "sensor", "method"], sort=True):
+        for metric in METRICS:
+            values = part[metric].to_numpy(float)
+            low, high = bootstrap(values, part["finger_id"].to_numpy(object), resamples)
+            rows.append({
+                "side": side, "sensor": sensor, "method": method, "metric": metric, "value": float(np.nanmean(values)),
+                "low": low, "high": high, "prints": len(part), "fingers": part["finger_id"].nunique(),
+            })  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,58 @@
+"""Alterations as SOCOFing has them: central rotation, obliteration and z-cut, at three levels."""
+
+import numpy as np
+
+ALTERATIONS = ("CR", "Obl", "Zcut")
+LEVELS = ("Easy", "Medium", "Hard")
+_SIZE = {"Easy": 0.15, "Medium": 0.21, "Hard": 0.28}  # of the print's smaller side
+
+
+def alter(picture: np.ndarray, kind: str, level: str, rng: np.random.Generator) -> np.ndarray:
+    """An altered copy of a uint8 print (H, W). Raises KeyError for an unknown kind or level."""
+    from scipy import ndimage
+
+    apply = {"CR": _rotate, "Obl": _obliterate, "Zcut": _zcut}[kind]
+    height, width = picture.shape
+    radius = _SIZE[level] * min(height, width)
+    inside = np.argwhere(ndimage.uniform_filter((picture < 128).astype(np.float32), 9) > 0.3)
+    middle = inside.mean(0) if len(inside) else np.array([height / 2, width / 2])
+    cy, cx = middle + rng.uniform(-0.6, 0.6, 2) * radius
+    y, x = np.mgrid[:height, :width]
+    return apply(picture, y - cy, x - cx, (cy, cx), radius, rng)
+
+
+def _sample(picture: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    from scipy import ndimage
+
+    return ndimage.map_coordinates(picture, [y, x], order=1, mode="nearest")
+
+
+def _rotate(picture, dy, dx, centre, radius, rng):  # type: ignore[no-untyped-def]
+    angle = rng.choice([-1, 1]) * rng.uniform(0.6, 2.2)
+    c, s = np.cos(angle), np.sin(angle)
+    turned = _sample(picture, centre[0] + c * dy - s * dx, centre[1] + s * dy + c * dx)
+    return np.where(dy**2 + dx**2 < radius**2, turned, picture).astype(np.uint8)
+
+
+def _obliterate(picture, dy, dx, centre, radius, rng):  # type: ignore[no-untyped-def]
+    """Scar tissue: the ridges are stirred until nothing is left to follow."""
+    from scipy import ndimage
+
+    shape = picture.shape
+    stir = [ndimage.gaussian_filter(rng.normal(0, 1, shape), 1.6) * 14 for _ in range(2)]
+    stirred = _sample(picture, centre[0] + dy + stir[0], centre[1] + dx + stir[1])
+    noise = ndimage.gaussian_filter(rng.normal(0, 1, shape), 0.8) * 90
+    edge = radius * (1 + 0.9 * ndimage.gaussian_filter(rng.normal(0, 1, shape), 3))
+    scarred = np.clip(0.7 * stirred + 40 + noise, 0, 255)
+    return np.where(dy**2 + dx**2 < edge**2, scarred, picture).astype(np.uint8)
+
+
+def _zcut(picture, dy, dx, centre, radius, rng):  # type: ignore[no-untyped-def]
+    """Two triangles of a Z are cut out and sewn in again in each other's place; the cuts scar white."""
+    side = 1.25 * radius
+    inside = (np.abs(dy) < side) & (np.abs(dx) < side)
+    upper = dy < -dx
+    swapped = _sample(picture, centre[0] - dy, centre[1] - dx)  # each triangle lands turned by half a circle
+    cut = inside & ((np.abs(np.abs(dy) - side) < 1) | (np.abs(dy + dx) < 1.2))
+    out = np.where(inside & (upper | (dy > -dx)), swapped, picture)
+    return np.where(cut, 235, out).astype(np.uint8)

@@ -1,0 +1,304 @@
+"""Runs in MLflow. Only this module and registry.py import mlflow; where it is absent or its server away,
+training goes on, keeps its history in files, and `ensure_run` makes the run from them later."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from fpml.config import Tracking
+from fpml.files import new_file, root, state_folder
+
+RUN_TAG = "fpml.run"  # the id under which a run was first made; a rebuilt one keeps it, so links go on working
+REBUILT_TAG = "rebuilt"
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def store_uri(settings: Tracking) -> str:
+    """Where runs are kept: the address in params.yaml, else $MLFLOW_TRACKING_URI, else mlflow.db in the root."""
+    return settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+
+
+def connect(settings: Tracking) -> Any | None:
+    """mlflow with its store ready and the experiment made, or None, having said why."""
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    uri = store_uri(settings)
+    if uri.startswith("http") and not _answers(uri):
+        say(f"tracking: {_without_secrets(uri)} does not answer; metrics stay in files, `fpml register` sends them later")
+        return None
+    try:
+        import mlflow
+        from mlflow.exceptions import MlflowException
+    except ImportError:
+        say("tracking: mlflow is not installed; metrics stay in files")
+        return None
+    import fcntl
+    import logging
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    state_folder().mkdir(parents=True, exist_ok=True)
+    try:
+        # Several stages may meet a store that nobody has made yet: the first makes it, the others wait.
+        with (state_folder() / "mlflow.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            client = mlflow.MlflowClient()
+            if client.get_experiment_by_name(settings.experiment) is None:
+                place = None if uri.startswith("http") else (root() / "mlartifacts").resolve().as_uri()
+                client.create_experiment(settings.experiment, artifact_location=place)
+    except (MlflowException, OSError) as error:
+        say(f"tracking: {_without_secrets(uri)} refuses ({_one_line(error)}); metrics stay in files")
+        return None
+    return mlflow
+
+
+def _answers(uri: str) -> bool:
+    import urllib.error
+    import urllib.request
+
+    try:
+        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).close()
+    except urllib.error.HTTPError:
+        return True  # it answers, if only to ask for a password
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _without_secrets(uri: str) -> str:
+    head, _, tail = uri.rpartition("@")
+    return f"{head.split('://')[0]}://…@{tail}" if head else uri
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+@dataclass
+class Identity:
+    """What names a training run; written to run.json, from which it can be made again."""
+
+    run_id: str | None
+    model_id: str | None
+    name: str
+    params: dict[str, Any]
+    tags: dict[str, str]
+    datasets: list[dict[str, str]]  # name, digest, digest_from, source
+    store: str = ""
+    experiment_id: str = ""
+
+    def write(self, path: Path) -> None:
+        with new_file(path) as temporary:
+            temporary.write_text(json.dumps(self.__dict__, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "Identity":
+        return cls(**json.loads(path.read_text()))
+
+
+def dataset_digests(names: list[str], paths: dict[str, str], manifests: Path) -> list[dict[str, str]]:
+    """DVC's md5 of each dataset: from its .dvc file, or from dvc.lock where a stage generates it; the
+    manifest's own hash where DVC knows nothing of it."""
+    out = []
+    for name in names:
+        digest, origin = None, "dvc"
+        pointer = root() / "data" / "raw" / f"{name}.dvc"
+        lock = root() / "dvc.lock"
+        if pointer.exists():
+            digest = yaml.safe_load(pointer.read_text())["outs"][0]["md5"]
+        elif lock.exists():
+            stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {})
+            deps = stages.get(f"ingest@{name}", {}).get("deps", [])
+            digest = next((d["md5"] for d in deps if d["path"] == paths[name]), None)
+        if digest is None:
+            digest, origin = hashlib.md5((manifests / f"{name}.parquet").read_bytes()).hexdigest(), "manifest"
+        out.append({"name": name, "digest": digest, "digest_from": origin, "source": paths[name]})
+    return out
+
+
+def stage_tags(recipe: str) -> dict[str, str]:
+    """Tags to group runs by: recipe, DVC stage, git commit and, under Prefect, the flow run."""
+    tags = {"recipe": recipe, "dvc_stage": os.environ.get("DVC_STAGE", "by hand")}
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root(), capture_output=True, text=True)
+    if commit.returncode == 0:
+        tags["git_commit"] = commit.stdout.strip()
+    if flow_run := os.environ.get("FPML_FLOW_RUN"):
+        tags["prefect_flow_run"] = flow_run
+    return tags
+
+
+@dataclass
+class RunLog:
+    """An open training run. `mlflow` is None where metrics only go to files."""
+
+    mlflow: Any | None
+    identity: Identity
+    history: list[dict[str, float]] = field(default_factory=list)
+    logged: set[int] = field(default_factory=set)
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """One batch of metrics an epoch; a store that fails is left alone from then on."""
+        self.history.append(row)
+        step = int(row["epoch"])
+        if self.mlflow is None or step in self.logged:
+            return
+        try:
+            self.mlflow.log_metrics({k: v for k, v in row.items() if k != "epoch"}, step=step)
+        except Exception as error:  # any failure of the store: training matters more, and it is said
+            say(f"tracking: the store failed at epoch {step} ({_one_line(error)}); metrics stay in files from here")
+            self.mlflow = None
+
+    def model(self, onnx_path: Path, example: Any, metadata: dict[str, str]) -> None:
+        if self.mlflow is None:
+            return
+        try:
+            self.identity.model_id = log_model(self.mlflow, onnx_path, example, metadata)
+        except Exception as error:  # as above
+            say(f"tracking: the model could not be logged ({_one_line(error)}); `fpml register` sends it later")
+            self.mlflow = None
+
+
+@contextmanager
+def training_run(settings: Tracking, identity: Identity, resume: Path) -> Iterator[RunLog]:
+    """A run in MLflow for one training. `resume` remembers its id, so that a run that was killed goes on."""
+    mlflow = connect(settings)
+    identity.store = _without_secrets(store_uri(settings))
+    log = RunLog(mlflow, identity)
+    if mlflow is None:
+        yield log
+        return
+    previous = resume.read_text().strip() if resume.exists() else None
+    client = mlflow.MlflowClient()
+    if previous and (known := _find(client, settings, previous)):
+        log.logged = {m.step for m in client.get_metric_history(known, "train/loss")}
+        previous = known
+    else:
+        previous = None
+    experiment = client.get_experiment_by_name(settings.experiment)
+    identity.experiment_id = experiment.experiment_id
+    mlflow.set_system_metrics_sampling_interval(5)
+    status = "FAILED"
+    run = mlflow.start_run(
+        run_id=previous,
+        experiment_id=experiment.experiment_id if previous is None else None,
+        run_name=None if previous else identity.name,
+        log_system_metrics=True,
+    )
+    try:
+        identity.run_id = run.info.run_id
+        resume.write_text(identity.run_id)
+        if previous is None:
+            _describe(mlflow, identity, {RUN_TAG: identity.run_id})
+        yield log
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        try:
+            mlflow.end_run(status)
+        except Exception as error:  # the run is only left open; the work is done
+            say(f"tracking: the run could not be closed ({_one_line(error)})")
+
+
+def _describe(mlflow: Any, identity: Identity, tags: dict[str, str]) -> None:
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.data.sources import LocalArtifactDatasetSource
+
+    mlflow.log_params(identity.params)
+    mlflow.set_tags({**identity.tags, **tags})
+    for d in identity.datasets:
+        source = LocalArtifactDatasetSource(d["source"])
+        mlflow.log_input(MetaDataset(source, name=d["name"], digest=d["digest"]), "training", {"digest_from": d["digest_from"]})
+
+
+def log_model(mlflow: Any, onnx_path: Path, example: Any, metadata: dict[str, str]) -> str:
+    """Log an ONNX file as a model that needs neither this project nor pickle; its model id.
+
+    example: uint8 (1, 1, H, W), which becomes the model's input example."""
+    import onnx
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    model = onnx.load(str(onnx_path))
+    inputs = Schema([TensorSpec(example.dtype, (-1, *example.shape[1:]), "prints")])
+    outputs = Schema([TensorSpec(_float32(), (-1, *example.shape[1:]), "reconstruction")])
+    info = mlflow.onnx.log_model(
+        model,
+        name="model",
+        signature=ModelSignature(inputs, outputs),
+        input_example={"prints": example},
+        onnx_execution_providers=["CPUExecutionProvider"],
+        pip_requirements=["mlflow", "onnx", "onnxruntime", "numpy"],
+        metadata=metadata,
+        save_as_external_data=False,
+    )
+    return str(info.model_id)
+
+
+def _float32() -> Any:
+    import numpy as np
+
+    return np.dtype("float32")
+
+
+def _find(client: Any, settings: Tracking, run_id: str) -> str | None:
+    """The run first made under an id, or the one rebuilt from its files; None where the store knows neither."""
+    experiment = client.get_experiment_by_name(settings.experiment)
+    found = client.search_runs([experiment.experiment_id], f"tags.`{RUN_TAG}` = '{run_id}'", max_results=1)
+    return found[0].info.run_id if found else None
+
+
+def run_name(identity: Identity, model_folder: Path) -> str:
+    """The id that a run is found by (its tag RUN_TAG); of its files, where it was trained without a store."""
+    return identity.run_id or f"file-{hashlib.md5((model_folder / 'model.onnx').read_bytes()).hexdigest()}"
+
+
+def ensure_run(mlflow: Any, settings: Tracking, model_folder: Path, example: Any) -> tuple[str, str]:
+    """The run id and model id of trained files in this store; made from those files where it does not know them."""
+    identity = Identity.read(model_folder / "run.json")
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name(settings.experiment)
+    name = run_name(identity, model_folder)
+    known = _find(client, settings, name)
+    history = pd.read_parquet(model_folder / "history.parquet").to_dict("records")
+    config = json.loads((model_folder / "config.json").read_text())
+    metadata = {k: str(v) for k, v in config["input"].items()}
+    if known is None:
+        with mlflow.start_run(experiment_id=experiment.experiment_id, run_name=identity.name) as run:
+            _describe(mlflow, identity, {RUN_TAG: name, REBUILT_TAG: "from files"})
+            known = run.info.run_id
+        say(f"tracking: run {known} made from the files in {model_folder}")
+    steps = {m.step for m in client.get_metric_history(known, "train/loss")}
+    models = client.search_logged_models([experiment.experiment_id], f"source_run_id = '{known}'")
+    model_id = models[0].model_id if models else None
+    missing = [row for row in history if int(row["epoch"]) not in steps]
+    if missing or model_id is None:
+        with mlflow.start_run(run_id=known, log_system_metrics=False):
+            for row in missing:
+                mlflow.log_metrics({k: v for k, v in row.items() if k != "epoch"}, step=int(row["epoch"]))
+            model_id = model_id or log_model(mlflow, model_folder / "model.onnx", example, metadata)
+    return known, str(model_id)

@@ -1,0 +1,1 @@
+"""Training: stage.py is the wiring, one readable loop a task beside it."""

@@ -1,0 +1,229 @@
+"""train: the wiring round a task's loop. Device, data, lock, checkpoints, the run, and the outputs."""
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from safetensors.torch import save_file
+
+from fpml import tracking
+from fpml.config import Params, Recipe, Runtime
+from fpml.data.split import TRAIN, VALIDATION
+from fpml.data.store import Prepared, open_prepared
+from fpml.errors import FpmlError
+from fpml.files import new_folder, root, state_folder
+from fpml.models import MODELS
+from fpml.progress import bar
+from fpml.train import reconstruct
+from fpml.train.batches import Batches
+from fpml.train.checkpoint import Checkpoints
+
+LOOPS = {"reconstruct": reconstruct.train}
+PARITY = 1e-4  # how far the exported model may be from torch, on a scale of 0..1
+
+
+def train_stage(name: str, params: Params) -> None:
+    """Train one run of params.yaml and write models/NAME. Several processes are started where settings ask."""
+    processes = params.runtime.processes or max(1, torch.cuda.device_count() if params.runtime.device != "cpu" else 1)
+    if processes > 1 and "WORLD_SIZE" not in os.environ:
+        _launch(name, processes, params.runtime)
+        return
+    recipe, run = params.recipe(name), params.run[name]
+    prints = open_prepared(root() / "data" / "prepared" / name)
+    side = pd.read_parquet(root() / "data" / "split" / f"{name}.parquet")
+    if not side["image_id"].equals(prints.index["image_id"].astype("string")):
+        raise FpmlError(f"data/split/{name}.parquet is not of these prints; run: fpml split {name}")
+
+    accelerator = _accelerator(params.runtime)
+    set_seed(recipe.train.seed)
+    network = MODELS[run.model](recipe.model, recipe.data.height, recipe.data.width)
+    rows = {s: np.flatnonzero((side["side"] == s).to_numpy()) for s in (TRAIN, VALIDATION)}
+    batches = [Batches(prints, rows[s], recipe.train.batch_size, accelerator) for s in (TRAIN, VALIDATION)]
+    key = _key(name, recipe, run.task, run.model, prints)
+    checkpoints = Checkpoints(state_folder() / "checkpoints" / f"{name}-{key}")
+    still_wanted = _parent_watch()
+    if not accelerator.is_main_process:
+        LOOPS[run.task](network, *batches, recipe.train, accelerator, checkpoints, lambda row: None, still_wanted)
+        return
+
+    with checkpoints.lock():
+        identity = _identity(name, params, recipe, network, accelerator)
+        with tracking.training_run(params.tracking, identity, checkpoints.folder / "run") as log:
+            shown = bar(None, f"train {name}", recipe.train.epochs, "epoch")
+
+            def log_epoch(row: dict[str, float]) -> None:
+                log.epoch(row)
+                shown.set_postfix_str(
+                    f"loss {row['train/loss']:.5f}, validation {row['validation/loss']:.5f}, "
+                    f"{row['images_per_second']:.0f} images/s",
+                    refresh=False,
+                )
+                shown.update()
+
+            LOOPS[run.task](network, *batches, recipe.train, accelerator, checkpoints, log_epoch, still_wanted)
+            shown.close()
+            _write_outputs(name, params, network.state_dict(), prints, log)
+        checkpoints.clear()
+        (checkpoints.folder / "run").unlink(missing_ok=True)
+
+
+def _accelerator(runtime: Runtime) -> Accelerator:
+    if runtime.device == "cuda" and not torch.cuda.is_available():
+        raise FpmlError("runtime.device is cuda, but torch finds no GPU here; set it to auto or cpu")
+    cpu = runtime.device == "cpu" or not torch.cuda.is_available()
+    precision = runtime.precision
+    if precision == "auto":
+        precision = "bf16" if _bf16_is_fast(cpu) else "fp32"
+    return Accelerator(cpu=cpu, mixed_precision={"fp32": "no", "bf16": "bf16"}[precision])
+
+
+def _bf16_is_fast(cpu: bool) -> bool:
+    if not cpu:
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _key(name: str, recipe: Recipe, task: str, model: str, prints: Prepared) -> str:
+    """What a checkpoint is good for: the same settings, prints, split and training code."""
+    package = Path(__file__).parent.parent
+    code = [package / "models" / f"{model}.py"]
+    code += [package / "train" / f"{file}.py" for file in (task, "stage", "batches", "checkpoint")]
+    parts = [json.dumps([asdict(recipe.model), asdict(recipe.train), task, prints.meta["shards"]], sort_keys=True).encode()]
+    parts += [p.read_bytes() for p in (root() / "data" / "split" / f"{name}.parquet", *code)]
+    return hashlib.sha256(b"".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()[:16]
+
+
+def _parent_watch() -> Callable[[], None]:
+    """A check that the process which asked for this training still lives.
+
+    A killed `dvc` leaves its children running; one that trained on would later overwrite finished outputs.
+    Between DVC and this process there may be a shell. By hand (no $DVC_STAGE), nobody is watched."""
+    if "DVC_STAGE" not in os.environ:
+        return lambda: None
+    import psutil
+
+    watched = []
+    for parent in psutil.Process().parents():
+        watched.append(parent)
+        if "dvc" in " ".join(parent.cmdline()[:3]):
+            break
+    else:
+        watched = watched[:1]
+
+    def check() -> None:
+        if not all(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in watched):
+            raise FpmlError("the process that started this training is gone; stopped after the last checkpoint")
+
+    return check
+
+
+def _launch(name: str, processes: int, runtime: Runtime) -> None:
+    """The same command again, in several processes, by Accelerate."""
+    kind = ["--cpu"] if runtime.device == "cpu" or not torch.cuda.is_available() else ["--multi_gpu"]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *kind, "--num_processes", str(processes)]
+    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    done = subprocess.run([*command, "-m", "fpml.cli", "train", name])
+    if done.returncode:
+        raise FpmlError(f"training {name} in {processes} processes ended with code {done.returncode}; its output is above")
+
+
+def _identity(name: str, params: Params, recipe: Recipe, network: torch.nn.Module, accelerator: Accelerator) -> Any:
+    datasets = sorted({entry.split("/")[0] for entry in recipe.data.train})
+    flat = pd.json_normalize(asdict(recipe)).iloc[0].to_dict()
+    flat |= {
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "precision": {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision),
+        "device": str(accelerator.device.type),
+        "processes": accelerator.num_processes,
+        "model": params.run[name].model,
+    }
+    paths = {d: params.datasets[d].path for d in datasets}
+    return tracking.Identity(
+        run_id=None,
+        model_id=None,
+        name=name,
+        params={k: str(v) for k, v in flat.items()},
+        tags=tracking.stage_tags(name),
+        datasets=tracking.dataset_digests(datasets, paths, root() / "data" / "manifest"),
+    )
+
+
+def _write_outputs(name: str, params: Params, weights: Any, prints: Prepared, log: tracking.RunLog) -> None:
+    recipe, run = params.recipe(name), params.run[name]
+    # A new network: the trained one's forward was wrapped for mixed precision.
+    network = MODELS[run.model](recipe.model, recipe.data.height, recipe.data.width)
+    network.load_state_dict({k: v.cpu() for k, v in weights.items()})
+    network.eval()
+    with new_folder(root() / "models" / name) as folder:
+        save_file(network.state_dict(), folder / "weights.safetensors")
+        config = {
+            "task": run.task,
+            "model": run.model,
+            "settings": asdict(recipe.model),
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "input": {
+                "height": recipe.data.height, "width": recipe.data.width, "dpi": recipe.data.dpi, "type": "uint8",
+                "crop": "squash" if recipe.data.squash else "segment, crop, isotropic resampling, padded with the plate's grey",
+            },
+        }  # fmt: skip
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        history = pd.DataFrame(log.history).astype({"epoch": "int64"})
+        history.to_parquet(folder / "history.parquet", index=False)
+        last = history.iloc[-1]
+        metrics = {"epochs": int(last["epoch"]), "train_loss": last["train/loss"], "validation_loss": last["validation/loss"]}
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+        export(network, folder / "model.onnx", prints.take(np.arange(min(4, len(prints)))))
+        metadata = {k: str(v) for k, v in config["input"].items()}  # type: ignore[attr-defined]
+        log.model(folder / "model.onnx", input_example(prints, params.tracking.log_images), metadata)
+        log.identity.write(folder / "run.json")
+
+
+def input_example(prints: Prepared, log_images: str) -> np.ndarray:
+    """A print that may be shown, uint8 (1, 1, H, W); a grey picture where none may."""
+    allowed = {"all": np.ones(len(prints), bool), "none": np.zeros(len(prints), bool)}
+    rows = np.flatnonzero(allowed.get(log_images, prints.index["truth"].notna().to_numpy()))
+    if len(rows) == 0:
+        return np.full((1, 1, *prints.images[0].shape[1:]), 128, np.uint8)
+    return prints.take(rows[:1])[:, None]
+
+
+def export(network: torch.nn.Module, path: Path, examples: np.ndarray) -> None:
+    """Write ONNX with a dynamic batch, and see that it says what torch says. FpmlError where it does not."""
+    import onnxruntime
+
+    from fpml.models.autoencoder import FromBytes
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    whole = FromBytes(network).eval()
+    prints = torch.from_numpy(np.ascontiguousarray(examples[:, None]))
+    pair = prints if len(prints) > 1 else prints.repeat(2, 1, 1, 1)  # a batch of 1 would be taken for a constant
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # the exporter prints its steps
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            whole, (pair,), dynamo=True, input_names=["prints"], output_names=["reconstruction"],
+            dynamic_shapes={"prints": {0: torch.export.Dim("batch", min=1)}}, verbose=False,
+        )  # fmt: skip
+    assert program is not None
+    program.save(path, external_data=False)
+    with torch.inference_mode():
+        ours = whole(prints).numpy()
+    theirs = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"prints": prints.numpy()})[0]
+    gap = float(np.abs(ours - theirs).max())
+    if not gap <= PARITY:
+        raise FpmlError(f"the exported model differs from torch by {gap:.2g} (at most {PARITY} is allowed); not registered")
