@@ -6,20 +6,24 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fpml.errors import FpmlError
+
+if TYPE_CHECKING:
+    from fpml.config import Params
 
 Arguments = argparse.Namespace
 
 
-def _params():  # type: ignore[no-untyped-def]
+def _params() -> "Params":
     from fpml.config import load
     from fpml.files import root
 
     return load(root() / "params.yaml")
 
 
-def _run(name: str):  # type: ignore[no-untyped-def]
+def _run(name: str) -> "Params":
     """params.yaml, checked to have a run of this name."""
     params = _params()
     if name not in params.run:
@@ -59,7 +63,7 @@ def prepare(a: Arguments) -> None:
     data = params.recipe(a.run).data
     names = sorted({entry.split("/")[0] for entry in data.train + data.test})
     manifests = {n: manifest.read(root() / "data" / "manifest" / f"{n}.parquet") for n in names}
-    readers = {n: params.datasets[n].reader for n in names}
+    readers: dict[str, str] = {n: params.datasets[n].reader for n in names}
     out = root() / "data" / "prepared" / a.run
     index = prepare(a.run, data, manifests, readers, root(), out, params.runtime.workers)
     print(f"{a.run}: {len(index)} prints of {data.height} x {data.width} pixels in {out}")
@@ -98,10 +102,11 @@ def report(a: Arguments) -> None:
 
 
 def register(a: Arguments) -> None:
-    from fpml.evaluate.stage import publish
+    from fpml.evaluate.publish import publish
 
     names = a.runs or list(_params().run)
-    if not all([publish(name, _run(name)) for name in names]):
+    done = [publish(name, _run(name)) for name in names]
+    if not all(done):
         raise FpmlError("the tracking store could not be reached; nothing was registered there (see above)")
 
 
@@ -143,7 +148,9 @@ def show(a: Arguments) -> None:
 
 
 def _synth_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--out", type=Path, metavar="DIR", help="one sensor's prints into a new folder; without it, the embedded data")
+    p.add_argument(
+        "--out", type=Path, metavar="DIR", help="one sensor's prints into a new folder; without it, the embedded data"
+    )
     p.add_argument("--fingers", type=int, default=10)
     p.add_argument("--impressions", type=int, default=8)
     p.add_argument("--sensor", default="fvc2002-db1")
@@ -164,6 +171,10 @@ def _add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--dpi", type=float, help="of all its sensors; known by itself for FVC collections")
     p.add_argument("--pattern", default="", help="folder reader: a regular expression for the path, with (?P<finger>…)")
     p.add_argument("--use", metavar="RECIPE:train|test", help="enter it in a recipe too")
+
+
+def _preset_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("name", choices=["demo", "published"])
 
 
 def _name(what: str, nargs: str | None = None) -> Callable[[argparse.ArgumentParser], None]:
@@ -195,7 +206,7 @@ COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
     "preset": (
         "put the demo's or the published settings in place",
         preset,
-        lambda p: p.add_argument("name", choices=["demo", "published"]) and None,
+        _preset_arguments,
     ),
     "register": ("send trained runs to the tracking store and registry (again)", register, _name("runs", "*")),
     "reconstruct": ("send your own pictures through a trained model", reconstruct, _reconstruct_arguments),
@@ -205,7 +216,9 @@ COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="fpml", description="Fingerprint images to registered models. Run it in the project's folder.")
+    top = argparse.ArgumentParser(
+        prog="fpml", description="Fingerprint images to registered models. Run it in the project's folder."
+    )
     top.add_argument("--completion", choices=["bash", "zsh", "tcsh"], help="print a completion script for this shell")
     _add_commands(top, COMMANDS)
     return top

@@ -167,9 +167,13 @@ def what_was_made(params: Params) -> str:
         version = "not registered: the tracking store is away"
         if mlflow is not None:
             found = mlflow.MlflowClient().search_registered_models(f"name = '{name}'")
-            version = f"models:/{name}@challenger, version {found[0].aliases.get('challenger')}" if found else "not registered yet"
+            version = (
+                f"models:/{name}@challenger, version {found[0].aliases.get('challenger')}" if found else "not registered yet"
+            )
         lines.append(f"registered model  {version}")
         lines.append(f"weights           {root() / 'models' / name}")
     lines.append("MLflow pages      make ui, then http://127.0.0.1:5000")
-    lines.append("your own prints   fpml data add NAME FOLDER --reader folder --dpi 500 --use reconstruct:train, then dvc repro")
+    lines.append(
+        "your own prints   fpml data add NAME FOLDER --reader folder --dpi 500 --use reconstruct:train, then dvc repro"
+    )
     return "\n".join(lines)

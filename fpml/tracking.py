@@ -68,7 +68,9 @@ def connect(settings: Tracking) -> Any | None:
             client = mlflow.MlflowClient()
             if client.get_experiment_by_name(settings.experiment) is None:
                 place = None if uri.startswith("http") else (root() / "mlartifacts").resolve().as_uri()
-                client.create_experiment(settings.experiment, artifact_location=place)
+                client.create_experiment(
+                    settings.experiment, artifact_location=place, tags={"mlflow.experimentKind": "custom_model_development"}
+                )
     except (MlflowException, OSError) as error:
         say(f"tracking: {_without_secrets(uri)} refuses ({_one_line(error)}); metrics stay in files")
         return None

@@ -47,7 +47,8 @@ def add(name: str, path: Path, reader: str, dpi: float | None, pattern: str, use
         write_yaml(document, params_path)
         config.load(params_path)
     print(f"{name}: {summary(found)}")
-    print(f"under DVC as data/raw/{name}.dvc, in params.yaml at {_shown(value)} dpi. Next: git add data/raw params.yaml, dvc repro")
+    print(f"under DVC as data/raw/{name}.dvc, in params.yaml at {_shown(value)} dpi")
+    print("next: git add data/raw params.yaml, then dvc repro")
 
 
 def _check_name(name: str, params: Params) -> None:
@@ -84,7 +85,9 @@ def _dpi(path: Path, reader: str, pattern: str, dpi: float | None) -> float | di
                 continue  # ingest counts it, with its reason
     known: dict[str, float] = READERS[reader].default_dpi(str(path.resolve()), sorted(sensors))
     if not known:
-        raise FpmlError(f"the dpi of {path} is not known; give --dpi N (most live scanners: 500; look in the data's description)")
+        raise FpmlError(
+            f"the dpi of {path} is not known; give --dpi N (most live scanners: 500; look in the data's description)"
+        )
     return known
 
 

@@ -17,11 +17,11 @@ from fpml.data.sources import READERS
 from fpml.errors import FpmlError
 from fpml.progress import progress
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
 CHUNK = 64
 
 
-def in_parallel(function: Callable[[T], R], items: list[T], workers: int, what: str, unit: str) -> list[R]:
+def in_parallel(function: Callable[[T], Any], items: list[T], workers: int, what: str, unit: str) -> list[Any]:
     """function over items in local processes, in order; in this process where that is as fast."""
     workers = min(workers or os.cpu_count() or 1, -(-len(items) // CHUNK))
     if workers <= 1:
@@ -80,7 +80,7 @@ def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: i
     folder = root / dataset.path
     files = find_files(folder)
     work = partial(read_one, folder=folder, dataset=dataset, max_pixels=settings.max_pixels)
-    rows = in_parallel(work, files, workers, f"ingest {name}", "file")
+    rows: list[dict[str, Any]] = in_parallel(work, files, workers, f"ingest {name}", "file")
     truth = f"{dataset.path}/truth" if (folder / "truth" / "fingers.parquet").exists() else None
     stems = {Path(r["file"]).stem: r["file"] for r in rows if r.get("sensor") == "real"}
     for row in rows:

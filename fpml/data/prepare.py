@@ -140,12 +140,12 @@ def prepare(
                 np.save(folder / f"{kind}-{number:03d}.npy", np.stack([d[place] for d in done]))
             boxes += [d[2] for d in done]
             plates += [d[3] for d in done]
-        index["plate"] = _plates(index, plates)
+        index["plate"] = plate = _plates(index, plates)
         for number in range(len(sizes)):
             shard = np.load(folder / f"images-{number:03d}.npy", mmap_mode="r+")
             for place in range(len(shard)):
                 row = number * each + place
-                _fill(shard[place], boxes[row], index["plate"].iat[row])
+                _fill(shard[place], boxes[row], int(plate[row]))
             shard.flush()
         index.to_parquet(folder / "index.parquet", index=False)
         meta = {

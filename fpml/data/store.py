@@ -1,9 +1,9 @@
 """Prepared prints on disk: uint8 shards opened as memory maps, a table of their rows, and a digest.
 
-    DIR/images-000.npy   (n, height, width) uint8
-    DIR/masks-000.npy    (n, height, width) uint8, 1 inside the print
-    DIR/index.parquet    a row per image, in the shards' order
-    DIR/meta.json        height, width, dpi, squash, rows per shard, SHA-256 of every shard
+DIR/images-000.npy   (n, height, width) uint8
+DIR/masks-000.npy    (n, height, width) uint8, 1 inside the print
+DIR/index.parquet    a row per image, in the shards' order
+DIR/meta.json        height, width, dpi, squash, rows per shard, SHA-256 of every shard
 """
 
 import hashlib

@@ -19,6 +19,11 @@ def save(figure: plt.Figure, path: Path | IO[bytes]) -> None:
     plt.close(figure)
 
 
+def _bare(axis: plt.Axes) -> None:
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+
+
 def reconstructions(prints: np.ndarray, outputs: np.ndarray, title: str, path: Path | IO[bytes]) -> None:
     """Originals, reconstructions and error maps, one above the other; both inputs uint8 (N, H, W)."""
     count = len(prints)
@@ -29,7 +34,7 @@ def reconstructions(prints: np.ndarray, outputs: np.ndarray, title: str, path: P
         axes[1, column].imshow(outputs[column], cmap="gray", vmin=0, vmax=255)
         shown = axes[2, column].imshow(errors[column], cmap="magma", vmin=0, vmax=ERROR_TOP)
         for axis in axes[:, column]:
-            axis.set(xticks=[], yticks=[])
+            _bare(axis)
     for row, name in enumerate(("original", "reconstruction", "error")):
         axes[row, 0].set_ylabel(name)
     figure.colorbar(shown, ax=axes[2, :].tolist(), label="grey levels", fraction=0.03, pad=0.02)
@@ -64,11 +69,17 @@ def heat_map(table: pd.DataFrame, title: str, label: str, path: Path | IO[bytes]
     save(figure, path)
 
 
+def matrix(table: pd.DataFrame, trained_on: str) -> pd.DataFrame:
+    """One row of the train-sensor x test-sensor matrix: PSNR in the mask for every sensor."""
+    own = table[(table["method"] == "model") & (table["metric"] == "psnr_mask")]
+    return pd.DataFrame([dict(zip(own["sensor"], own["value"], strict=True))], index=[trained_on])
+
+
 def examples(prints: list[np.ndarray], title: str, path: Path | IO[bytes]) -> None:
     """Some prints of one sensor side by side, at their own size."""
     figure, axes = plt.subplots(1, len(prints), figsize=(1.7 * len(prints), 2.5), squeeze=False)
     for axis, picture in zip(axes[0], prints, strict=True):
         axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
-        axis.set(xticks=[], yticks=[])
+        _bare(axis)
     figure.suptitle(title)
     save(figure, path)

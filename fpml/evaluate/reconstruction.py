@@ -17,7 +17,8 @@ from fpml.data.store import Prepared
 
 METRICS = ("mse", "psnr", "ssim", "mse_mask", "psnr_mask", "ssim_mask")
 BATCH = 32
-LOW_PASS = 4  # the low-pass copy keeps one number for 4 x 4 pixels, the size of the network's grid
+MODEL, PCA, LOW_PASS = "model", "pca", "low-pass"  # what is measured side by side
+COARSE = 4  # the low-pass copy keeps one number for 4 x 4 pixels, the size of the network's grid
 Reconstruct = Callable[[Tensor], Tensor]  # (B, 1, H, W) float 0..1 → the same
 
 
@@ -39,16 +40,16 @@ def score(output: Tensor, prints: Tensor, masks: Tensor) -> dict[str, Tensor]:
 
 
 def low_pass(prints: Tensor) -> Tensor:
-    """Averaged over LOW_PASS x LOW_PASS pixels and drawn smooth again."""
-    small = F.avg_pool2d(prints, LOW_PASS, ceil_mode=True)
+    """Averaged over COARSE x COARSE pixels and drawn smooth again."""
+    small = F.avg_pool2d(prints, COARSE, ceil_mode=True)
     return F.interpolate(small, prints.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def fit_pca(prints: np.ndarray, components: int) -> Reconstruct:
     """PCA of training prints (N, H, W) uint8, as a function that sends prints through it and back."""
-    from sklearn.decomposition import PCA
+    from sklearn import decomposition
 
-    pca = PCA(components, svd_solver="full").fit(prints.reshape(len(prints), -1).astype(np.float32) / 255)
+    pca = decomposition.PCA(components, svd_solver="full").fit(prints.reshape(len(prints), -1).astype(np.float32) / 255)
     mean, axes = torch.from_numpy(pca.mean_), torch.from_numpy(pca.components_)
 
     def reconstruct(batch: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ from fpml.data import manifest
 from fpml.data.pictures import read_grey
 from fpml.data.sources import READERS
 from fpml.errors import FpmlError
-from fpml.evaluate import figures, stage
+from fpml.evaluate import figures
+from fpml.evaluate.publish import may_show
 from fpml.files import new_folder, root
 
 EXAMPLES = 5  # prints shown for each sensor
@@ -56,7 +57,7 @@ def _run(name: str, params: Params) -> dict[str, Any]:
         raise FpmlError(f"{results} has no results; run: dvc repro evaluate@{name}")
     table = pd.read_parquet(results / "table.parquet")
     drawn = json.loads((results / "figures.json").read_text())
-    shown = [f for f in drawn if stage.may_show(f, params.tracking.log_images)]
+    shown = [f for f in drawn if may_show(f, params.tracking.log_images)]
     for figure in shown:
         figure["data"] = _picture((results / "figures" / figure["file"]).read_bytes())
     return {
@@ -90,7 +91,7 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
         values = dict(zip(part["method"], part["value"], strict=True))
         rows.append({
             "sensor": sensor, "side": side, "metric": metric, "cells": cells, "best": best(values, key=lambda k: values[k]),
-            "prints": int(part["prints"].iat[0]), "fingers": int(part["fingers"].iat[0]), "order": order[str(metric)],
+            "prints": part["prints"].iat[0], "fingers": part["fingers"].iat[0], "order": order[str(metric)],
         })  # fmt: skip
     return sorted(rows, key=lambda r: (r["order"], r["side"], r["sensor"]))
 
@@ -103,7 +104,7 @@ def _cell(metric: str, row: dict[str, Any]) -> str:
 
 def _matrix(runs: list[dict[str, Any]]) -> str:
     """The train-sensor x test-sensor heat map, all runs' rows joined."""
-    frames = [stage.matrix(r["table"], f"{r['facts']['trained_on']} ({r['name']})") for r in runs]
+    frames = [figures.matrix(r["table"], f"{r['facts']['trained_on']} ({r['name']})") for r in runs]
     buffer = io.BytesIO()
     figures.heat_map(pd.concat(frames), "PSNR inside the print", "PSNR, dB", buffer)
     return _picture(buffer.getvalue())
@@ -117,7 +118,7 @@ def _sensors(manifests: dict[str, pd.DataFrame], params: Params) -> list[dict[st
             ok = part[part["status"] == manifest.OK]
             shows = {"shows_prints": True, "synthetic": bool(manifest.is_synthetic(ok).all())}
             picture = None
-            if len(ok) and stage.may_show(shows, params.tracking.log_images):
+            if len(ok) and may_show(shows, params.tracking.log_images):
                 picture = _examples(ok, name, str(sensor), params)
             out.append({
                 "dataset": name, "sensor": sensor, "prints": len(ok), "fingers": ok["finger_id"].nunique(),

@@ -11,19 +11,16 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file
 
-from fpml import registry, tracking
 from fpml.config import Params
 from fpml.data.manifest import is_synthetic
 from fpml.data.split import TRAIN, UNSEEN, VALIDATION
 from fpml.data.store import Prepared, open_prepared
 from fpml.errors import FpmlError
 from fpml.evaluate import figures, reconstruction
+from fpml.evaluate.publish import publish
+from fpml.evaluate.reconstruction import LOW_PASS, MODEL, PCA
 from fpml.files import new_folder, root
 from fpml.models import MODELS, autoencoder
-from fpml.train.stage import input_example
-
-MODEL, PCA, LOW_PASS = "model", "pca", "low-pass"
-EVALUATION_TAG = "fpml.evaluation"
 
 
 def evaluate_stage(name: str, params: Params) -> pd.DataFrame:
@@ -94,7 +91,7 @@ def _load(name: str, params: Params, folder: Path, device: torch.device) -> tupl
 def _metrics(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """metric → sensor → value, of the model: what metrics.json and MLflow both get."""
     own = table[table["method"] == MODEL]
-    return {m: dict(zip(part["sensor"], part["value"], strict=True)) for m, part in own.groupby("metric", sort=False)}
+    return {str(m): dict(zip(part["sensor"], part["value"], strict=True)) for m, part in own.groupby("metric", sort=False)}
 
 
 def _draw(
@@ -125,70 +122,5 @@ def _draw(
     title = f"{name}: {history['train/loss'].iat[-1]:.4f} on training, {history['validation/loss'].iat[-1]:.4f} on validation"
     figures.losses(history, title, note("loss.png", title))
     title = f"{name}: PSNR inside the print, by sensor"
-    figures.heat_map(matrix(table, str(facts["trained_on"])), title, "PSNR, dB", note("cross-sensor.png", title))
+    figures.heat_map(figures.matrix(table, str(facts["trained_on"])), title, "PSNR, dB", note("cross-sensor.png", title))
     return drawn
-
-
-def matrix(table: pd.DataFrame, trained_on: str) -> pd.DataFrame:
-    """One row of the train-sensor x test-sensor matrix: PSNR in the mask for every sensor."""
-    own = table[(table["method"] == MODEL) & (table["metric"] == "psnr_mask")]
-    return pd.DataFrame([dict(zip(own["sensor"], own["value"], strict=True))], index=[trained_on])
-
-
-def may_show(figure: dict[str, Any], log_images: str) -> bool:
-    """Whether a figure may leave the workspace: prints are biometric data."""
-    return not figure["shows_prints"] or log_images == "all" or (log_images == "synthetic-only" and figure["synthetic"])
-
-
-def publish(name: str, params: Params) -> tuple[str, str] | None:
-    """Send what files hold to the tracking store and registry; may be repeated. (run id, version), or None
-    where the store is away, having said so."""
-    mlflow = tracking.connect(params.tracking)
-    if mlflow is None:
-        return None
-    models, results = root() / "models" / name, root() / "results" / name
-    for path in (models / "run.json", results / "metrics.json"):
-        if not path.exists():
-            raise FpmlError(f"{path} is not there; run: dvc repro evaluate@{name}")
-    prints = open_prepared(root() / "data" / "prepared" / name)
-    example = input_example(prints, params.tracking.log_images)
-    try:
-        run_id, model_id = tracking.ensure_run(mlflow, params.tracking, models, example)
-        _log_evaluation(mlflow, name, params, run_id, model_id, results)
-        version = registry.register(mlflow, name, model_id, models)
-    except mlflow.exceptions.MlflowException as error:
-        tracking.say(f"tracking: the store failed ({' '.join(str(error).split())[:300]}); run `fpml register` when it is back")
-        return None
-    tracking.say(f"registered: {name} version {version}, alias '{registry.ALIAS}' (run {run_id})")
-    return run_id, version
-
-
-def _log_evaluation(mlflow: Any, name: str, params: Params, run_id: str, model_id: str, results: Path) -> None:
-    """A child run with a metric for each sensor, also on the logged model, and the figures that may be shown."""
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.data.sources import LocalArtifactDatasetSource
-
-    metrics = json.loads((results / "metrics.json").read_text())
-    digest = hashlib.md5((results / "metrics.json").read_bytes()).hexdigest()
-    client = mlflow.MlflowClient()
-    experiment = client.get_run(run_id).info.experiment_id
-    wanted = f"tags.`{EVALUATION_TAG}` = '{digest}' and tags.`mlflow.parentRunId` = '{run_id}'"
-    if client.search_runs([experiment], wanted, max_results=1):
-        return
-    sensors = sorted({sensor for values in metrics.values() for sensor in values})
-    names = sorted({s.split("/")[0] for s in sensors})
-    digests = tracking.dataset_digests(names, {n: params.datasets[n].path for n in names}, root() / "data" / "manifest")
-    known = {d["name"]: d for d in digests}
-    with mlflow.start_run(experiment_id=experiment, run_name=f"{name} evaluation", parent_run_id=run_id):
-        mlflow.set_tags(tracking.stage_tags(name))
-        for sensor in sensors:
-            d = known[sensor.split("/")[0]]
-            dataset = MetaDataset(LocalArtifactDatasetSource(d["source"]), name=sensor, digest=d["digest"])
-            mlflow.log_input(dataset, "testing", {"digest_from": d["digest_from"]})
-            values = {f"{m}/{sensor}": by_sensor[sensor] for m, by_sensor in metrics.items() if sensor in by_sensor}
-            mlflow.log_metrics(values, model_id=model_id, dataset=dataset)
-        mlflow.log_table(pd.read_parquet(results / "table.parquet"), "table.json")
-        for figure in json.loads((results / "figures.json").read_text()):
-            if may_show(figure, params.tracking.log_images):
-                mlflow.log_artifact(str(results / "figures" / figure["file"]), "figures")
-        mlflow.set_tag(EVALUATION_TAG, digest)  # last: a run that was cut off is not taken for a whole one

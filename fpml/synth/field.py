@@ -51,14 +51,14 @@ def draw_finger(seed: int, number: int, pattern: str | None = None) -> Finger:
     loops: list[Any] = []
     deltas: list[Any] = []
     if pattern == "tented-arch":
-        loops, deltas = [core], [core + [u(-6, 6), -u(60, 110)]]
+        loops, deltas = [core], [core + np.array([u(-6, 6), -u(60, 110)])]
     elif pattern in ("left-loop", "right-loop"):
         side = 1 if pattern == "left-loop" else -1  # a left loop opens to the left: its delta is on the right
-        loops, deltas = [core], [core + [side * u(70, 125), -u(85, 150)]]
+        loops, deltas = [core], [core + np.array([side * u(70, 125), -u(85, 150)])]
     elif pattern == "whorl":
         half = np.array([u(-14, 14), u(12, 42)])
         loops = [core + half, core - half]
-        deltas = [core + [-u(85, 140), -u(95, 160)], core + [u(85, 140), -u(95, 160)]]
+        deltas = [core + np.array([side * u(85, 140), -u(95, 160)]) for side in (-1, 1)]
     knots = [tuple(rng.normal(0, 0.12, KNOTS)) for _ in range(len(loops) + len(deltas))]
     return Finger(
         seed=(seed, number),
@@ -111,7 +111,7 @@ def orientation(finger: Finger, height: int, width: int, device: torch.device | 
 
 def period_map(finger: Finger, height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
     """The ridge period, (height, width) in pixels at 500 dpi: coarser below the deltas and above the loops."""
-    x, y = axes(height, width, device)
+    _, y = axes(height, width, device)
     lowest = min((p[1] for p in finger.deltas), default=-90.0)
     topmost = max((p[1] for p in finger.loops), default=30.0)
     below = torch.sigmoid((lowest - 10 - y) / 22)

@@ -19,7 +19,7 @@ def optimizer(settings: Train, network: nn.Module) -> torch.optim.Optimizer:
     parameters = network.parameters()
     if settings.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, settings.learning_rate, alpha=0.9, eps=1e-7)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
+    kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
     return kind(parameters, settings.learning_rate, eps=1e-7)
 
 
@@ -86,5 +86,5 @@ def validate(network: nn.Module, validation: Batches, accelerator: Accelerator) 
 
 
 def _mean(total: Tensor, batches: Batches, accelerator: Accelerator) -> float:
-    summed: Tensor = accelerator.reduce(total, "sum")  # type: ignore[assignment]
+    summed: Tensor = accelerator.reduce(total, "sum")
     return float(summed) / len(batches.rows)

@@ -26,6 +26,7 @@ from fpml.config import Params, Recipe, Runtime
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared, open_prepared
 from fpml.errors import FpmlError
+from fpml.evaluate.publish import input_example
 from fpml.files import new_folder, root, state_folder
 from fpml.models import MODELS
 from fpml.progress import bar
@@ -53,12 +54,12 @@ def train_stage(name: str, params: Params) -> None:
     set_seed(recipe.train.seed)
     network = MODELS[run.model](recipe.model, recipe.data.height, recipe.data.width)
     rows = {s: np.flatnonzero((side["side"] == s).to_numpy()) for s in (TRAIN, VALIDATION)}
-    batches = [Batches(prints, rows[s], recipe.train.batch_size, accelerator) for s in (TRAIN, VALIDATION)]
+    training, validation = (Batches(prints, rows[s], recipe.train.batch_size, accelerator) for s in (TRAIN, VALIDATION))
     key = _key(name, recipe, run.task, run.model, prints)
     checkpoints = Checkpoints(state_folder() / "checkpoints" / f"{name}-{key}")
     still_wanted = _parent_watch()
     if not accelerator.is_main_process:
-        LOOPS[run.task](network, *batches, recipe.train, accelerator, checkpoints, lambda row: None, still_wanted)
+        LOOPS[run.task](network, training, validation, recipe.train, accelerator, checkpoints, lambda row: None, still_wanted)
         return
 
     with checkpoints.lock():
@@ -75,7 +76,7 @@ def train_stage(name: str, params: Params) -> None:
                 )
                 shown.update()
 
-            LOOPS[run.task](network, *batches, recipe.train, accelerator, checkpoints, log_epoch, still_wanted)
+            LOOPS[run.task](network, training, validation, recipe.train, accelerator, checkpoints, log_epoch, still_wanted)
             shown.close()
             _write_outputs(name, params, network.state_dict(), prints, log)
         checkpoints.clear()
@@ -94,8 +95,8 @@ def _accelerator(runtime: Runtime) -> Accelerator:
 
 def _bf16_is_fast(cpu: bool) -> bool:
     if not cpu:
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
@@ -158,7 +159,7 @@ def _identity(name: str, params: Params, recipe: Recipe, network: torch.nn.Modul
         run_id=None,
         model_id=None,
         name=name,
-        params={k: str(v) for k, v in flat.items()},
+        params={str(k): str(v) for k, v in flat.items()},
         tags=tracking.stage_tags(name),
         datasets=tracking.dataset_digests(datasets, paths, root() / "data" / "manifest"),
     )
@@ -192,15 +193,6 @@ def _write_outputs(name: str, params: Params, weights: Any, prints: Prepared, lo
         metadata = {k: str(v) for k, v in config["input"].items()}  # type: ignore[attr-defined]
         log.model(folder / "model.onnx", input_example(prints, params.tracking.log_images), metadata)
         log.identity.write(folder / "run.json")
-
-
-def input_example(prints: Prepared, log_images: str) -> np.ndarray:
-    """A print that may be shown, uint8 (1, 1, H, W); a grey picture where none may."""
-    allowed = {"all": np.ones(len(prints), bool), "none": np.zeros(len(prints), bool)}
-    rows = np.flatnonzero(allowed.get(log_images, prints.index["truth"].notna().to_numpy()))
-    if len(rows) == 0:
-        return np.full((1, 1, *prints.images[0].shape[1:]), 128, np.uint8)
-    return prints.take(rows[:1])[:, None]
 
 
 def export(network: torch.nn.Module, path: Path, examples: np.ndarray) -> None:

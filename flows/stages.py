@@ -1,0 +1,133 @@
+"""DVC's graph, and one stage of it as a child process."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LOCK_BUSY = re.compile(r"Unable to acquire lock|is locked|LockError|is busy", re.IGNORECASE)
+LOCK_TRIES, LOCK_WAIT = 20, 3.0  # DVC's lock is held for moments only
+GRACE = 10.0  # seconds that a stage has to end by itself before it is killed
+
+
+class StageFailed(RuntimeError):
+    """A stage ended with an error, or ran past its time limit."""
+
+
+class Children:
+    """The processes of the stages that run now, so that all can be ended together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._closed = False
+
+    def start(self, command: list[str], cwd: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+        with self._lock:
+            if self._closed:
+                raise StageFailed("the flow is ending; no further stage is started")
+            # A group of its own: what the stage starts is ended with it.
+            child = subprocess.Popen(
+                command, cwd=cwd, env=environment, text=True, errors="replace", start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            self._running.add(child)
+            return child
+
+    def done(self, child: subprocess.Popen[str]) -> None:
+        with self._lock:
+            self._running.discard(child)
+
+    def end_all(self) -> None:
+        """End every running stage, and let no new one start."""
+        with self._lock:
+            self._closed = True
+            running = list(self._running)
+        for child in running:
+            end_group(child)
+
+
+def end_group(child: subprocess.Popen[str]) -> None:
+    """Ask the child's whole process group to end; kill what is left of it after GRACE."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, number)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + GRACE
+        while time.monotonic() < deadline:
+            child.poll()  # reaped, it no longer counts as a member of its group
+            try:
+                os.killpg(child.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.05)
+
+
+def graph(root: Path = ROOT) -> dict[str, set[str]]:
+    """Every stage of dvc.yaml with the stages it waits for, upstream ones first."""
+    import networkx
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        whole = repo.index.graph  # an edge leads from a stage to one that it needs
+        ordered = [s for s in reversed(list(networkx.topological_sort(whole))) if getattr(s, "cmd", None)]
+        return {s.addressing: {n.addressing for n in whole.successors(s) if getattr(n, "cmd", None)} for s in ordered}
+
+
+def run_stage(
+    stage: str, children: Children, log: Callable[[str], None], limit: float, root: Path = ROOT, flow_run: str = ""
+) -> str:
+    """`dvc repro --single-item STAGE`, its lines logged as they come: 'ran' or 'cached'.
+
+    Raises StageFailed with the stage's last words, or past `limit` seconds."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "FPML_FLOW_RUN": flow_run}
+    environment["PATH"] = str(Path(sys.executable).parent) + os.pathsep + environment.get("PATH", "")
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
+    for _ in range(LOCK_TRIES):
+        lines, code, late = _follow(children.start(command, root, environment), children, log, limit)
+        if late:
+            raise StageFailed(f"{stage} ran past its limit of {limit:g} s and was ended")
+        if code == 0:
+            return "cached" if any("didn't change, skipping" in line for line in lines) else "ran"
+        if not any(LOCK_BUSY.search(line) for line in lines):
+            break
+        log(f"{stage}: DVC's lock is busy; trying again in {LOCK_WAIT:g} s")
+        time.sleep(LOCK_WAIT)
+    said = (
+        [line for line in lines if line.startswith("fpml: ")] or [line for line in lines if line.strip()] or ["it said nothing"]
+    )
+    raise StageFailed(f"{stage} failed (code {code}): {said[-1]}")
+
+
+def _follow(
+    child: subprocess.Popen[str], children: Children, log: Callable[[str], None], limit: float
+) -> tuple[list[str], int, bool]:
+    """Log the child's lines until it ends; (lines, exit code, whether it was ended for being late)."""
+    late = threading.Event()
+
+    def end_late() -> None:
+        late.set()
+        end_group(child)
+
+    timer = threading.Timer(limit, end_late)
+    timer.daemon = True
+    timer.start()
+    lines: list[str] = []
+    try:
+        assert child.stdout is not None
+        with child.stdout:
+            for line in child.stdout:
+                lines.append(line.rstrip())
+                if line.strip():
+                    log(line.rstrip())
+        return lines, child.wait(), late.is_set()
+    finally:
+        timer.cancel()
+        children.done(child)
