@@ -7,6 +7,7 @@ time and shares the GPU. Without a server, Prefect starts one for the time of th
 import os
 import threading
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -22,7 +23,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.stages import Children, StageFailed, graph, run_stage
+from flows.stages import ROOT, Children, StageFailed, graph, run_stage
 
 GPU_TAG = "gpu"
 STAGES_AT_A_TIME = 4
@@ -31,22 +32,24 @@ OTHER_MINUTES = 2 * 60
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retries=0)
-def stage_task(stage: str, children: Children, turn: AbstractContextManager[Any], limit: float, run_id: str) -> Any:
+def stage_task(
+    stage: str, children: Children, turn: AbstractContextManager[Any], limit: float, folder: str, run_id: str
+) -> Any:
     """One stage. Its state is named Ran or Cached; StageFailed fails it with the stage's last words."""
     logger = get_run_logger()
     with turn:
-        what = run_stage(stage, children, logger.info, limit, flow_run=run_id)
+        what = run_stage(stage, children, logger.info, limit, Path(folder), run_id)
     return Completed(name=what.capitalize(), message=f"{stage}: {what}")
 
 
 @flow(name="fpml", task_runner=ThreadPoolTaskRunner(max_workers=STAGES_AT_A_TIME), persist_result=False)  # type: ignore[arg-type]
-def pipeline(minutes: dict[str, float] | None = None) -> dict[str, str]:
-    """Run every stage of dvc.yaml that is stale. minutes: time limits by stage name (train, evaluate …).
+def pipeline(folder: str = str(ROOT), minutes: dict[str, float] | None = None) -> dict[str, str]:
+    """Run every stage of the folder's dvc.yaml that is stale. minutes: time limits by stage name (train, evaluate …).
 
     Returns 'ran' or 'cached' for each stage; fails naming the stages that failed."""
     logger = get_run_logger()
     limits = {**MINUTES, **(minutes or {})}
-    stages = graph()
+    stages = graph(Path(folder))
     children = Children()
     no_turn: AbstractContextManager[Any] = nullcontext()
     train_turn: AbstractContextManager[Any] = no_turn if _gpu_is_limited() else threading.Lock()
@@ -59,7 +62,7 @@ def pipeline(minutes: dict[str, float] | None = None) -> dict[str, str]:
             turn = train_turn if training else no_turn
             named = stage_task.with_options(name=stage, task_run_name=stage, tags=[GPU_TAG] if training else [])
             upstream_done = [futures[u] for u in upstream]
-            futures[stage] = named.submit(stage, children, turn, limit, str(flow_run.id or ""), wait_for=upstream_done)  # type: ignore[call-overload]
+            futures[stage] = named.submit(stage, children, turn, limit, folder, str(flow_run.id or ""), wait_for=upstream_done)  # type: ignore[call-overload]
         wait(list(futures.values()))
     finally:
         # Also when the flow is cancelled or interrupted: no child outlives it.

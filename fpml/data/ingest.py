@@ -97,7 +97,7 @@ def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: i
         if row["status"] == manifest.OK:
             row["dpi"] = _dpi(name, dataset, row["sensor"])
     frame = manifest.table(rows)
-    _check_quarantine(frame, name, settings.max_quarantined)
+    _check_quarantine(frame, name, folder, settings.max_quarantined)
     return frame
 
 
@@ -109,11 +109,11 @@ def _dpi(name: str, dataset: Dataset, sensor: str) -> float:
     return dataset.dpi[sensor]
 
 
-def _check_quarantine(frame: pd.DataFrame, name: str, limit: float) -> None:
+def _check_quarantine(frame: pd.DataFrame, name: str, folder: Path, limit: float) -> None:
     bad = frame[frame["status"] == manifest.QUARANTINED]
     pictures = int((frame["status"] != manifest.IGNORED).sum())
     if pictures == 0:
-        raise FpmlError(f"{name}: none of its {len(frame)} files is a picture ({', '.join(sorted(EXTENSIONS))})")
+        raise FpmlError(f"{name}: none of the {len(frame)} files in {folder} is a picture ({', '.join(sorted(EXTENSIONS))})")
     if len(bad) > limit * pictures or len(bad) == pictures:
         example = bad.iloc[0]
         raise FpmlError(

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -96,7 +97,7 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda r: (r["order"], r["side"], r["sensor"]))
 
 
-def _cell(metric: str, row: dict[str, Any]) -> str:
+def _cell(metric: str, row: Mapping[Any, Any]) -> str:
     digits = {"psnr": 2, "ssim": 3, "mse": 4}[metric.removesuffix("_mask")]
     value = f"{row['value']:.{digits}f}"
     return value if np.isnan(row["low"]) else f"{value} ({row['low']:.{digits}f}–{row['high']:.{digits}f})"

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+Grid = np.ndarray
+Place = tuple[float, float]
+
 ALTERATIONS = ("CR", "Obl", "Zcut")
 LEVELS = ("Easy", "Medium", "Hard")
 _SIZE = {"Easy": 0.15, "Medium": 0.21, "Hard": 0.28}  # of the print's smaller side
@@ -21,20 +24,20 @@ def alter(picture: np.ndarray, kind: str, level: str, rng: np.random.Generator) 
     return apply(picture, y - cy, x - cx, (cy, cx), radius, rng)
 
 
-def _sample(picture: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+def _sample(picture: Grid, y: Grid, x: Grid) -> Grid:
     from scipy import ndimage
 
-    return ndimage.map_coordinates(picture, [y, x], order=1, mode="nearest")
+    return np.asarray(ndimage.map_coordinates(picture, [y, x], order=1, mode="nearest"))
 
 
-def _rotate(picture, dy, dx, centre, radius, rng):  # type: ignore[no-untyped-def]
+def _rotate(picture: Grid, dy: Grid, dx: Grid, centre: Place, radius: float, rng: np.random.Generator) -> Grid:
     angle = rng.choice([-1, 1]) * rng.uniform(0.6, 2.2)
     c, s = np.cos(angle), np.sin(angle)
     turned = _sample(picture, centre[0] + c * dy - s * dx, centre[1] + s * dy + c * dx)
     return np.where(dy**2 + dx**2 < radius**2, turned, picture).astype(np.uint8)
 
 
-def _obliterate(picture, dy, dx, centre, radius, rng):  # type: ignore[no-untyped-def]
+def _obliterate(picture: Grid, dy: Grid, dx: Grid, centre: Place, radius: float, rng: np.random.Generator) -> Grid:
     """Scar tissue: the ridges are stirred until nothing is left to follow."""
     from scipy import ndimage
 
@@ -47,7 +50,7 @@ def _obliterate(picture, dy, dx, centre, radius, rng):  # type: ignore[no-untype
     return np.where(dy**2 + dx**2 < edge**2, scarred, picture).astype(np.uint8)
 
 
-def _zcut(picture, dy, dx, centre, radius, rng):  # type: ignore[no-untyped-def]
+def _zcut(picture: Grid, dy: Grid, dx: Grid, centre: Place, radius: float, rng: np.random.Generator) -> Grid:
     """Two triangles of a Z are cut out and sewn in again in each other's place; the cuts scar white."""
     side = 1.25 * radius
     inside = (np.abs(dy) < side) & (np.abs(dx) < side)

@@ -42,7 +42,7 @@ def train_stage(name: str, params: Params) -> None:
     """Train one run of params.yaml and write models/NAME. Several processes are started where settings ask."""
     processes = params.runtime.processes or max(1, torch.cuda.device_count() if params.runtime.device != "cpu" else 1)
     if processes > 1 and "WORLD_SIZE" not in os.environ:
-        _launch(name, processes, params.runtime)
+        _launch(name, processes)
         return
     recipe, run = params.recipe(name), params.run[name]
     prints = open_prepared(root() / "data" / "prepared" / name)
@@ -134,12 +134,11 @@ def _parent_watch() -> Callable[[], None]:
     return check
 
 
-def _launch(name: str, processes: int, runtime: Runtime) -> None:
-    """The same command again, in several processes, by Accelerate."""
-    kind = ["--cpu"] if runtime.device == "cpu" or not torch.cuda.is_available() else ["--multi_gpu"]
-    command = [sys.executable, "-m", "accelerate.commands.launch", *kind, "--num_processes", str(processes)]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    done = subprocess.run([*command, "-m", "fpml.cli", "train", name])
+def _launch(name: str, processes: int) -> None:
+    """The same command again in several processes, started by torchrun; Accelerate finds its place in each."""
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    done = subprocess.run([*command, "-m", "fpml.cli", "train", name], env={**os.environ, "OMP_NUM_THREADS": str(threads)})
     if done.returncode:
         raise FpmlError(f"training {name} in {processes} processes ended with code {done.returncode}; its output is above")
 

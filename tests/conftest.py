@@ -1,0 +1,177 @@
+"""Tiny data and throw-away projects; real parts (SQLite, DVC, git, ONNX Runtime) everywhere."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+REPOSITORY = Path(__file__).parent.parent
+os.environ.update({
+    "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"],
+})  # fmt: skip
+for name in ("DVC_ROOT", "DVC_STAGE", "FPML_STATE", "MLFLOW_TRACKING_URI"):
+    os.environ.pop(name, None)
+
+
+def make_print(number: int, height: int = 96, width: int = 88, period: float = 9.0) -> np.ndarray:
+    """A made print: rings round a drifting middle on white, uint8 (height, width). Each number is another one."""
+    rng = np.random.default_rng(number)
+    y, x = np.mgrid[:height, :width]
+    cy, cx = height / 2 + rng.uniform(-6, 6), width / 2 + rng.uniform(-6, 6)
+    radius = np.hypot(y - cy, x - cx)
+    rings = 0.5 + 0.5 * np.cos(2 * np.pi * radius / period + rng.uniform(0, 6))
+    inside = ((y - height / 2) / (0.42 * height)) ** 2 + ((x - width / 2) / (0.4 * width)) ** 2 < 1
+    grey = np.where(inside, 250 - 220 * rings, 250) + rng.normal(0, 3, (height, width))
+    return grey.clip(0, 255).astype(np.uint8)
+
+
+def write_fvc(folder: Path, sensors: tuple[str, ...] = ("DB1_B", "DB2_B"), fingers: int = 5, impressions: int = 2) -> Path:
+    for number, sensor in enumerate(sensors):
+        (folder / sensor).mkdir(parents=True)
+        for finger in range(1, fingers + 1):
+            for impression in range(1, impressions + 1):
+                picture = make_print(10_000 * number + 100 * finger + impression)
+                Image.fromarray(picture).save(folder / sensor / f"{finger}_{impression}.tif")
+    return folder
+
+
+def write_socofing(folder: Path, subjects: int = 2) -> Path:
+    (folder / "Real").mkdir(parents=True)
+    (folder / "Altered" / "Altered-Easy").mkdir(parents=True)
+    for subject in range(1, subjects + 1):
+        for finger in ("index", "thumb"):
+            stem = f"{subject}__M_Left_{finger}_finger"
+            picture = np.zeros((103, 96), np.uint8)
+            picture[2:-4, 2:-4] = make_print(subject * 10 + len(finger), 97, 90, 4)
+            Image.fromarray(picture).convert("RGBA").save(folder / "Real" / f"{stem}.BMP")
+            picture[40:60, 40:60] = 255 - picture[40:60, 40:60]
+            Image.fromarray(picture).save(folder / "Altered" / "Altered-Easy" / f"{stem}_CR.BMP")
+    return folder
+
+
+def tiny_params() -> dict[str, Any]:
+    """The demo's settings over made prints, so small that everything takes moments."""
+    params: dict[str, Any] = yaml.safe_load((REPOSITORY / "presets" / "demo.yaml").read_text())
+    params["datasets"] = {
+        "prints": {"path": "raw/prints", "reader": "fvc", "dpi": 500, "pattern": ""},
+        "other": {"path": "raw/other", "reader": "folder", "dpi": 500, "pattern": ""},
+    }
+    recipe = params["recipes"]["reconstruct"]
+    recipe["data"] |= {"train": ["prints"], "test": ["other"], "height": 32, "width": 32, "dpi": 160}
+    recipe["model"]["widths"] = [4, 4, 4]
+    recipe["train"] |= {"epochs": 2, "batch_size": 8}
+    recipe["evaluate"] |= {"bootstrap": 100, "pictures": 2}
+    params["runtime"] |= {"workers": 1, "device": "cpu"}
+    return params
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables and nothing in it: made once, copied for each project."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> Path:
+    """A project with made prints and tiny settings; the working folder of the test."""
+    write_fvc(tmp_path / "raw" / "prints")
+    (tmp_path / "raw" / "other").mkdir()
+    for number in range(3):
+        Image.fromarray(make_print(500 + number)).save(tmp_path / "raw" / "other" / f"p{number}.png")
+    write_params(tmp_path, tiny_params())
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
+    return tmp_path
+
+
+def write_params(folder: Path, params: dict[str, Any]) -> None:
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+@pytest.fixture
+def change_params(project: Path) -> Callable[..., None]:
+    """change_params("recipes.reconstruct.train.epochs", 5)"""
+
+    def change(key: str, value: Any) -> None:
+        params = yaml.safe_load((project / "params.yaml").read_text())
+        place = params
+        *path, last = key.split(".")
+        for part in path:
+            place = place[part]
+        place[last] = value
+        write_params(project, params)
+
+    return change
+
+
+@pytest.fixture
+def dvc_project(project: Path) -> Path:
+    """The project under git and DVC, with the real graph."""
+    shutil.copytree(REPOSITORY / "fpml", project / "fpml", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
+        shutil.copy(REPOSITORY / name, project / name)
+    run("git", "init", "-q", cwd=project)
+    run("git", "config", "user.email", "test@localhost", cwd=project)
+    run("git", "config", "user.name", "test", cwd=project)
+    run("dvc", "init", "-q", cwd=project)
+    run("git", "add", "-A", cwd=project)
+    run("git", "commit", "-qm", "start", cwd=project)
+    return project
+
+
+def run(*command: str, cwd: Path, code: int = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command that must end with this code."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == code, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture
+def fpml(project: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Run fpml in this process: fpml("split", "reconstruct", code=2) → what it wrote to stdout and stderr."""
+    from fpml.cli import main
+
+    def call(*arguments: str, code: int = 0) -> Any:
+        capsys.readouterr()
+        got = main(list(arguments))
+        said = capsys.readouterr()
+        assert got == code, f"fpml {arguments} gave {got}: {said.err}"
+        if code == 2:
+            assert said.err.strip().splitlines()[-1].startswith("fpml: ")
+            assert "Traceback" not in said.err
+        return said
+
+    return call
+
+
+@pytest.fixture
+def prepared(fpml: Callable[..., Any]) -> Callable[..., Any]:
+    """The project's stages up to split, done; gives the fpml fixture back."""
+    for dataset in ("prints", "other"):
+        fpml("ingest", dataset)
+    fpml("prepare", "reconstruct")
+    fpml("split", "reconstruct")
+    return fpml

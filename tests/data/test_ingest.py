@@ -1,0 +1,130 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fpml.config import Dataset, Ingest
+from fpml.data import manifest
+from fpml.data.ingest import ingest
+from fpml.errors import FpmlError
+from tests.conftest import make_print, write_fvc, write_socofing
+
+SETTINGS = Ingest(max_pixels=1_000_000, max_quarantined=0.5)
+
+
+def fvc(path: Path, **more: Any) -> Dataset:
+    return Dataset(str(path), "fvc", more.get("dpi", 500.0), "")
+
+
+def test_fvc(tmp_path: Path) -> None:
+    frame = ingest("set", fvc(write_fvc(tmp_path / "raw"), dpi={"DB1": 500.0, "DB2": 569.0}), SETTINGS, tmp_path)
+    assert len(frame) == 20
+    assert frame["finger_id"].nunique() == 10  # 5 fingers on each of two sensors, of other people
+    assert frame["image_id"].is_unique
+    assert set(zip(frame["sensor"], frame["dpi"], strict=True)) == {("DB1", 500), ("DB2", 569)}
+    assert list(frame.columns) == list(manifest.COLUMNS)
+    assert frame["truth"].isna().all()
+
+
+def test_socofing_altered_copies_know_their_source(tmp_path: Path) -> None:
+    write_socofing(tmp_path / "raw")
+    (tmp_path / "raw" / "Real" / "2__M_Left_thumb_finger.BMP").unlink()
+    frame = ingest("s", Dataset("raw", "socofing", 180.0, ""), SETTINGS, tmp_path)
+    altered = frame[frame["alteration"].notna()].set_index("image_id")
+    assert (
+        altered.loc["s/Altered/Altered-Easy/1__M_Left_index_finger_CR.BMP", "source_id"] == "s/Real/1__M_Left_index_finger.BMP"
+    )
+    assert pd.isna(altered.loc["s/Altered/Altered-Easy/2__M_Left_thumb_finger_CR.BMP", "source_id"])
+    assert (frame.groupby("finger_id").size() <= 2).all()
+
+
+def test_bad_files_are_kept_with_their_reasons(tmp_path: Path) -> None:
+    raw = write_fvc(tmp_path / "raw", ("DB1_B",), 10)
+    (raw / "DB1_B" / "11_1.tif").write_text("no picture")
+    (raw / "DB1_B" / "11_2.tif").write_bytes(b"")
+    Image.new("L", (90, 90), 7).save(raw / "DB1_B" / "11_3.tif")
+    Image.fromarray(make_print(1)).save(raw / "DB1_B" / "left.tif")
+    Image.fromarray(make_print(1, 1200, 1200)).save(raw / "DB1_B" / "11_4.tif")
+    (raw / "notes.txt").write_text("by hand")
+    frame = ingest("set", fvc(raw), SETTINGS, tmp_path).set_index("file")
+    reasons = {Path(str(f)).name: (row["status"], row["reason"]) for f, row in frame[frame["status"] != "ok"].iterrows()}
+    assert {k: v[0] for k, v in reasons.items()} == {
+        "11_1.tif": "quarantined", "11_2.tif": "quarantined", "11_3.tif": "quarantined", "11_4.tif": "quarantined",
+        "left.tif": "quarantined", "notes.txt": "ignored",
+    }  # fmt: skip
+    for name, word in {
+        "11_1.tif": "not a picture",
+        "11_2.tif": "0 bytes",
+        "11_3.tif": "constant",
+        "11_4.tif": "too large",
+    }.items():
+        assert word in reasons[name][1]
+    assert "FINGER_IMPRESSION" in reasons["left.tif"][1]
+
+
+def test_too_many_bad_files_stop_it(tmp_path: Path) -> None:
+    raw = write_fvc(tmp_path / "raw", ("DB1_B",), 1)
+    (raw / "DB1_B" / "2_1.tif").write_text("no picture")
+    with pytest.raises(FpmlError, match=r"1 of 3 pictures can't be used, ingest.max_quarantined allows 10%.*2_1.tif"):
+        ingest("set", fvc(raw), Ingest(max_pixels=1_000_000, max_quarantined=0.1), tmp_path)
+
+
+def test_identical_pictures_share_a_hash_whatever_their_names(tmp_path: Path) -> None:
+    raw = write_fvc(tmp_path / "raw", ("DB1_B",), 2)
+    Image.open(raw / "DB1_B" / "1_1.tif").save(raw / "DB1_B" / "9_1.png")
+    frame = ingest("set", fvc(raw), SETTINGS, tmp_path)
+    assert frame["sha256"].nunique() == len(frame) - 1
+
+
+@pytest.mark.parametrize("what", ["absent", "empty", "file", "no-pictures"])
+def test_folders_that_hold_no_prints(tmp_path: Path, what: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "no-pictures").mkdir()
+    (tmp_path / "no-pictures" / "a.txt").write_text("x")
+    with pytest.raises(FpmlError, match=what):
+        ingest("set", fvc(tmp_path / what), SETTINGS, tmp_path)
+
+
+def test_a_sensor_without_dpi_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FpmlError, match=r"datasets.set.dpi has no sensor 'DB2'"):
+        ingest("set", fvc(write_fvc(tmp_path / "raw"), dpi={"DB1": 500.0}), SETTINGS, tmp_path)
+
+
+def test_truth_is_not_read_as_prints_and_marks_generated_ones(tmp_path: Path) -> None:
+    raw = write_fvc(tmp_path / "raw", ("DB1_B",), 2)
+    (raw / "truth").mkdir()
+    Image.fromarray(make_print(3)).save(raw / "truth" / "1_1.png")
+    pd.DataFrame({"finger": [1]}).to_parquet(raw / "truth" / "fingers.parquet")
+    frame = ingest("set", fvc(raw), SETTINGS, tmp_path)
+    assert len(frame) == 4
+    assert manifest.is_synthetic(frame).all()
+
+
+def test_same_input_same_bytes_with_any_number_of_workers(tmp_path: Path) -> None:
+    raw = write_fvc(tmp_path / "raw", fingers=20, impressions=4)
+    for workers in (1, 2):
+        manifest.write(ingest("set", fvc(raw), SETTINGS, tmp_path, workers), tmp_path / f"{workers}.parquet")
+    assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
+
+
+def test_the_command_leaves_nothing_half_written(project: Path, fpml: Callable[..., Any]) -> None:
+    assert "20 prints of 10 fingers" in fpml("ingest", "prints").out
+    before = (project / "data" / "manifest" / "prints.parquet").read_bytes()
+    for picture in (project / "raw" / "prints").rglob("*.tif"):
+        picture.write_bytes(b"")
+    assert "can't be used" in fpml("ingest", "prints", code=2).err
+    assert (project / "data" / "manifest" / "prints.parquet").read_bytes() == before
+    assert [p.name for p in (project / "data" / "manifest").iterdir()] == ["prints.parquet"]
+    assert "no dataset 'x'" in fpml("ingest", "x", code=2).err
+
+
+def test_no_permission_is_one_line(project: Path, fpml: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **more: Any) -> None:
+        raise PermissionError(13, "Permission denied", "data/manifest/prints.parquet")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", refuse)  # a test may run as root, whom no folder refuses
+    assert "no permission (data/manifest/prints.parquet)" in fpml("ingest", "prints", code=2).err

@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from fpml.config import Model
+from fpml.errors import FpmlError
+from fpml.models import MODELS, autoencoder
+
+PUBLISHED = Model(widths=[32, 64, 128])
+
+
+def test_the_published_autoencoder_has_its_parameters() -> None:
+    network = MODELS["autoencoder"](PUBLISHED, 224, 224)
+    assert sum(p.numel() for p in network.parameters()) == 314_625
+    assert autoencoder.code_size(PUBLISHED, 224, 224) == 401_408
+    assert network.encoder(torch.zeros(1, 1, 224, 224)).numel() == 401_408  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 48)])
+@pytest.mark.parametrize("name", MODELS)
+def test_output_has_the_shape_and_range_of_the_input(name: str, size: tuple[int, int]) -> None:
+    network = MODELS[name](Model(widths=[4, 4, 4]), *size)
+    output = network(torch.rand(2, 1, *size))
+    assert output.shape == (2, 1, *size)
+    assert output.min() >= 0
+    assert output.max() <= 1
+
+
+def test_weights_start_as_keras_starts_them() -> None:
+    torch.manual_seed(0)
+    layer = MODELS["autoencoder"](PUBLISHED, 32, 32).encoder[6]  # type: ignore[index]
+    limit = (6 / (9 * 64 + 9 * 128)) ** 0.5
+    assert layer.weight.abs().max() <= limit
+    assert layer.weight.abs().max() > 0.99 * limit
+    assert (layer.bias == 0).all()
+
+
+def test_a_size_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(FpmlError, match="50 x 52"):
+        MODELS["autoencoder"](PUBLISHED, 50, 52)
+
+
+def test_bytes_are_scaled_inside_the_exported_network() -> None:
+    network = MODELS["autoencoder"](Model(widths=[4, 4, 4]), 32, 32)
+    prints = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
+    assert torch.allclose(autoencoder.FromBytes(network)(prints), network(prints / 255))

@@ -1,0 +1,92 @@
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fpml import config
+from fpml.errors import FpmlError
+from tests.conftest import REPOSITORY, tiny_params
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    params = tiny_params()
+    place = params
+    *path, last = key.split(".")
+    for part in path:
+        place = place[part]
+    place[last] = value
+    return params
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("recipes.reconstruct.train.epochs", "ten", ["recipes.reconstruct.train.epochs", "'ten'", "integer"]),
+        ("recipes.reconstruct.train.epochs", 2.5, ["recipes.reconstruct.train.epochs", "2.5"]),
+        ("recipes.reconstruct.train.epochs", 0, ["recipes.reconstruct.train.epochs", "0", "greater than or equal to 1"]),
+        ("recipes.reconstruct.train.epohcs", 3, ["unknown key 'recipes.reconstruct.train.epohcs'", "did you mean 'epochs'"]),
+        ("recipes.reconstruct.train.optimizer", "sgd", ["optimizer", "'sgd'", "'rmsprop', 'adam' or 'adamw'"]),
+        ("recipes.reconstruct.split.validation", 1.5, ["split.validation", "1.5", "less than 1"]),
+        ("recipes.reconstruct.data.squash", "no", ["data.squash", "'no'", "boolean"]),
+        ("recipes.reconstruct.data.train", ["absent"], ["data.train", "'absent'", "prints, other"]),
+        ("recipes.reconstruct.data.train", ["other"], ["trains and tests on other"]),
+        ("datasets.prints.reader", "fcv", ["datasets.prints.reader", "'fcv'", "'fvc'"]),
+        ("datasets.prints.dpi", 0, ["datasets.prints.dpi", "0"]),
+        ("datasets.prints.dpi", "500", ["datasets.prints.dpi", "'500'"]),
+        ("datasets.prints.pattern", "x", ["datasets.prints.pattern", "folder"]),
+        ("run.second", {"task": "reconstruct", "model": "autoencoder"}, ["run.second", "recipes.second"]),
+        ("tracking.log_images", "yes", ["tracking.log_images", "'synthetic-only', 'all' or 'none'"]),
+        ("runtime", None, ["runtime"]),
+    ],
+)
+def test_a_mistake_is_named(key: str, value: Any, words: list[str]) -> None:
+    with pytest.raises(FpmlError) as error:
+        config.check(changed(key, value))
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_a_missing_key_is_named() -> None:
+    params = tiny_params()
+    del params["recipes"]["reconstruct"]["train"]["seed"]
+    with pytest.raises(FpmlError, match=r"missing key 'recipes.reconstruct.train.seed'"):
+        config.check(params)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", ""])
+def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(FpmlError, match="params.yaml"):
+        config.load(tmp_path / "params.yaml")
+
+
+def test_settings_have_no_defaults() -> None:
+    for name in ("Dataset", "Synth", "Ingest", "Data", "Split", "Model", "Train", "Evaluate", "Runtime", "Tracking", "Params"):
+        for field in dataclasses.fields(getattr(config, name)):
+            assert field.default is dataclasses.MISSING, f"{name}.{field.name} hides a default"
+            assert field.default_factory is dataclasses.MISSING
+
+
+def test_presets_are_whole_and_the_shipped_settings_are_the_demo() -> None:
+    for name in ("demo", "published"):
+        config.load(REPOSITORY / "presets" / f"{name}.yaml")
+    shipped, demo = (yaml.safe_load(p.read_text()) for p in (REPOSITORY / "params.yaml", REPOSITORY / "presets" / "demo.yaml"))
+    assert shipped == demo
+
+
+def test_published_values() -> None:
+    recipe = config.load(REPOSITORY / "presets" / "published.yaml").recipes["reconstruct"]
+    assert (recipe.data.height, recipe.data.width, recipe.data.squash) == (224, 224, True)
+    assert recipe.model.widths == [32, 64, 128]
+    assert (recipe.train.epochs, recipe.train.batch_size) == (200, 128)
+    assert (recipe.train.optimizer, recipe.train.learning_rate) == ("rmsprop", 1e-3)
+    assert (recipe.split.by, recipe.split.validation) == ("image", 0.2)
+
+
+def test_a_typo_in_params_stops_a_command(fpml: Callable[..., Any], change_params: Callable[..., None]) -> None:
+    change_params("recipes.reconstruct.train.lerning_rate", 0.1)
+    assert "did you mean 'learning_rate'" in fpml("split", "reconstruct", code=2).err

@@ -1,0 +1,133 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from fpml.errors import FpmlError
+from fpml.models import MODELS
+from fpml.train import stage
+from tests.conftest import REPOSITORY
+
+
+def recipes() -> list[str]:
+    return list(yaml.safe_load((REPOSITORY / "params.yaml").read_text())["run"])
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_every_recipe_trains_and_leaves_its_outputs(recipe: str, project: Path, prepared: Callable[..., Any]) -> None:
+    prepared("train", recipe)
+    folder = project / "models" / recipe
+    assert {p.name for p in folder.iterdir()} == {
+        "weights.safetensors", "model.onnx", "config.json", "history.parquet", "metrics.json", "run.json",
+    }  # fmt: skip
+    history = pd.read_parquet(folder / "history.parquet")
+    assert history["epoch"].tolist() == [1, 2]
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["train_loss"] == history["train/loss"].iloc[-1]
+    assert not list((project / ".fpml" / "checkpoints").glob("*/epoch-*"))
+
+
+def test_the_loss_falls(project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]) -> None:
+    change_params("recipes.reconstruct.train.epochs", 12)
+    change_params("recipes.reconstruct.train.optimizer", "adam")
+    prepared("train", "reconstruct")
+    loss = pd.read_parquet(project / "models" / "reconstruct" / "history.parquet")["train/loss"]
+    assert loss.iloc[-1] < 0.8 * loss.iloc[0]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw"])
+def test_optimizers(optimizer: str, prepared: Callable[..., Any], change_params: Callable[..., None]) -> None:
+    change_params("recipes.reconstruct.train.optimizer", optimizer)
+    prepared("train", "reconstruct")
+
+
+def test_the_exported_model_says_what_torch_says(project: Path, prepared: Callable[..., Any]) -> None:
+    prepared("train", "reconstruct")
+    folder = project / "models" / "reconstruct"
+    config = json.loads((folder / "config.json").read_text())
+    network = MODELS[config["model"]](_model(config), 32, 32).eval()
+    network.load_state_dict(load_file(folder / "weights.safetensors"))
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    for batch in (1, 5):
+        prints = np.random.default_rng(batch).integers(0, 256, (batch, 1, 32, 32), dtype=np.uint8)
+        with torch.inference_mode():
+            ours = network(torch.from_numpy(prints) / 255).numpy()
+        theirs = session.run(None, {"prints": prints})[0]
+        assert theirs.shape == prints.shape
+        assert np.abs(ours - theirs).max() < 1e-4
+
+
+def _model(config: dict[str, Any]) -> Any:
+    from fpml.config import Model
+
+    return Model(**config["settings"])
+
+
+def test_a_model_that_exports_wrongly_is_not_let_through(tmp_path: Path) -> None:
+    class Fickle(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 0.5 if torch.onnx.is_in_onnx_export() or torch.compiler.is_compiling() else x
+
+    with pytest.raises(FpmlError, match="differs from torch"):
+        stage.export(Fickle(), tmp_path / "m.onnx", np.full((2, 8, 8), 200, np.uint8))
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_weights(
+    project: Path, prepared: Callable[..., Any], change_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fpml.train import reconstruct
+
+    real, calls = reconstruct.validate, []
+
+    def breaks_in_the_third_epoch(*arguments: Any) -> float:
+        calls.append(1)
+        return float("nan") if len(calls) == 3 else real(*arguments)
+
+    monkeypatch.setattr(reconstruct, "validate", breaks_in_the_third_epoch)
+    change_params("recipes.reconstruct.train.epochs", 4)
+    error = prepared("train", "reconstruct", code=2).err
+    assert "the loss of epoch 3 is" in error
+    assert "learning_rate" in error
+    assert not (project / "models" / "reconstruct").exists()
+    (kept,) = (project / ".fpml" / "checkpoints").glob("*/epoch-00002")
+    assert load_file(kept / "network.safetensors")
+
+
+def test_a_split_of_other_prints_is_refused(project: Path, prepared: Callable[..., Any]) -> None:
+    path = project / "data" / "split" / "reconstruct.parquet"
+    pd.read_parquet(path).iloc[::-1].to_parquet(path, index=False)
+    assert "is not of these prints" in prepared("train", "reconstruct", code=2).err
+
+
+def test_cuda_that_is_not_there(prepared: Callable[..., Any], change_params: Callable[..., None]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    change_params("runtime.device", "cuda")
+    assert "finds no GPU" in prepared("train", "reconstruct", code=2).err
+
+
+def test_two_processes_train_as_one(project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]) -> None:
+    change_params("runtime.precision", "fp32")
+    losses = []
+    for processes in (1, 2):
+        change_params("runtime.processes", processes)
+        subprocess.run([sys.executable, "-m", "fpml.cli", "train", "reconstruct"], check=True, capture_output=True, timeout=200)
+        losses.append(pd.read_parquet(project / "models" / "reconstruct" / "history.parquet")["validation/loss"].to_numpy())
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
+def test_dvc_knows_the_code_that_a_checkpoint_is_good_for() -> None:
+    deps = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]["train"]["do"]["deps"]
+    code = {d for d in deps if d.startswith("fpml/")}
+    named = {"fpml/models/${item.model}.py", "fpml/train/${item.task}.py"}
+    assert code == named | {f"fpml/train/{f}.py" for f in ("stage", "batches", "checkpoint")}
