@@ -5,6 +5,7 @@ time and shares the GPU. Without a server, Prefect starts one for the time of th
 """
 
 import os
+import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -89,5 +90,8 @@ def _gpu_is_limited() -> bool:
 
 
 if __name__ == "__main__":
-    for name, what in pipeline().items():
-        print(f"{name:32} {what}")
+    try:
+        for name, what in pipeline().items():
+            print(f"{name:32} {what}")
+    except StageFailed as error:
+        sys.exit(f"flow: {error}")

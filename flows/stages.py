@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-LOCK_BUSY = re.compile(r"Unable to acquire lock|is locked|LockError|is busy", re.IGNORECASE)
+LOCK_BUSY = re.compile(r"^ERROR: .*(Unable to acquire lock|is busy, it is being blocked)", re.IGNORECASE)
+CACHED = re.compile(r"didn't change, skipping|is cached - skipping run")
 LOCK_TRIES, LOCK_WAIT = 20, 3.0  # DVC's lock is held for moments only
 GRACE = 10.0  # seconds that a stage has to end by itself before it is killed
 
@@ -49,25 +50,27 @@ class Children:
         with self._lock:
             self._closed = True
             running = list(self._running)
-        for child in running:
-            end_group(child)
+        end_groups(running)
 
 
-def end_group(child: subprocess.Popen[str]) -> None:
-    """Ask the child's whole process group to end; kill what is left of it after GRACE."""
+def end_groups(children: list[subprocess.Popen[str]]) -> None:
+    """Ask the children's whole process groups to end, all at once; kill what is left of them after GRACE."""
     for number in (signal.SIGINT, signal.SIGKILL):
-        try:
-            os.killpg(child.pid, number)
-        except ProcessLookupError:
-            return
+        left = [child for child in children if _signalled(child, number)]
         deadline = time.monotonic() + GRACE
-        while time.monotonic() < deadline:
-            child.poll()  # reaped, it no longer counts as a member of its group
-            try:
-                os.killpg(child.pid, 0)
-            except ProcessLookupError:
-                return
+        while left and time.monotonic() < deadline:
+            left = [child for child in left if _signalled(child, 0)]
             time.sleep(0.05)
+
+
+def _signalled(child: subprocess.Popen[str], number: int) -> bool:
+    """Whether the child's group still has a member, which got the signal."""
+    child.poll()  # reaped, it no longer counts as a member of its group
+    try:
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def graph(root: Path = ROOT) -> dict[str, set[str]]:
@@ -95,7 +98,7 @@ def run_stage(
         if late:
             raise StageFailed(f"{stage} ran past its limit of {limit:g} s and was ended")
         if code == 0:
-            return "cached" if any("didn't change, skipping" in line for line in lines) else "ran"
+            return "cached" if any(CACHED.search(line) for line in lines) else "ran"
         if not any(LOCK_BUSY.search(line) for line in lines):
             break
         log(f"{stage}: DVC's lock is busy; trying again in {LOCK_WAIT:g} s")
@@ -114,7 +117,7 @@ def _follow(
 
     def end_late() -> None:
         late.set()
-        end_group(child)
+        end_groups([child])
 
     timer = threading.Timer(limit, end_late)
     timer.daemon = True

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from fpml.config import Data, Params
-from fpml.data.pictures import EXTENSIONS, BadPicture, read_grey
+from fpml.data.pictures import EXTENSIONS, BadPicture, check_print, read_grey
 from fpml.data.prepare import place_print
 from fpml.errors import FpmlError
 from fpml.files import new_file, root
@@ -24,7 +24,10 @@ def find_model(model: str, params: Params) -> tuple[Path, dict[str, Any]]:
     folder = Path(model) if (Path(model) / "model.onnx").exists() else root() / "models" / model
     if not (folder / "model.onnx").exists():
         raise FpmlError(f"no model '{model}': {folder}/model.onnx is not there; run `dvc repro`, or give --model")
-    return folder / "model.onnx", json.loads((folder / "config.json").read_text())["input"]
+    try:
+        return folder / "model.onnx", json.loads((folder / "config.json").read_text())["input"]
+    except (ValueError, KeyError):
+        raise FpmlError(f"{folder}/config.json is damaged; run: dvc repro, or give another --model") from None
 
 
 def _registered(model: str, params: Params) -> tuple[Path, dict[str, Any]]:
@@ -39,6 +42,8 @@ def _registered(model: str, params: Params) -> tuple[Path, dict[str, Any]]:
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise FpmlError(f"{model} can't be had: {' '.join(str(error).split())[:200]}") from None
     m = info.metadata or {}
+    if not {"height", "width", "dpi", "crop"} <= set(m):
+        raise FpmlError(f"{model} is no model of this project: its metadata has no height, width, dpi and crop")
     size = {k: int(m[k]) for k in ("height", "width")}
     return folder / "model.onnx", {**size, "dpi": float(m["dpi"]), "crop": m["crop"]}
 
@@ -67,8 +72,11 @@ def reconstruct(inputs: list[Path], out: Path, model: str, dpi: float, params: P
     if not 50 <= dpi <= 5000:
         raise FpmlError(f"--dpi is {dpi:g}; allowed: 50 to 5000")
     path, rule = find_model(model, params)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    data = Data(["-"], [], rule["height"], rule["width"], float(rule["dpi"]), rule["crop"] == "squash")
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        data = Data(["-"], [], rule["height"], rule["width"], float(rule["dpi"]), rule["crop"] == "squash")
+    except Exception as error:  # ONNX Runtime's errors have no common base
+        raise FpmlError(f"{path} can't be used as a model: {' '.join(str(error).split())[:200]}") from None
     pictures = find_pictures(inputs)
     out.mkdir(parents=True, exist_ok=True)
     names = _names(pictures)
@@ -77,7 +85,9 @@ def reconstruct(inputs: list[Path], out: Path, model: str, dpi: float, params: P
         prints, kept = [], []
         for picture in pictures[start : start + BATCH]:
             try:
-                prints.append(_canvas(read_grey(picture, params.ingest.max_pixels), dpi, data))
+                grey = read_grey(picture, params.ingest.max_pixels)
+                check_print(grey)
+                prints.append(_canvas(grey, dpi, data))
                 kept.append(picture)
             except BadPicture as error:
                 bad += 1
@@ -110,9 +120,10 @@ def _canvas(grey: np.ndarray, dpi: float, data: Data) -> np.ndarray:
 def _names(pictures: list[Path]) -> dict[Path, str]:
     """A name for each picture, with its folders where two would be called the same."""
     names: dict[Path, str] = {}
+    taken: set[str] = set()
     for picture in pictures:
-        name = picture.stem
-        if name in names.values():
-            name = "-".join(p for p in picture.with_suffix("").parts if p not in ("/", "..", "."))
-        names[picture] = name
+        whole = "-".join(p for p in picture.parts if p not in ("/", "..", "."))
+        tries = (picture.stem, picture.name, whole, *(f"{whole}-{n}" for n in range(2, len(pictures) + 2)))
+        names[picture] = next(name for name in tries if name not in taken)
+        taken.add(names[picture])
     return names

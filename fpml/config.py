@@ -148,6 +148,8 @@ def check(raw: Any, source: str = "params.yaml") -> Params:
         raise FpmlError(f"{source}: found {type(raw).__name__}, allowed: a mapping of settings")
     try:
         params = TypeAdapter(Params).validate_json(json.dumps(raw, default=str))
+    except TypeError:
+        raise FpmlError(f"{source}: a key is neither text nor a number; put it in quotes") from None
     except ValidationError as error:
         first = error.errors()
         raise FpmlError("; ".join(_explain(e, source) for e in first[:3])) from None
@@ -167,7 +169,8 @@ def _check_references(params: Params, source: str) -> None:
                     raise FpmlError(
                         f"{source}: recipes.{name}.data.{key} names '{entry}'; datasets has: {', '.join(params.datasets)}"
                     )
-        if both := set(data.train) & set(data.test):
+        both = [t for t in data.test for r in data.train if t == r or t.startswith(f"{r}/") or r.startswith(f"{t}/")]
+        if both:
             raise FpmlError(f"{source}: recipes.{name}.data trains and tests on {', '.join(sorted(both))}; name it once")
     for name, dataset in params.datasets.items():
         if dataset.pattern and dataset.reader != "folder":

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from fpml import config
 from fpml.config import Params
-from fpml.errors import FpmlError
 from fpml.files import root, state_folder
 
 GOOD, NOTE, BAD = "ok  ", "note", "BAD "
@@ -32,8 +31,8 @@ def examine() -> bool:
 def _safely(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from check()
-    except (FpmlError, OSError) as error:
-        yield BAD, " ".join(str(error).split())
+    except Exception as error:  # a doctor that falls ill helps nobody: whatever it meets is a finding
+        yield BAD, f"{check.__name__.strip('_')}: {' '.join(str(error).split())[:300]}"
 
 
 def _python() -> Iterator[Finding]:

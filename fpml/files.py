@@ -1,5 +1,6 @@
 """Outputs that are whole or absent: written under a temporary name, then moved into place."""
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,8 +9,13 @@ from pathlib import Path
 
 
 def _temporary(target: Path) -> Path:
-    # Hidden, and matched by .gitignore and .dvcignore: what a killed process leaves changes no hash.
+    # Hidden, and matched by .gitignore and .dvcignore: what a killed process leaves changes no hash,
+    # and goes with the next attempt.
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        process = left.name.removesuffix(".part").removesuffix(".old").rpartition(".")[2]
+        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
     return target.parent / f".{target.name}.{os.getpid()}.part"
 
 
@@ -22,7 +28,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         if target.exists():
-            old = temporary.with_suffix(".old.part")
+            old = temporary.with_name(f"{temporary.name.removesuffix('.part')}.old.part")
             target.rename(old)
             temporary.rename(target)
             shutil.rmtree(old)
@@ -44,13 +50,17 @@ def new_file(target: Path) -> Iterator[Path]:
 
 
 def root() -> Path:
-    """The project's root: DVC tells its stages; by hand, the nearest folder upwards with a params.yaml."""
-    if "DVC_ROOT" in os.environ:
-        return Path(os.environ["DVC_ROOT"])
+    """The workspace: the nearest folder upwards with a params.yaml. Settings, data and outputs lie below it."""
     here = Path.cwd()
     return next((p for p in (here, *here.parents) if (p / "params.yaml").exists()), here)
 
 
+def home() -> Path:
+    """The repository that outlives the workspace: `dvc exp run --temp` works in a copy that it throws away, and
+    names the repository in $DVC_ROOT. Runs and checkpoints are kept there."""
+    return Path(os.environ["DVC_ROOT"]) if "DVC_ROOT" in os.environ else root()
+
+
 def state_folder() -> Path:
-    """Where checkpoints and other state live that no stage outputs: $FPML_STATE, else .fpml in the root."""
-    return Path(os.environ.get("FPML_STATE") or root() / ".fpml")
+    """Where checkpoints and other state live that no stage outputs: $FPML_STATE, else .fpml at home."""
+    return Path(os.environ.get("FPML_STATE") or home() / ".fpml")

@@ -46,9 +46,12 @@ def put_in_place(name: str) -> None:
         if any(entry.split("/")[0] in own for entry in entries):
             for side in ("train", "test"):
                 preset["recipes"][recipe]["data"][side] = used[side]
+    for section in ("run", "recipes"):  # the user's own runs, for a train-sensor x test-sensor matrix say
+        for entry in mine[section]:
+            preset[section].setdefault(entry, mine[section][entry])
     for section in ("runtime", "tracking"):
         preset[section] = mine[section]
+    config.check(preset, f"presets/{name}.yaml with your datasets")
     write_yaml(preset, mine_path)
-    config.load(mine_path)
     kept = f"; your datasets stay: {', '.join(own)}" if own else ""
     print(f"params.yaml now has the {name} settings{kept}. Next: dvc repro")

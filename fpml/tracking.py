@@ -4,6 +4,7 @@ training goes on, keeps its history in files, and `ensure_run` makes the run fro
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,10 +17,11 @@ import pandas as pd
 import yaml
 
 from fpml.config import Tracking
-from fpml.files import new_file, root, state_folder
+from fpml.files import home, new_file, root, state_folder
 
 RUN_TAG = "fpml.run"  # the id under which a run was first made; a rebuilt one keeps it, so links go on working
 REBUILT_TAG = "rebuilt"
+SYSTEM_METRICS_SECONDS = 5.0
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -36,7 +38,7 @@ def say(text: str) -> None:
 
 def store_uri(settings: Tracking) -> str:
     """Where runs are kept: the address in params.yaml, else $MLFLOW_TRACKING_URI, else mlflow.db in the root."""
-    return settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+    return settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
 
 
 def connect(settings: Tracking) -> Any | None:
@@ -49,7 +51,6 @@ def connect(settings: Tracking) -> Any | None:
         return None
     try:
         import mlflow
-        from mlflow.exceptions import MlflowException
     except ImportError:
         say("tracking: mlflow is not installed; metrics stay in files")
         return None
@@ -58,20 +59,24 @@ def connect(settings: Tracking) -> Any | None:
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    state_folder().mkdir(parents=True, exist_ok=True)
     try:
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        state_folder().mkdir(parents=True, exist_ok=True)
         # Several stages may meet a store that nobody has made yet: the first makes it, the others wait.
         with (state_folder() / "mlflow.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             client = mlflow.MlflowClient()
-            if client.get_experiment_by_name(settings.experiment) is None:
-                place = None if uri.startswith("http") else (root() / "mlartifacts").resolve().as_uri()
+            experiment = client.get_experiment_by_name(settings.experiment)
+            if experiment is not None and experiment.lifecycle_stage == "deleted":
+                client.restore_experiment(experiment.experiment_id)
+                say(f"tracking: the experiment '{settings.experiment}' had been deleted; it is restored")
+            if experiment is None:
+                place = None if uri.startswith("http") else (home() / "mlartifacts").resolve().as_uri()
                 client.create_experiment(
                     settings.experiment, artifact_location=place, tags={"mlflow.experimentKind": "custom_model_development"}
                 )
-    except (MlflowException, OSError) as error:
+    except Exception as error:  # a damaged database, a missing driver, no permission: any failure of the store
         say(f"tracking: {_without_secrets(uri)} refuses ({_one_line(error)}); metrics stay in files")
         return None
     return mlflow
@@ -144,9 +149,9 @@ def dataset_digests(names: list[str], paths: dict[str, str], manifests: Path) ->
 def stage_tags(recipe: str) -> dict[str, str]:
     """Tags to group runs by: recipe, DVC stage, git commit and, under Prefect, the flow run."""
     tags = {"recipe": recipe, "dvc_stage": os.environ.get("DVC_STAGE", "by hand")}
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root(), capture_output=True, text=True)
-    if commit.returncode == 0:
-        tags["git_commit"] = commit.stdout.strip()
+    if shutil.which("git"):
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root(), capture_output=True, text=True)
+        tags["git_commit"] = commit.stdout.strip() if commit.returncode == 0 else "none"
     if flow_run := os.environ.get("FPML_FLOW_RUN"):
         tags["prefect_flow_run"] = flow_run
     return tags
@@ -186,44 +191,54 @@ class RunLog:
 @contextmanager
 def training_run(settings: Tracking, identity: Identity, resume: Path) -> Iterator[RunLog]:
     """A run in MLflow for one training. `resume` remembers its id, so that a run that was killed goes on."""
-    mlflow = connect(settings)
     identity.store = _without_secrets(store_uri(settings))
-    log = RunLog(mlflow, identity)
-    if mlflow is None:
-        yield log
-        return
-    previous = resume.read_text().strip() if resume.exists() else None
-    client = mlflow.MlflowClient()
-    if previous and (known := _find(client, settings, previous)):
-        log.logged = {m.step for m in client.get_metric_history(known, "train/loss")}
-        previous = known
-    else:
-        previous = None
-    experiment = client.get_experiment_by_name(settings.experiment)
-    identity.experiment_id = experiment.experiment_id
-    mlflow.set_system_metrics_sampling_interval(5)
+    log = RunLog(connect(settings), identity)
+    _open(log, settings, resume)
     status = "FAILED"
-    run = mlflow.start_run(
-        run_id=previous,
-        experiment_id=experiment.experiment_id if previous is None else None,
-        run_name=None if previous else identity.name,
-        log_system_metrics=True,
-    )
     try:
-        identity.run_id = run.info.run_id
-        resume.write_text(identity.run_id)
-        if previous is None:
-            _describe(mlflow, identity, {RUN_TAG: identity.run_id})
         yield log
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
         raise
     finally:
-        try:
-            mlflow.end_run(status)
-        except Exception as error:  # the run is only left open; the work is done
-            say(f"tracking: the run could not be closed ({_one_line(error)})")
+        _close(log, status)
+
+
+def _open(log: RunLog, settings: Tracking, resume: Path) -> None:
+    """Start the run, or go on with the one that `resume` names."""
+    mlflow, identity = log.mlflow, log.identity
+    if mlflow is None:
+        return
+    try:
+        client = mlflow.MlflowClient()
+        experiment = client.get_experiment_by_name(settings.experiment).experiment_id
+        known = _find(client, settings, resume.read_text().strip()) if resume.exists() else None
+        if known:
+            log.logged = {m.step for m in client.get_metric_history(known, "train/loss")}
+        mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_SECONDS)
+        run = mlflow.start_run(
+            run_id=known,
+            experiment_id=None if known else experiment,
+            run_name=None if known else identity.name,
+            log_system_metrics=True,
+        )
+        identity.run_id, identity.experiment_id = run.info.run_id, experiment
+        if known is None:
+            _describe(mlflow, identity, {RUN_TAG: run.info.run_id})
+        resume.write_text(run.info.run_id)
+    except Exception as error:  # training matters more than its run, and it is said
+        say(f"tracking: the store failed ({_one_line(error)}); metrics stay in files")
+        log.mlflow = None
+
+
+def _close(log: RunLog, status: str) -> None:
+    if log.identity.run_id is None:
+        return
+    try:
+        sys.modules["mlflow"].end_run(status)  # also where the store failed in the middle and log.mlflow is None
+    except Exception as error:  # the run is only left open; the work is done
+        say(f"tracking: the run could not be closed ({_one_line(error)})")
 
 
 def _describe(mlflow: Any, identity: Identity, tags: dict[str, str]) -> None:
@@ -295,8 +310,9 @@ def ensure_run(mlflow: Any, settings: Tracking, model_folder: Path, example: Any
             known = run.info.run_id
         say(f"tracking: run {known} made from the files in {model_folder}")
     steps = {m.step for m in client.get_metric_history(known, "train/loss")}
+    # Only whole models; the status is compared here because the store's own filter on it finds nothing (3.17).
     models = client.search_logged_models([experiment.experiment_id], f"source_run_id = '{known}'")
-    model_id = models[0].model_id if models else None
+    model_id = next((m.model_id for m in models if str(m.status) == "READY"), None)
     missing = [row for row in history if int(row["epoch"]) not in steps]
     if missing or model_id is None:
         with mlflow.start_run(run_id=known, log_system_metrics=False):

@@ -95,7 +95,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) 
     write_params(tmp_path, tiny_params())
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
+    for leaked in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI"):  # mlflow sets them in its own process
+        monkeypatch.setenv(leaked, "")
+        monkeypatch.delenv(leaked)
     return tmp_path
 
 

@@ -60,7 +60,7 @@ def test_a_missing_key_is_named() -> None:
 @pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", ""])
 def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
-    with pytest.raises(FpmlError, match="params.yaml"):
+    with pytest.raises(FpmlError, match=r"params\.yaml"):
         config.load(tmp_path / "params.yaml")
 
 

@@ -35,7 +35,7 @@ def add(name: str, path: Path, reader: str, dpi: float | None, pattern: str, use
     found = ingest(name, Dataset(str(path.resolve()), reader, value, pattern), params.ingest, root())  # type: ignore[arg-type]
     target = root() / "data" / "raw" / name
     with _as_it_was(params_path, target):
-        command = [sys.executable, "-m", "dvc", "add", "--quiet", str(path), "--out", str(target)]
+        command = [sys.executable, "-m", "dvc", "add", "--quiet", str(path.resolve()), "--out", str(target)]
         done = subprocess.run(command, cwd=root(), capture_output=True, text=True)
         if done.returncode:
             raise FpmlError(f"dvc add failed: {' '.join((done.stderr or done.stdout).split())[:300]}")

@@ -1,6 +1,7 @@
 """ingest: a folder of prints to a manifest, in parallel. Nothing is dropped silently."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -12,13 +13,14 @@ import pandas as pd
 
 from fpml.config import Dataset, Ingest
 from fpml.data import manifest
-from fpml.data.pictures import EXTENSIONS, BadPicture, pixel_hash, read_grey
+from fpml.data.pictures import EXTENSIONS, BadPicture, check_print, pixel_hash, read_grey
 from fpml.data.sources import READERS
 from fpml.errors import FpmlError
 from fpml.progress import progress
 
 T = TypeVar("T")
 CHUNK = 64
+SENSOR = re.compile(r"[A-Za-z0-9._ -]+")
 
 
 def in_parallel(function: Callable[[T], Any], items: list[T], workers: int, what: str, unit: str) -> list[Any]:
@@ -44,11 +46,27 @@ def find_files(folder: Path) -> list[PurePosixPath]:
         raise FpmlError(f"{folder} is not a folder; give the folder that holds the prints")
     found = []
     for where, folders, files in os.walk(folder, onerror=_refuse):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "truth")
+        top_truth = Path(where) == folder and has_truth(folder)
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and not (top_truth and f == "truth"))
         found += [PurePosixPath(os.path.relpath(os.path.join(where, f), folder)) for f in files if f[0] != "."]
+        if bad := [f for f in files + folders if not _is_text(f)]:
+            raise FpmlError(f"{where} has a name that is no UTF-8: {bad[0]!a}; rename it")
     if not found:
         raise FpmlError(f"{folder} has no files; give the folder that holds the prints")
     return sorted(found)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def has_truth(folder: Path) -> bool:
+    """Whether a folder came from the generator: its truth/ says what each print is."""
+    return (folder / "truth" / "fingers.parquet").is_file()
 
 
 def _refuse(error: OSError) -> None:
@@ -61,17 +79,23 @@ def read_one(relative: PurePosixPath, folder: Path, dataset: Dataset, max_pixels
     if relative.suffix.lower() not in EXTENSIONS:
         return {**row, "status": manifest.IGNORED, "reason": f"no picture type ({relative.suffix or 'no extension'})"}
     try:
-        row |= READERS[dataset.reader].describe(relative, dataset.pattern)
+        row |= _named(READERS[dataset.reader].describe(relative, dataset.pattern))
         grey = read_grey(folder / relative, max_pixels)
         row |= {"height": grey.shape[0], "width": grey.shape[1], "sha256": pixel_hash(grey)}
-        inside = READERS[dataset.reader].crop(grey)
-        if min(inside.shape) < 16:
-            raise BadPicture(f"too small: {grey.shape[1]} x {grey.shape[0]} pixels, at least 16 x 16 are needed")
-        if inside.min() == inside.max():
-            raise BadPicture("constant: every pixel has the same grey")
+        check_print(READERS[dataset.reader].crop(grey))
     except BadPicture as error:
         return {**row, "status": manifest.QUARANTINED, "reason": str(error)}
     return {**row, "status": manifest.OK}
+
+
+def _named(columns: dict[str, object]) -> dict[str, object]:
+    """What a reader read from a name, checked. Sensors name metrics, so their letters are MLflow's."""
+    if not SENSOR.fullmatch(sensor := str(columns.get("sensor", "x"))):
+        raise BadPicture(f"sensor name '{sensor}' has other characters than letters, digits, space and . _ -")
+    for key in ("impression", "session"):
+        if not 0 <= int(str(columns.get(key, 0))) < 2**31:
+            raise BadPicture(f"{key} {columns[key]} is no number below {2**31}")
+    return columns
 
 
 def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: int = 0) -> pd.DataFrame:
@@ -81,7 +105,7 @@ def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: i
     files = find_files(folder)
     work = partial(read_one, folder=folder, dataset=dataset, max_pixels=settings.max_pixels)
     rows: list[dict[str, Any]] = in_parallel(work, files, workers, f"ingest {name}", "file")
-    truth = f"{dataset.path}/truth" if (folder / "truth" / "fingers.parquet").exists() else None
+    truth = f"{dataset.path}/truth" if has_truth(folder) else None
     stems = {Path(r["file"]).stem: r["file"] for r in rows if r.get("sensor") == "real"}
     for row in rows:
         relative = row["file"]
@@ -89,13 +113,15 @@ def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: i
         row |= {"image_id": f"{name}/{relative}", "dataset": name, "file": f"{dataset.path}/{relative}", "truth": truth}
         if row["status"] == manifest.IGNORED:
             continue
-        row.setdefault("sensor", name)
         if "finger" in row:
+            row.setdefault("sensor", name)
             row["finger_id"] = f"{name}/{READERS[dataset.reader].identity(row)}"
         if source:
             row["source_id"] = f"{name}/{stems[source]}" if source in stems else None
         if row["status"] == manifest.OK:
             row["dpi"] = _dpi(name, dataset, row["sensor"])
+    if conflict := READERS[dataset.reader].conflict([r for r in rows if r["status"] == manifest.OK]):
+        raise FpmlError(f"{name}: {conflict}")
     frame = manifest.table(rows)
     _check_quarantine(frame, name, folder, settings.max_quarantined)
     return frame

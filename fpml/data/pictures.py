@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from fpml.errors import FpmlError
+
 EXTENSIONS = {".tif", ".tiff", ".bmp", ".png", ".jpg", ".jpeg", ".pgm", ".gif", ".webp", ".jp2"}
+SMALLEST = 16  # pixels
 
 
-class BadPicture(Exception):
+class BadPicture(FpmlError):
     """Why a file can't be used; the text goes into the manifest."""
 
 
@@ -19,9 +22,9 @@ def read_grey(path: Path, max_pixels: int) -> np.ndarray:
 
     Colour by luma, transparent pixels as white paper, 16 bits by their full range (never by the
     picture's own maximum), 1 bit as 0 and 255. Raises BadPicture."""
-    if path.stat().st_size == 0:
-        raise BadPicture("empty file (0 bytes)")
     try:
+        if path.stat().st_size == 0:
+            raise BadPicture("empty file (0 bytes)")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit only warns; ours comes next and stops
             with Image.open(path) as image:
@@ -41,11 +44,10 @@ def _grey(image: Image.Image) -> np.ndarray:
     mode = image.mode
     if mode.startswith("I;16"):
         return ((np.asarray(image).astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
-    if mode in ("I", "F"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65_535:
-            raise BadPicture(f"grey values from {values.min()} to {values.max()}; allowed: 0 to 65535")
-        top = 255 if values.max() <= 255 else 65_535
+    if mode in ("I", "F"):  # 32 bits: whole numbers count as 16-bit greys, fractions as 0 to 1
+        values, top = np.asarray(image), {"I": 65_535, "F": 1}[mode]
+        if not (values.min() >= 0 and values.max() <= top):
+            raise BadPicture(f"grey values from {values.min()} to {values.max()}; allowed in this format: 0 to {top}")
         return np.round(values.astype(np.float64) * (255 / top)).astype(np.uint8)
     if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -58,3 +60,11 @@ def _grey(image: Image.Image) -> np.ndarray:
 def pixel_hash(grey: np.ndarray) -> str:
     """SHA-256 of shape and pixels, so that the same picture in another file format has the same hash."""
     return hashlib.sha256(repr(grey.shape).encode() + np.ascontiguousarray(grey).tobytes()).hexdigest()
+
+
+def check_print(grey: np.ndarray) -> None:
+    """BadPicture where a picture is too small to hold a print, or has nothing on it."""
+    if min(grey.shape) < SMALLEST:
+        raise BadPicture(f"too small: {grey.shape[1]} x {grey.shape[0]} pixels, at least {SMALLEST} x {SMALLEST} are needed")
+    if grey.min() == grey.max():
+        raise BadPicture("constant: every pixel has the same grey")

@@ -54,7 +54,8 @@ def _otsu(values: np.ndarray) -> float:
     sums = np.cumsum(counts * middles)
     with np.errstate(divide="ignore", invalid="ignore"):
         gap = sums / below - (sums[-1] - sums) / above
-    return float(middles[np.nanargmax(np.where(above > 0, below * above * gap**2, np.nan))])
+    between = np.where((below > 0) & (above > 0), below * above * gap**2, -1.0)
+    return float(middles[np.argmax(between)])
 
 
 def _resize(grey: np.ndarray, height: int, width: int, method: Image.Resampling) -> np.ndarray:
@@ -157,9 +158,10 @@ def prepare(
 
 
 def _plates(index: pd.DataFrame, plates: list[int | None]) -> np.ndarray:
-    """The empty plate's grey for each print: the median over its sensor; white where no print shows any."""
+    """The empty plate's grey for each print: its own; where it shows none, its sensor's median; else white."""
     frame = pd.DataFrame({"sensor": index["dataset"] + "/" + index["sensor"], "plate": pd.array(plates, "Float64")})
-    return frame.groupby("sensor")["plate"].transform("median").fillna(255).round().to_numpy(np.uint8)
+    by_sensor = frame.groupby("sensor")["plate"].transform("median")
+    return frame["plate"].fillna(by_sensor).fillna(255).round().to_numpy(np.uint8)
 
 
 def _fill(canvas: np.ndarray, box: tuple[int, ...], plate: int) -> None:

@@ -49,6 +49,8 @@ def split(index: pd.DataFrame, settings: Split) -> pd.DataFrame:
     side[own & held_out] = VALIDATION
     if settings.by != "image":
         side[~own & np.isin(group, group[own & ~held_out])] = EXCLUDED
+    if not own.all() and not (side == UNSEEN).any():
+        raise FpmlError("the split leaves 'unseen' empty: every print of data.test is of a finger that is trained on")
     for name in (TRAIN, VALIDATION):
         if not (side == name).any():
             raise FpmlError(

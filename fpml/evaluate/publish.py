@@ -62,7 +62,9 @@ def _log_evaluation(mlflow: Any, name: str, params: Params, run_id: str, model_i
     from mlflow.data.sources import LocalArtifactDatasetSource
 
     metrics = json.loads((results / "metrics.json").read_text())
-    digest = hashlib.md5((results / "metrics.json").read_bytes()).hexdigest()
+    shown = [f for f in json.loads((results / "figures.json").read_text()) if may_show(f, params.tracking.log_images)]
+    content = [results / "metrics.json", *(results / "figures" / f["file"] for f in shown)]
+    digest = hashlib.md5(b"".join(hashlib.md5(p.read_bytes()).digest() for p in content)).hexdigest()
     client = mlflow.MlflowClient()
     experiment = client.get_run(run_id).info.experiment_id
     wanted = f"tags.`{EVALUATION_TAG}` = '{digest}' and tags.`mlflow.parentRunId` = '{run_id}'"
@@ -81,7 +83,6 @@ def _log_evaluation(mlflow: Any, name: str, params: Params, run_id: str, model_i
             values = {f"{m}/{sensor}": by_sensor[sensor] for m, by_sensor in metrics.items() if sensor in by_sensor}
             mlflow.log_metrics(values, model_id=model_id, dataset=dataset)
         mlflow.log_table(pd.read_parquet(results / "table.parquet"), "table.json")
-        for figure in json.loads((results / "figures.json").read_text()):
-            if may_show(figure, params.tracking.log_images):
-                mlflow.log_artifact(str(results / "figures" / figure["file"]), "figures")
+        for figure in shown:
+            mlflow.log_artifact(str(results / "figures" / figure["file"]), "figures")
         mlflow.set_tag(EVALUATION_TAG, digest)  # last: a run that was cut off is not taken for a whole one

@@ -31,7 +31,9 @@ def report(params: Params) -> Path:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     manifests = {n: manifest.read(root() / "data" / "manifest" / f"{n}.parquet") for n in params.datasets}
-    runs = [_run(name, params) for name in params.run]
+    mlflow = tracking.connect(params.tracking)
+    experiment = mlflow.MlflowClient().get_experiment_by_name(params.tracking.experiment).experiment_id if mlflow else ""
+    runs = [_run(name, params, experiment) for name in params.run]
     template = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     ).get_template("report.html.j2")
@@ -52,11 +54,12 @@ def _picture(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _run(name: str, params: Params) -> dict[str, Any]:
+def _run(name: str, params: Params, experiment_id: str) -> dict[str, Any]:
     models, results = root() / "models" / name, root() / "results" / name
     if not (results / "table.parquet").exists():
         raise FpmlError(f"{results} has no results; run: dvc repro evaluate@{name}")
     table = pd.read_parquet(results / "table.parquet")
+    identity = tracking.Identity.read(models / "run.json")
     drawn = json.loads((results / "figures.json").read_text())
     shown = [f for f in drawn if may_show(f, params.tracking.log_images)]
     for figure in shown:
@@ -66,7 +69,7 @@ def _run(name: str, params: Params) -> dict[str, Any]:
         "facts": json.loads((results / "facts.json").read_text()),
         "config": json.loads((models / "config.json").read_text()),
         "metrics": json.loads((models / "metrics.json").read_text()),
-        "link": _link(tracking.Identity.read(models / "run.json"), params),
+        "link": _link(identity, params, experiment_id or identity.experiment_id),
         "rows": _rows(table),
         "table": table,
         "figures": shown,
@@ -74,12 +77,12 @@ def _run(name: str, params: Params) -> dict[str, Any]:
     }
 
 
-def _link(identity: tracking.Identity, params: Params) -> dict[str, str]:
+def _link(identity: tracking.Identity, params: Params, experiment_id: str) -> dict[str, str]:
     """Where the MLflow pages show the run: by its tag, which a run rebuilt from files keeps."""
     name = tracking.run_name(identity, root() / "models" / identity.name)
-    uri = params.tracking.uri if params.tracking.uri.startswith("http") else UI
+    uri = params.tracking.uri.rstrip("/") if params.tracking.uri.startswith("http") else UI
     search = quote(f"tags.`{tracking.RUN_TAG}` = '{name}'")
-    return {"run": name, "url": f"{uri}/#/experiments/{identity.experiment_id}/runs?searchFilter={search}"}
+    return {"run": name, "url": f"{uri}/#/experiments/{experiment_id}/runs?searchFilter={search}"}
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -115,9 +118,9 @@ def _sensors(manifests: dict[str, pd.DataFrame], params: Params) -> list[dict[st
     """Counts and example prints for each sensor."""
     out = []
     for name, frame in manifests.items():
-        for sensor, part in frame[frame["status"] != manifest.IGNORED].groupby("sensor", dropna=False):
+        for sensor, part in frame[frame["status"] != manifest.IGNORED].groupby("sensor"):
             ok = part[part["status"] == manifest.OK]
-            shows = {"shows_prints": True, "synthetic": bool(manifest.is_synthetic(ok).all())}
+            shows = {"shows_prints": True, "synthetic": bool(len(ok) and manifest.is_synthetic(ok).all())}
             picture = None
             if len(ok) and may_show(shows, params.tracking.log_images):
                 picture = _examples(ok, name, str(sensor), params)

@@ -19,8 +19,9 @@ from fpml.errors import FpmlError
 from fpml.evaluate import figures, reconstruction
 from fpml.evaluate.publish import publish
 from fpml.evaluate.reconstruction import LOW_PASS, MODEL, PCA
-from fpml.files import new_folder, root
+from fpml.files import new_folder, root, state_folder
 from fpml.models import MODELS, autoencoder
+from fpml.train.checkpoint import Checkpoints
 
 
 def evaluate_stage(name: str, params: Params) -> pd.DataFrame:
@@ -30,10 +31,16 @@ def evaluate_stage(name: str, params: Params) -> pd.DataFrame:
     side = pd.read_parquet(root() / "data" / "split" / f"{name}.parquet")["side"].astype(str).to_numpy()
     folder = root() / "models" / name
     device = _device(params.runtime.device)
+    config = json.loads((folder / "config.json").read_text()) if (folder / "config.json").exists() else {}
+    if "checkpoints" in config:
+        Checkpoints(state_folder() / "checkpoints" / config["checkpoints"]).clear()
     network, code = _load(name, params, folder, device)
 
-    training = np.flatnonzero(side == TRAIN)[: recipe.evaluate.pca_prints]
-    components = min(code, len(training) - 1)
+    training = np.flatnonzero(side == TRAIN)
+    if len(training) > recipe.evaluate.pca_prints:  # evenly over the sensors, which lie one after another
+        training = training[np.linspace(0, len(training) - 1, recipe.evaluate.pca_prints).astype(int)]
+    pixels = recipe.data.height * recipe.data.width
+    components = min(code, len(training) - 1, pixels)
     methods = {
         MODEL: network,
         PCA: reconstruction.fit_pca(prints.take(training), components),
@@ -46,7 +53,6 @@ def evaluate_stage(name: str, params: Params) -> pd.DataFrame:
     for column in ("image_id", "finger_id"):
         scores[column] = prints.index[column].to_numpy(object)[scores["row"]]
     table = reconstruction.summarise(scores, recipe.evaluate.bootstrap)
-    pixels = recipe.data.height * recipe.data.width
     facts = {
         "pca_components": components, "code_size": code, "pixels": pixels,
         "code_note": "over-complete: copying is possible" if code > pixels else "",
@@ -110,13 +116,13 @@ def _draw(
         return out / file
 
     own = scores[scores["method"] == MODEL]
-    for (side, sensor), part in own.groupby(["side", "sensor"], sort=True):
+    for number, ((side, sensor), part) in enumerate(own.groupby(["side", "sensor"], sort=True)):
         rows = part["row"].to_numpy()[np.linspace(0, len(part) - 1, min(pictures, len(part))).round().astype(int)]
         with torch.inference_mode():
             output = network(reconstruction.to_float(prints.take(rows), device))[:, 0].clamp(0, 1)
         inside = part["psnr_mask"].mean()
         title = f"{sensor} ({side} fingers): {inside:.1f} dB inside the prints, mean of {len(part)}"
-        path = note(f"reconstructions-{str(sensor).replace('/', '-')}.png", title, rows)
+        path = note(f"reconstructions-{number:02d}.png", title, rows)
         figures.reconstructions(prints.take(rows), (output.cpu().numpy() * 255).round().astype(np.uint8), title, path)
     history = pd.read_parquet(folder / "history.parquet")
     title = f"{name}: {history['train/loss'].iat[-1]:.4f} on training, {history['validation/loss'].iat[-1]:.4f} on validation"

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from fpml.files import new_folder
@@ -41,9 +42,11 @@ class Checkpoints:
 
     def save(self, network: nn.Module, optimiser: Any, history: list[dict[str, float]]) -> None:
         with new_folder(self.folder / f"epoch-{len(history):05d}") as folder:
-            save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "network.safetensors")
+            # As bytes, so that a full disk is an OSError like any other.
+            weights = {k: v.contiguous() for k, v in network.state_dict().items()}
+            (folder / "network.safetensors").write_bytes(to_bytes(weights))
             tensors, groups = _flatten(optimiser.state_dict())
-            save_file({**tensors, "rng": torch.get_rng_state()}, folder / "optimizer.safetensors")
+            (folder / "optimizer.safetensors").write_bytes(to_bytes({**tensors, "rng": torch.get_rng_state()}))
             state = {"history": history, "optimizer": groups, "sha256": _digests(folder)}
             (folder / "state.json").write_text(json.dumps(state))
         for old in self._epochs()[:-KEPT]:
@@ -69,7 +72,8 @@ class Checkpoints:
         return []
 
     def clear(self) -> None:
-        """Remove all but the lock, which others may be waiting for."""
+        """Remove all but the lock, which others may be waiting for. Done once DVC has the outputs (by evaluate):
+        a kill between the last epoch and that moment costs no training."""
         for folder in self._epochs():
             shutil.rmtree(folder)
 

@@ -19,8 +19,9 @@ def optimizer(settings: Train, network: nn.Module) -> torch.optim.Optimizer:
     parameters = network.parameters()
     if settings.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, settings.learning_rate, alpha=0.9, eps=1e-7)
-    kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
-    return kind(parameters, settings.learning_rate, eps=1e-7)
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(parameters, settings.learning_rate, eps=1e-7)
+    return torch.optim.AdamW(parameters, settings.learning_rate, eps=1e-7, weight_decay=0.004)
 
 
 def train(

@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 
 from fpml import tracking
 from fpml.config import Params, Recipe, Runtime
@@ -63,6 +63,7 @@ def train_stage(name: str, params: Params) -> None:
         return
 
     with checkpoints.lock():
+        still_wanted()
         identity = _identity(name, params, recipe, network, accelerator)
         with tracking.training_run(params.tracking, identity, checkpoints.folder / "run") as log:
             shown = bar(None, f"train {name}", recipe.train.epochs, "epoch")
@@ -78,8 +79,8 @@ def train_stage(name: str, params: Params) -> None:
 
             LOOPS[run.task](network, training, validation, recipe.train, accelerator, checkpoints, log_epoch, still_wanted)
             shown.close()
-            _write_outputs(name, params, network.state_dict(), prints, log)
-        checkpoints.clear()
+            still_wanted()
+            _write_outputs(name, params, network.state_dict(), prints, log, key)
         (checkpoints.folder / "run").unlink(missing_ok=True)
 
 
@@ -125,7 +126,7 @@ def _parent_watch() -> Callable[[], None]:
         if "dvc" in " ".join(parent.cmdline()[:3]):
             break
     else:
-        watched = watched[:1]
+        raise FpmlError("DVC, which started this training, is gone; stopped")
 
     def check() -> None:
         if not all(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in watched):
@@ -164,18 +165,19 @@ def _identity(name: str, params: Params, recipe: Recipe, network: torch.nn.Modul
     )
 
 
-def _write_outputs(name: str, params: Params, weights: Any, prints: Prepared, log: tracking.RunLog) -> None:
+def _write_outputs(name: str, params: Params, weights: Any, prints: Prepared, log: tracking.RunLog, key: str) -> None:
     recipe, run = params.recipe(name), params.run[name]
     # A new network: the trained one's forward was wrapped for mixed precision.
     network = MODELS[run.model](recipe.model, recipe.data.height, recipe.data.width)
     network.load_state_dict({k: v.cpu() for k, v in weights.items()})
     network.eval()
     with new_folder(root() / "models" / name) as folder:
-        save_file(network.state_dict(), folder / "weights.safetensors")
+        (folder / "weights.safetensors").write_bytes(to_bytes(network.state_dict()))
         config = {
             "task": run.task,
             "model": run.model,
             "settings": asdict(recipe.model),
+            "checkpoints": f"{name}-{key}",  # where this training left its last epochs; evaluate removes them
             "parameters": sum(p.numel() for p in network.parameters()),
             "input": {
                 "height": recipe.data.height, "width": recipe.data.width, "dpi": recipe.data.dpi, "type": "uint8",

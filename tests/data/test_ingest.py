@@ -128,3 +128,37 @@ def test_no_permission_is_one_line(project: Path, fpml: Callable[..., Any], monk
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", refuse)  # a test may run as root, whom no folder refuses
     assert "no permission (data/manifest/prints.parquet)" in fpml("ingest", "prints", code=2).err
+
+
+def test_two_collections_in_one_folder_are_refused(tmp_path: Path) -> None:
+    for year in (2002, 2004):
+        write_fvc(tmp_path / "raw" / f"FVC{year}", ("DB1_A",), 2)
+    with pytest.raises(
+        FpmlError, match=r"sensor DB1 stands in FVC2002 and in FVC2004|have the same sensor, finger and impression"
+    ):
+        ingest("set", fvc(tmp_path / "raw"), SETTINGS, tmp_path)
+
+
+def test_set_a_and_set_b_are_one_sensor(tmp_path: Path) -> None:
+    write_fvc(tmp_path / "raw", ("DB1_A",), 2)
+    (tmp_path / "raw" / "DB1_B").mkdir()
+    Image.fromarray(make_print(77)).save(tmp_path / "raw" / "DB1_B" / "101_1.tif")
+    assert set(ingest("set", fvc(tmp_path / "raw"), SETTINGS, tmp_path)["sensor"]) == {"DB1"}
+
+
+def test_a_name_given_twice_is_refused(tmp_path: Path) -> None:
+    raw = write_fvc(tmp_path / "raw", ("DB1_A",), 2)
+    Image.fromarray(make_print(78)).save(raw / "DB1_A" / "1_1.png")
+    with pytest.raises(FpmlError, match="same sensor, finger and impression"):
+        ingest("set", fvc(raw), SETTINGS, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a+b_1.png", "x_20240101123000.png"])
+def test_names_that_later_stages_could_not_carry_are_quarantined(tmp_path: Path, name: str) -> None:
+    (tmp_path / "raw").mkdir()
+    for good in ("p_1.png", "q_1.png"):
+        Image.fromarray(make_print(1)).save(tmp_path / "raw" / good)
+    Image.fromarray(make_print(2)).save(tmp_path / "raw" / name)
+    pattern = r"(?P<sensor>(?P<finger>[^_]+))_(?P<impression>\d+)\.png"
+    frame = ingest("set", Dataset("raw", "folder", 500.0, pattern), SETTINGS, tmp_path).set_index("file")
+    assert frame.loc[f"raw/{name}", "status"] == "quarantined"

@@ -90,3 +90,21 @@ def test_the_same_pixels_have_the_same_hash(tmp_path: Path) -> None:
     hashes = {pixel_hash(read_grey(p, LIMIT)) for p in paths}
     assert len(hashes) == 1
     assert pixel_hash(GREY.T) not in hashes
+
+
+@pytest.mark.parametrize(
+    ("values", "good"), [([0.0, 0.5, 1.0], True), ([0.0, 0.5, 200.0], False), ([0.0, float("nan"), 1.0], False)]
+)
+def test_fractions_count_from_0_to_1(tmp_path: Path, values: list[float], good: bool) -> None:
+    path = save(tmp_path / "a.tif", Image.fromarray(np.array([values] * 3, np.float32)))
+    if good:
+        assert read_grey(path, LIMIT)[0].tolist() == [0, 128, 255]
+    else:
+        with pytest.raises(BadPicture, match="grey values"):
+            read_grey(path, LIMIT)
+
+
+def test_a_link_to_nothing_is_a_bad_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").symlink_to(tmp_path / "gone.tif")
+    with pytest.raises(BadPicture):
+        read_grey(tmp_path / "a.tif", LIMIT)

@@ -44,7 +44,7 @@ def test_the_ridge_period_survives(source: float, target: float) -> None:
 def test_a_tall_print_is_not_squeezed_unless_asked() -> None:
     picture = np.full((500, 250), 240, np.uint8)
     picture[100:400, 20:230] = grating(9, 300, 210)
-    _, mask, box, _ = place_print(picture, 500, data(dpi=250))
+    *_, box, _ = place_print(picture, 500, data(dpi=250))
     high, wide = box[1] - box[0], box[3] - box[2]
     assert high / wide == pytest.approx(1.2, abs=0.15)
     squashed, _, box, _ = place_print(picture, 500, data(squash=True))

@@ -34,6 +34,8 @@ def test_every_recipe_trains_and_leaves_its_outputs(recipe: str, project: Path, 
     assert history["epoch"].tolist() == [1, 2]
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["train_loss"] == history["train/loss"].iloc[-1]
+    assert list((project / ".fpml" / "checkpoints").glob("*/epoch-00002"))
+    prepared("evaluate", recipe)  # DVC has the outputs by then
     assert not list((project / ".fpml" / "checkpoints").glob("*/epoch-*"))
 
 

@@ -1,4 +1,4 @@
-"""One reader a dataset layout. A reader has four functions:
+"""One reader a dataset layout. A reader has five functions:
 
 describe(relative, pattern) -> dict     the manifest's columns that the path tells; raises BadPicture
                                         where the name does not match the dataset's naming

@@ -6,6 +6,7 @@ path below the folder (with / between folders), its named groups fill columns of
 
 import re
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,10 @@ def identity(columns: dict[str, object]) -> str:
 
 def crop(grey: np.ndarray) -> np.ndarray:
     return grey
+
+
+def conflict(rows: list[dict[str, Any]]) -> str:
+    return ""
 
 
 def default_dpi(path: str, sensors: list[str]) -> dict[str, float]:

@@ -6,6 +6,7 @@ Set A and set B of one database share the sensor and have different numbers.
 
 import re
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,23 @@ def identity(columns: dict[str, object]) -> str:
 
 def crop(grey: np.ndarray) -> np.ndarray:
     return grey
+
+
+def conflict(rows: list[dict[str, Any]]) -> str:
+    """Two collections in one folder would make one finger of two people; so would one name twice."""
+    places: dict[str, set[str]] = {}
+    seen: dict[tuple[str, str, int], str] = {}
+    for row in rows:
+        path = PurePosixPath(row["file"]).parent
+        places.setdefault(row["sensor"].upper(), set()).add(str(path.parent))
+        key = (row["sensor"].upper(), row["finger"], row["impression"])
+        if key in seen:
+            return f"{seen[key]} and {row['file']} have the same sensor, finger and impression; keep one"
+        seen[key] = row["file"]
+    for sensor, parents in places.items():
+        if len(parents) > 1:
+            return f"sensor {sensor} stands in {' and in '.join(sorted(parents))}; add each collection as a dataset of its own"
+    return ""
 
 
 def default_dpi(path: str, sensors: list[str]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,10 @@ def identity(columns: dict[str, object]) -> str:
 def crop(grey: np.ndarray) -> np.ndarray:
     """Without the grey frame above and left and the strip below and right; (103, 96) gives (97, 90)."""
     return grey[2:-4, 2:-4] if grey.shape[0] <= 110 else grey
+
+
+def conflict(rows: list[dict[str, Any]]) -> str:
+    return ""
 
 
 def default_dpi(path: str, sensors: list[str]) -> dict[str, float]:

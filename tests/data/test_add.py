@@ -1,0 +1,80 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import run, write_fvc
+
+
+@pytest.fixture
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fvc(tmp_path_factory.mktemp("mine") / "FVC2002", ("DB1_B", "DB2_B"), 3)
+
+
+def status(project: Path) -> str:
+    return run("git", "status", "--porcelain", "--untracked-files=all", cwd=project).stdout
+
+
+def test_add_and_use(dvc_project: Path, fpml: Callable[..., Any], outside: Path) -> None:
+    text = (dvc_project / "params.yaml").read_text()
+    (dvc_project / "params.yaml").write_text(text.replace("ingest:", "# a remark of mine\ningest:"))
+    said = fpml("data", "add", "mine", str(outside), "--reader", "fvc", "--use", "reconstruct:train").out
+    assert "12 prints of 6 fingers on 2 sensor(s)" in said
+    params = yaml.safe_load((dvc_project / "params.yaml").read_text())
+    assert params["datasets"]["mine"] == {
+        "path": "data/raw/mine",
+        "reader": "fvc",
+        "dpi": {"DB1": 500, "DB2": 569},
+        "pattern": "",
+    }
+    assert params["recipes"]["reconstruct"]["data"]["train"] == ["prints", "mine"]
+    assert "# a remark of mine" in (dvc_project / "params.yaml").read_text()
+    assert (dvc_project / "data/raw/mine.dvc").exists()
+    assert "12 prints" in fpml("ingest", "mine").out
+    assert "reconstruct:train" in next(
+        line for line in fpml("data", "list").out.splitlines() if line.startswith("  mine") or " mine " in line
+    )
+    changed = {line[3:] for line in status(dvc_project).splitlines()}
+    assert changed == {"params.yaml", "data/raw/mine.dvc"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["mine", "absent", "--reader", "fvc"], "absent is not a folder"),
+        (["Mine", "{outside}", "--reader", "fvc"], "'Mine' can't be a dataset's name"),
+        (["prints", "{outside}", "--reader", "fvc"], "has a dataset 'prints' already"),
+        (["mine", "{outside}", "--reader", "socofing", "--dpi", "500"], "12 of 12 pictures can't be used"),
+        (["mine", "{outside}", "--reader", "folder"], "give --dpi N"),
+        (["mine", "{outside}", "--reader", "fvc", "--dpi", "3"], "--dpi is 3"),
+        (["mine", "{outside}", "--reader", "fvc", "--pattern", "x"], "--pattern is for --reader folder"),
+        (["mine", "{outside}", "--reader", "folder", "--dpi", "500", "--pattern", "("], "no regular expression"),
+        (["mine", "{outside}", "--reader", "fvc", "--use", "reconstruct"], "RECIPE:train or RECIPE:test"),
+        (["mine", "{outside}", "--reader", "fvc", "--use", "absent:train"], "no recipe 'absent'"),
+    ],
+)
+def test_on_any_failure_all_is_as_it_was(
+    dvc_project: Path, fpml: Callable[..., Any], outside: Path, arguments: list[str], words: str
+) -> None:
+    before = status(dvc_project)
+    said = fpml("data", "add", *(a.format(outside=outside) for a in arguments), code=2)
+    assert words in said.err
+    assert status(dvc_project) == before
+
+
+def test_a_failure_after_dvc_add_is_undone(
+    dvc_project: Path, fpml: Callable[..., Any], outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fpml.data.add as module
+
+    def fails(*arguments: Any) -> None:
+        assert (dvc_project / "data/raw/mine.dvc").exists()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_yaml", fails)
+    before = status(dvc_project)
+    assert "disk is full" in fpml("data", "add", "mine", str(outside), "--reader", "fvc", code=2).err
+    assert status(dvc_project) == before
+    assert not (dvc_project / "data/raw/mine").exists()
