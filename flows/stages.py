@@ -1,5 +1,6 @@
 """DVC's graph, and one stage of it as a child process."""
 
+import contextlib
 import os
 import re
 import signal
@@ -9,6 +10,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).parent.parent
 LOCK_BUSY = re.compile(r"^ERROR: .*(Unable to acquire lock|is busy, it is being blocked)", re.IGNORECASE)
@@ -55,33 +59,39 @@ class Children:
 
 def end_groups(children: list[subprocess.Popen[str]]) -> None:
     """Ask the children's whole process groups to end, all at once; kill what is left of them after GRACE."""
+    groups = {child.pid for child in children}
     for number in (signal.SIGINT, signal.SIGKILL):
-        left = [child for child in children if _signalled(child, number)]
+        for group in groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, number)
         deadline = time.monotonic() + GRACE
-        while left and time.monotonic() < deadline:
-            left = [child for child in left if _signalled(child, 0)]
+        while _alive(groups) and time.monotonic() < deadline:
             time.sleep(0.05)
 
 
-def _signalled(child: subprocess.Popen[str], number: int) -> bool:
-    """Whether the child's group still has a member, which got the signal."""
-    child.poll()  # reaped, it no longer counts as a member of its group
-    try:
-        os.killpg(child.pid, number)
-    except ProcessLookupError:
-        return False
-    return True
+def _alive(groups: set[int]) -> bool:
+    """Whether a process of the groups still runs. In a container nobody may collect the dead: they don't count."""
+    for process in psutil.process_iter(["status"]):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(process.pid) in groups and process.info["status"] != psutil.STATUS_ZOMBIE:
+                return True
+    return False
 
 
 def graph(root: Path = ROOT) -> dict[str, set[str]]:
-    """Every stage of dvc.yaml with the stages it waits for, upstream ones first."""
+    """Every stage of a project, by the name that `dvc repro` takes in its root, with the stages it waits for;
+    upstream ones first."""
     import networkx
     from dvc.repo import Repo
+
+    def name(stage: Any) -> str:
+        file = os.path.relpath(stage.path, root)
+        return str(stage.name) if file == "dvc.yaml" else f"{file}:{stage.name}"
 
     with Repo(str(root)) as repo:
         whole = repo.index.graph  # an edge leads from a stage to one that it needs
         ordered = [s for s in reversed(list(networkx.topological_sort(whole))) if getattr(s, "cmd", None)]
-        return {s.addressing: {n.addressing for n in whole.successors(s) if getattr(n, "cmd", None)} for s in ordered}
+        return {name(s): {name(n) for n in whole.successors(s) if getattr(n, "cmd", None)} for s in ordered}
 
 
 def run_stage(

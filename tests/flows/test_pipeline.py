@@ -1,0 +1,153 @@
+"""The flow over small real DVC graphs, in one Prefect test harness."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY, run
+
+pytestmark = pytest.mark.xdist_group("prefect")  # the harness starts a server: once
+
+
+@pytest.fixture(scope="session")
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture
+def toy(tmp_path: Path, harness: str) -> Callable[[dict[str, Any]], Path]:
+    """toy({"a": "cmd"}) makes a DVC project; stages run in a row, each makes a file of its name."""
+
+    def make(stages: dict[str, str]) -> Path:
+        run("git", "init", "-q", cwd=tmp_path)
+        run("dvc", "init", "-q", cwd=tmp_path)
+        graph: dict[str, Any] = {}
+        before: list[str] = []
+        for name, command in stages.items():
+            graph[name] = {"cmd": command, "deps": list(before), "outs": [name]}
+            before = [name]
+        (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": graph}, sort_keys=False))
+        return tmp_path
+
+    return make
+
+
+def test_the_graph_is_dvcs() -> None:
+    from flows.stages import graph
+
+    stages = graph(REPOSITORY)
+    assert next(iter(stages)) == "synth"
+    assert list(stages)[-1] == "report"
+    assert stages["train@reconstruct"] == {"prepare@reconstruct", "split@reconstruct"}
+    assert stages["ingest@synth-fvc"] == {"synth"}
+
+
+def test_stages_run_and_are_cached(toy: Callable[..., Path]) -> None:
+    from flows.pipeline import pipeline
+
+    folder = toy({"a": "echo 1 > a", "b": "echo 2 > b"})
+    assert pipeline(str(folder)) == {"a": "ran", "b": "ran"}
+    assert pipeline(str(folder)) == {"a": "cached", "b": "cached"}
+    graph = (folder / "dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(graph.replace("echo 2", "echo 3"))
+    assert pipeline(str(folder)) == {"a": "cached", "b": "ran"}
+    (folder / "dvc.yaml").write_text(graph)  # as it was before: restored from DVC's run-cache
+    assert pipeline(str(folder)) == {"a": "cached", "b": "cached"}
+    assert (folder / "b").read_text() == "2\n"
+
+
+def test_a_failing_stage_is_named_and_nothing_after_it_runs(toy: Callable[..., Path]) -> None:
+    from flows.pipeline import pipeline
+    from flows.stages import StageFailed
+
+    folder = toy({"a": "echo 1 > a", "b": "echo 'fpml: the finger is missing' >&2; exit 2", "c": "echo 3 > c"})
+    with pytest.raises(StageFailed, match=r"failed: b; not run: c\..*fpml: the finger is missing"):
+        pipeline(str(folder))
+    assert (folder / "a").exists()
+    assert not (folder / "c").exists()
+
+
+def test_a_stage_past_its_limit_is_ended_with_all_it_started(toy: Callable[..., Path]) -> None:
+    from flows.pipeline import pipeline
+    from flows.stages import StageFailed
+
+    folder = toy({"a": "sleep 3001 & echo $! > pid; wait"})
+    with pytest.raises(StageFailed, match="a ran past its limit"):
+        pipeline(str(folder), minutes={"a": 0.1})
+    assert not _runs(int((folder / "pid").read_text()))
+
+
+def _runs(process: int) -> bool:
+    return psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+
+
+def test_lines_come_while_the_stage_runs(toy: Callable[..., Path]) -> None:
+    from flows.stages import Children, run_stage
+
+    folder = toy({"a": "echo first; while [ ! -e go ]; do sleep 0.05; done; echo 1 > a"})
+    lines: list[str] = []
+
+    def log(line: str) -> None:
+        lines.append(line)
+        if line == "first":
+            (folder / "go").touch()  # the stage ends only after its first line was seen
+
+    assert run_stage("a", Children(), log, 60, folder) == "ran"
+
+
+def test_a_busy_lock_is_waited_for(toy: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import stages
+
+    monkeypatch.setattr(stages, "LOCK_WAIT", 0.2)
+    folder = toy({"a": "echo 1 > a"})
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "from dvc.repo import Repo\nr = Repo('.')\nwith r.lock:\n print('held', flush=True)\n input()"],
+        cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdin
+    assert holder.stdout
+    assert holder.stdout.readline() == "held\n"
+    lines: list[str] = []
+
+    def log(line: str) -> None:
+        lines.append(line)
+        if "lock is busy" in line:
+            holder.communicate("\n")
+
+    assert stages.run_stage("a", stages.Children(), log, 60, folder) == "ran"
+    assert any("lock is busy" in line for line in lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_cancelled_flow_leaves_no_process(toy: Callable[..., Path], harness: str, number: signal.Signals) -> None:
+    folder = toy({"a": "sleep 3002 & echo $! > pid; wait"})
+    flow = subprocess.Popen(
+        [sys.executable, "-c", f"from flows.pipeline import pipeline; pipeline({str(folder)!r})"],
+        cwd=REPOSITORY, env={**os.environ, "PREFECT_API_URL": harness}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 90
+    while not (folder / "pid").exists() or not (folder / "pid").read_text().strip():
+        assert time.monotonic() < deadline
+        assert flow.poll() is None
+        time.sleep(0.05)
+    family = [p.pid for p in psutil.Process(flow.pid).children(recursive=True)] + [int((folder / "pid").read_text())]
+    flow.send_signal(number)
+    flow.wait(60)
+    while any(_runs(process) for process in family):
+        assert time.monotonic() < deadline + 60
+        time.sleep(0.05)
+    assert not (folder / "a").exists()
