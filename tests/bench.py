@@ -12,11 +12,12 @@ from statistics import median
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
-from fpml.config import Dataset, Ingest, Model, Train
+from fpml.config import Dataset, Ingest, Model, Runtime, Train
 from fpml.data.ingest import ingest
 from fpml.data.store import Prepared
-from fpml.models.autoencoder import Autoencoder, build
+from fpml.models.autoencoder import build
 from fpml.train.batches import Batches
 from fpml.train.reconstruct import train
 from fpml.train.stage import _accelerator
@@ -49,9 +50,16 @@ class NoCheckpoints:
         pass
 
 
-def bench_training() -> None:
-    from fpml.config import Runtime
+def plain_network() -> nn.Sequential:
+    """The published network as one writes it down."""
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(), nn.Conv2d(128, 128, 3, padding=1), nn.ReLU(), nn.Upsample(scale_factor=2),
+        nn.Conv2d(128, 64, 3, padding=1), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(64, 1, 3, padding=1), nn.Sigmoid(),
+    )  # fmt: skip
 
+
+def bench_training() -> None:
     images = np.stack([make_print(n, SIDE, SIDE) for n in range(PRINTS)])
     prints = Prepared([images], [images], None, {"rows_per_shard": PRINTS})  # type: ignore[arg-type]
     settings = Train(seed=1, epochs=1, batch_size=BATCH, optimizer="rmsprop", learning_rate=1e-3)
@@ -64,7 +72,7 @@ def bench_training() -> None:
         train(network, training, validation, settings, accelerator, NoCheckpoints(), lambda row: None, lambda: None)  # type: ignore[arg-type]
 
     def plain() -> None:
-        network = Autoencoder([32, 64, 128]).to(accelerator.device)
+        network = plain_network().to(accelerator.device)
         optimizer = torch.optim.RMSprop(network.parameters(), 1e-3)
         for start in range(0, PRINTS, BATCH):
             batch = torch.stack([torch.from_numpy(images[i]).float()[None] / 255 for i in range(start, start + BATCH)])

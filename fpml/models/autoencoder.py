@@ -19,21 +19,40 @@ class Autoencoder(nn.Module):
         super().__init__()
         a, b, c = widths
         self.encoder = nn.Sequential(
-            _conv(1, a), nn.ReLU(), nn.MaxPool2d(2), _conv(a, b), nn.ReLU(), nn.MaxPool2d(2), _conv(b, c), nn.ReLU()
-        )
+            _glorot(nn.Conv2d(1, a, 3, padding=1)), nn.ReLU(), nn.MaxPool2d(2),
+            _glorot(nn.Conv2d(a, b, 3, padding=1)), nn.ReLU(), nn.MaxPool2d(2),
+            _glorot(nn.Conv2d(b, c, 3, padding=1)), nn.ReLU(),
+        )  # fmt: skip
         self.decoder = nn.Sequential(
-            _conv(c, c), nn.ReLU(), nn.Upsample(scale_factor=2, mode="nearest"),
-            _conv(c, b), nn.ReLU(), nn.Upsample(scale_factor=2, mode="nearest"),
-            _conv(b, 1),
+            _glorot(nn.Conv2d(c, c, 3, padding=1)), nn.ReLU(),
+            _glorot(UpsampledConv(c, b)), nn.ReLU(),
+            _glorot(UpsampledConv(b, 1)),
         )  # fmt: skip
 
     def forward(self, prints: Tensor) -> Tensor:
         return torch.sigmoid(self.decoder(self.encoder(prints)))
 
 
-def _conv(inside: int, outside: int) -> nn.Conv2d:
-    """A 'same' 3 x 3 convolution with Keras's defaults: Glorot-uniform weights, zero biases."""
-    layer = nn.Conv2d(inside, outside, 3, padding=1)
+class UpsampledConv(nn.Conv2d):
+    """Nearest upsampling by 2, then a 3 x 3 convolution: (B, C, H, W) → (B, C', 2H, 2W).
+
+    Computed as one transposed convolution whose 4 x 4 kernel adds up the taps that meet the same pixel: 4
+    products for each output instead of 9, and no enlarged copy of the input. The result is the same."""
+
+    # Which of the three taps (columns) each row of the kernel of 4 adds up.
+    TAPS = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__(inside, outside, 3, padding=1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        taps = self.weight.new_tensor(self.TAPS)
+        kernel = torch.einsum("ak,bl,oikl->ioab", taps, taps, self.weight)
+        return F.conv_transpose2d(maps, kernel, self.bias, stride=2, padding=1)
+
+
+def _glorot(layer: nn.Conv2d) -> nn.Conv2d:
+    """Keras's defaults: Glorot-uniform weights, zero biases."""
     nn.init.xavier_uniform_(layer.weight)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)

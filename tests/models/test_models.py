@@ -43,3 +43,11 @@ def test_bytes_are_scaled_inside_the_exported_network() -> None:
     network = MODELS["autoencoder"](Model(widths=[4, 4, 4]), 32, 32)
     prints = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
     assert torch.allclose(autoencoder.FromBytes(network)(prints), network(prints / 255))
+
+
+def test_the_folded_upsampling_is_upsampling_then_convolution() -> None:
+    layer = autoencoder.UpsampledConv(3, 5)
+    maps = torch.randn(2, 3, 7, 6)
+    enlarged = torch.nn.functional.interpolate(maps, scale_factor=2, mode="nearest")
+    plain = torch.nn.functional.conv2d(enlarged, layer.weight, layer.bias, padding=1)
+    assert torch.allclose(layer(maps), plain, atol=1e-5)
