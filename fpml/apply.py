@@ -81,7 +81,7 @@ def reconstruct(inputs: list[Path], out: Path, model: str, dpi: float, params: P
     out.mkdir(parents=True, exist_ok=True)
     names = _names(pictures)
     bad = 0
-    for start in progress(range(0, len(pictures), BATCH), "reconstruct", -(-len(pictures) // BATCH), "batch"):
+    for start in progress(range(0, len(pictures), BATCH), "reconstruct", -(-len(pictures) // BATCH), "batches"):
         prints, kept = [], []
         for picture in pictures[start : start + BATCH]:
             try:

@@ -8,11 +8,13 @@ T = TypeVar("T")
 
 
 def bar(items: Iterable[Any] | None, what: str, total: int | None, unit: str) -> Any:
-    """A tqdm bar that shows the time left: redrawn on a terminal, otherwise a line every ten seconds."""
+    """A tqdm bar that shows the time left: redrawn on a terminal, otherwise a line every ten seconds.
+
+    unit: what is counted, in the plural."""
     from tqdm import tqdm
 
     terminal = sys.stderr.isatty()
-    plain = "{desc}: {n_fmt}/{total_fmt} " + unit + "s [{elapsed}, {remaining} left{postfix}]\n"
+    plain = "{desc}: {n_fmt}/{total_fmt} " + unit + " [{elapsed}, {remaining} left{postfix}]\n"
     return tqdm(
         items, desc=what, total=total, unit=unit, file=sys.stderr, dynamic_ncols=terminal,
         mininterval=0.1 if terminal else 10, maxinterval=10, ascii=not terminal, leave=terminal,
@@ -20,6 +22,6 @@ def bar(items: Iterable[Any] | None, what: str, total: int | None, unit: str) ->
     )  # fmt: skip
 
 
-def progress(items: Iterable[T], what: str, total: int | None = None, unit: str = "item") -> Iterator[T]:
+def progress(items: Iterable[T], what: str, total: int | None = None, unit: str = "items") -> Iterator[T]:
     """Pass items through, showing how many are done and the time left."""
     yield from bar(items, what, total, unit)

@@ -104,7 +104,7 @@ def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: i
     folder = root / dataset.path
     files = find_files(folder)
     work = partial(read_one, folder=folder, dataset=dataset, max_pixels=settings.max_pixels)
-    rows: list[dict[str, Any]] = in_parallel(work, files, workers, f"ingest {name}", "file")
+    rows: list[dict[str, Any]] = in_parallel(work, files, workers, f"ingest {name}", "files")
     truth = f"{dataset.path}/truth" if has_truth(folder) else None
     stems = {Path(r["file"]).stem: r["file"] for r in rows if r.get("sensor") == "real"}
     for row in rows:

@@ -136,7 +136,7 @@ def prepare(
         work = partial(_prepare_one, root=root, data=data, readers=readers)
         for number, size in enumerate(sizes):  # one shard in memory at a time
             rows = index.iloc[number * each : number * each + size].to_dict("records")
-            done = in_parallel(work, rows, workers, f"prepare {name} {number + 1}/{len(sizes)}", "print")
+            done = in_parallel(work, rows, workers, f"prepare {name} {number + 1}/{len(sizes)}", "prints")
             for kind, place in (("images", 0), ("masks", 1)):
                 np.save(folder / f"{kind}-{number:03d}.npy", np.stack([d[place] for d in done]))
             boxes += [d[2] for d in done]

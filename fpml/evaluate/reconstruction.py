@@ -66,7 +66,7 @@ def score_all(methods: dict[str, Reconstruct], prints: Prepared, rows: np.ndarra
 
     parts: list[pd.DataFrame] = []
     starts = range(0, len(rows), BATCH)
-    for start in progress(starts, "evaluate", len(starts), "batch"):
+    for start in progress(starts, "evaluate", len(starts), "batches"):
         here = rows[start : start + BATCH]
         batch = to_float(prints.take(here), device)
         masks = torch.from_numpy(prints.take(here, "masks"))[:, None].float().to(device)

@@ -72,7 +72,7 @@ def _write(folder: Path, sets: dict, impressions: int) -> None:  # type: ignore[
     captures, all_fingers = [], {}
     for subfolder, (sensor, fingers, name) in sets.items():
         (folder / subfolder).mkdir(parents=True, exist_ok=True)
-        made = progress(prints(fingers, impressions, sensor), f"synth {sensor}", len(fingers) * impressions, "print")
+        made = progress(prints(fingers, impressions, sensor), f"synth {sensor}", len(fingers) * impressions, "prints")
         for finger, impression, picture, _, capture in made:
             path = folder / subfolder / name(finger, impression)
             Image.fromarray(picture).save(path)
@@ -89,7 +89,7 @@ def _write_socofing(folder: Path, settings: Synth) -> None:
         (folder / "Altered" / f"Altered-{level}").mkdir(parents=True)
     fingers = [draw_finger(settings.seed + 7, n) for n in range(1, 10 * settings.socofing_subjects + 1)]
     captures = []
-    made = progress(prints(fingers, 1, "socofing"), "synth socofing", len(fingers), "finger")
+    made = progress(prints(fingers, 1, "socofing"), "synth socofing", len(fingers), "fingers")
     for index, (finger, _, picture, _, capture) in enumerate(made):
         subject, place = index // 10 + 1, index % 10
         sex = "MF"[subject % 2]

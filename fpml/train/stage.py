@@ -66,7 +66,7 @@ def train_stage(name: str, params: Params) -> None:
         still_wanted()
         identity = _identity(name, params, recipe, network, accelerator)
         with tracking.training_run(params.tracking, identity, checkpoints.folder / "run") as log:
-            shown = bar(None, f"train {name}", recipe.train.epochs, "epoch")
+            shown = bar(None, f"train {name}", recipe.train.epochs, "epochs")
 
             def log_epoch(row: dict[str, float]) -> None:
                 log.epoch(row)
