@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from fpml import tracking
 from fpml.config import load
+from fpml.evaluate.figures import matrix
 from fpml.evaluate.publish import input_example, may_show
 from tests.conftest import make_print
 
@@ -251,3 +253,26 @@ def test_training_goes_on_whatever_the_store_has(project: Path, prepared: Callab
         client.delete_experiment(client.get_experiment_by_name("fpml").experiment_id)
         assert "is restored" in prepared("train", "reconstruct").err
     assert (project / "models/reconstruct/model.onnx").exists()
+
+
+def test_the_matrix_joins_the_rows_of_all_runs(
+    project: Path, trained: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
+    """One run for each training sensor: the report has a row each, and every sensor's column."""
+    recipe = yaml.safe_load((project / "params.yaml").read_text())["recipes"]["reconstruct"]
+    recipe["data"] |= {"train": ["prints/DB1"], "test": ["prints/DB2", "other"]}
+    change_params("recipes.on-db1", recipe)
+    change_params("run.on-db1", {"task": "reconstruct", "model": "autoencoder"})
+    for stage in ("prepare", "split", "train", "evaluate"):
+        trained(stage, "on-db1")
+    trained("report")
+    page = (project / "report/index.html").read_text()
+    assert "<h2>reconstruct</h2>" in page
+    assert "<h2>on-db1</h2>" in page
+    tables = {r: pd.read_parquet(project / "results" / r / "table.parquet") for r in ("reconstruct", "on-db1")}
+    joined = pd.concat([matrix(table, name) for name, table in tables.items()])
+    assert set(joined.columns) == {"prints/DB1", "prints/DB2", "other"}
+    assert joined.notna().all().all()
+    sides = tables["on-db1"].set_index("sensor")["side"]
+    assert set(sides["prints/DB2"]) == {"unseen"}
+    assert set(sides["prints/DB1"]) == {"validation"}

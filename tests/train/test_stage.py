@@ -1,6 +1,8 @@
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,26 @@ def test_cuda_that_is_not_there(prepared: Callable[..., Any], change_params: Cal
         pytest.skip("this machine has a GPU")
     change_params("runtime.device", "cuda")
     assert "finds no GPU" in prepared("train", "reconstruct", code=2).err
+
+
+def test_an_interrupt_is_one_line_and_the_next_run_goes_on(
+    project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
+    change_params("recipes.reconstruct.train.epochs", 2000)
+    child = subprocess.Popen(["fpml", "train", "reconstruct"], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 100
+    while not list((project / ".fpml").glob("checkpoints/*/epoch-*")):
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    said = child.communicate(timeout=60)[1]
+    assert child.returncode == 130, said
+    assert "Traceback" not in said
+    assert "fpml: interrupted; nothing half-written was left" in said
+    assert not (project / "models").exists() or not list((project / "models").iterdir())
+    (folder,) = (project / ".fpml" / "checkpoints").iterdir()
+    assert not list(folder.glob(".*part"))
 
 
 def test_two_processes_train_as_one(project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]) -> None:
