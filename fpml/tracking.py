@@ -1,11 +1,8 @@
 """Runs in MLflow. Only this module and registry.py import mlflow; where it is absent or its server away,
 training goes on, keeps its history in files, and `ensure_run` makes the run from them later."""
 
-import hashlib
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from fpml.config import Tracking
-from fpml.files import home, new_file, root, state_folder
+from fpml.files import home, state_folder
+from fpml.identity import Identity, run_name
 
 RUN_TAG = "fpml.run"  # the id under which a run was first made; a rebuilt one keeps it, so links go on working
 REBUILT_TAG = "rebuilt"
@@ -102,59 +99,6 @@ def _without_secrets(uri: str) -> str:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
-
-
-@dataclass
-class Identity:
-    """What names a training run; written to run.json, from which it can be made again."""
-
-    run_id: str | None
-    model_id: str | None
-    name: str
-    params: dict[str, Any]
-    tags: dict[str, str]
-    datasets: list[dict[str, str]]  # name, digest, digest_from, source
-    store: str = ""
-    experiment_id: str = ""
-
-    def write(self, path: Path) -> None:
-        with new_file(path) as temporary:
-            temporary.write_text(json.dumps(self.__dict__, indent=1) + "\n")
-
-    @classmethod
-    def read(cls, path: Path) -> "Identity":
-        return cls(**json.loads(path.read_text()))
-
-
-def dataset_digests(names: list[str], paths: dict[str, str], manifests: Path) -> list[dict[str, str]]:
-    """DVC's md5 of each dataset: from its .dvc file, or from dvc.lock where a stage generates it; the
-    manifest's own hash where DVC knows nothing of it."""
-    out = []
-    for name in names:
-        digest, origin = None, "dvc"
-        pointer = root() / "data" / "raw" / f"{name}.dvc"
-        lock = root() / "dvc.lock"
-        if pointer.exists():
-            digest = yaml.safe_load(pointer.read_text())["outs"][0]["md5"]
-        elif lock.exists():
-            stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {})
-            deps = stages.get(f"ingest@{name}", {}).get("deps", [])
-            digest = next((d["md5"] for d in deps if d["path"] == paths[name]), None)
-        if digest is None:
-            digest, origin = hashlib.md5((manifests / f"{name}.parquet").read_bytes()).hexdigest(), "manifest"
-        out.append({"name": name, "digest": digest, "digest_from": origin, "source": paths[name]})
-    return out
-
-
-def stage_tags(recipe: str) -> dict[str, str]:
-    """Tags to group runs by: recipe, DVC stage, git commit and, under Prefect, the flow run."""
-    tags = {"recipe": recipe, "dvc_stage": os.environ.get("DVC_STAGE", "by hand")}
-    if shutil.which("git"):
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root(), capture_output=True, text=True)
-        tags["git_commit"] = commit.stdout.strip() if commit.returncode == 0 else "none"
-    if flow_run := os.environ.get("FPML_FLOW_RUN"):
-        tags["prefect_flow_run"] = flow_run
-    return tags
 
 
 @dataclass
@@ -287,11 +231,6 @@ def _find(client: Any, settings: Tracking, run_id: str) -> str | None:
     experiment = client.get_experiment_by_name(settings.experiment)
     found = client.search_runs([experiment.experiment_id], f"tags.`{RUN_TAG}` = '{run_id}'", max_results=1)
     return found[0].info.run_id if found else None
-
-
-def run_name(identity: Identity, model_folder: Path) -> str:
-    """The id that a run is found by (its tag RUN_TAG); of its files, where it was trained without a store."""
-    return identity.run_id or f"file-{hashlib.md5((model_folder / 'model.onnx').read_bytes()).hexdigest()}"
 
 
 def ensure_run(mlflow: Any, settings: Tracking, model_folder: Path, example: Any) -> tuple[str, str]:

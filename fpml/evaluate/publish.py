@@ -14,6 +14,7 @@ from fpml.data.manifest import is_synthetic
 from fpml.data.store import Prepared, open_prepared
 from fpml.errors import FpmlError
 from fpml.files import root
+from fpml.identity import dataset_digests, stage_tags
 
 EVALUATION_TAG = "fpml.evaluation"
 
@@ -72,10 +73,10 @@ def _log_evaluation(mlflow: Any, name: str, params: Params, run_id: str, model_i
         return
     sensors = sorted({sensor for values in metrics.values() for sensor in values})
     names = sorted({s.split("/")[0] for s in sensors})
-    digests = tracking.dataset_digests(names, {n: params.datasets[n].path for n in names}, root() / "data" / "manifest")
+    digests = dataset_digests(names, {n: params.datasets[n].path for n in names}, root() / "data" / "manifest")
     known = {d["name"]: d for d in digests}
     with mlflow.start_run(experiment_id=experiment, run_name=f"{name} evaluation", parent_run_id=run_id):
-        mlflow.set_tags(tracking.stage_tags(name))
+        mlflow.set_tags(stage_tags(name))
         for sensor in sensors:
             d = known[sensor.split("/")[0]]
             dataset = MetaDataset(LocalArtifactDatasetSource(d["source"]), name=sensor, digest=d["digest"])

@@ -20,6 +20,7 @@ from fpml.errors import FpmlError
 from fpml.evaluate import figures
 from fpml.evaluate.publish import may_show
 from fpml.files import new_folder, root
+from fpml.identity import Identity, run_name
 
 EXAMPLES = 5  # prints shown for each sensor
 TABLE_METRICS = ("psnr_mask", "ssim_mask", "mse_mask", "psnr", "ssim", "mse")
@@ -59,7 +60,7 @@ def _run(name: str, params: Params, experiment_id: str) -> dict[str, Any]:
     if not (results / "table.parquet").exists():
         raise FpmlError(f"{results} has no results; run: dvc repro evaluate@{name}")
     table = pd.read_parquet(results / "table.parquet")
-    identity = tracking.Identity.read(models / "run.json")
+    identity = Identity.read(models / "run.json")
     drawn = json.loads((results / "figures.json").read_text())
     shown = [f for f in drawn if may_show(f, params.tracking.log_images)]
     for figure in shown:
@@ -77,9 +78,9 @@ def _run(name: str, params: Params, experiment_id: str) -> dict[str, Any]:
     }
 
 
-def _link(identity: tracking.Identity, params: Params, experiment_id: str) -> dict[str, str]:
+def _link(identity: Identity, params: Params, experiment_id: str) -> dict[str, str]:
     """Where the MLflow pages show the run: by its tag, which a run rebuilt from files keeps."""
-    name = tracking.run_name(identity, root() / "models" / identity.name)
+    name = run_name(identity, root() / "models" / identity.name)
     uri = params.tracking.uri.rstrip("/") if params.tracking.uri.startswith("http") else UI
     search = quote(f"tags.`{tracking.RUN_TAG}` = '{name}'")
     return {"run": name, "url": f"{uri}/#/experiments/{experiment_id}/runs?searchFilter={search}"}

@@ -28,6 +28,7 @@ from fpml.data.store import Prepared, open_prepared
 from fpml.errors import FpmlError
 from fpml.evaluate.publish import input_example
 from fpml.files import new_folder, root, state_folder
+from fpml.identity import Identity, dataset_digests, stage_tags
 from fpml.models import MODELS
 from fpml.progress import bar
 from fpml.train import reconstruct
@@ -144,7 +145,7 @@ def _launch(name: str, processes: int) -> None:
         raise FpmlError(f"training {name} in {processes} processes ended with code {done.returncode}; its output is above")
 
 
-def _identity(name: str, params: Params, recipe: Recipe, network: torch.nn.Module, accelerator: Accelerator) -> Any:
+def _identity(name: str, params: Params, recipe: Recipe, network: torch.nn.Module, accelerator: Accelerator) -> Identity:
     datasets = sorted({entry.split("/")[0] for entry in recipe.data.train})
     flat = pd.json_normalize(asdict(recipe)).iloc[0].to_dict()
     flat |= {
@@ -155,13 +156,13 @@ def _identity(name: str, params: Params, recipe: Recipe, network: torch.nn.Modul
         "model": params.run[name].model,
     }
     paths = {d: params.datasets[d].path for d in datasets}
-    return tracking.Identity(
+    return Identity(
         run_id=None,
         model_id=None,
         name=name,
         params={str(k): str(v) for k, v in flat.items()},
-        tags=tracking.stage_tags(name),
-        datasets=tracking.dataset_digests(datasets, paths, root() / "data" / "manifest"),
+        tags=stage_tags(name),
+        datasets=dataset_digests(datasets, paths, root() / "data" / "manifest"),
     )
 
 

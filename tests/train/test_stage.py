@@ -15,9 +15,10 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from fpml.config import load
 from fpml.errors import FpmlError
 from fpml.models import MODELS
-from fpml.train import stage
+from fpml.train import reconstruct, stage
 from tests.conftest import REPOSITORY
 
 
@@ -49,10 +50,14 @@ def test_the_loss_falls(project: Path, prepared: Callable[..., Any], change_para
     assert loss.iloc[-1] < 0.8 * loss.iloc[0]
 
 
-@pytest.mark.parametrize("optimizer", ["adamw"])
-def test_optimizers(optimizer: str, prepared: Callable[..., Any], change_params: Callable[..., None]) -> None:
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_optimizers(optimizer: str, project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]) -> None:
     change_params("recipes.reconstruct.train.optimizer", optimizer)
     prepared("train", "reconstruct")
+    assert json.loads((project / "models/reconstruct/run.json").read_text())["params"]["train.optimizer"] == optimizer
+    used = reconstruct.optimizer(load(project / "params.yaml").recipes["reconstruct"].train, torch.nn.Linear(1, 1))
+    assert type(used).__name__.lower() == optimizer
+    assert used.defaults["eps"] == 1e-7
 
 
 def test_the_exported_model_says_what_torch_says(project: Path, prepared: Callable[..., Any]) -> None:
@@ -89,8 +94,6 @@ def test_a_model_that_exports_wrongly_is_not_let_through(tmp_path: Path) -> None
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_weights(
     project: Path, prepared: Callable[..., Any], change_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fpml.train import reconstruct
-
     real, calls = reconstruct.validate, []
 
     def breaks_in_the_third_epoch(*arguments: Any) -> float:
