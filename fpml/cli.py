@@ -36,7 +36,8 @@ def synth(a: Arguments) -> None:
     from fpml.synth.write import write_embedded, write_sensor
 
     if a.out is None:
-        write_embedded(_params().synth, root() / "data" / "synth")
+        params = _params()
+        write_embedded(params.synth, root() / "data" / "synth", params.runtime.workers)
     else:
         write_sensor(a.out, a.fingers, a.impressions, a.sensor, a.seed)
 

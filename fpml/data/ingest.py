@@ -2,12 +2,9 @@
 
 import os
 import re
-import signal
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
@@ -16,28 +13,9 @@ from fpml.data import manifest
 from fpml.data.pictures import EXTENSIONS, BadPicture, check_print, pixel_hash, read_grey
 from fpml.data.sources import READERS
 from fpml.errors import FpmlError
-from fpml.progress import progress
+from fpml.parallel import in_parallel
 
-T = TypeVar("T")
-CHUNK = 64
 SENSOR = re.compile(r"[A-Za-z0-9._ -]+")
-
-
-def in_parallel(function: Callable[[T], Any], items: list[T], workers: int, what: str, unit: str) -> list[Any]:
-    """function over items in local processes, in order; in this process where that is as fast."""
-    workers = min(workers or os.cpu_count() or 1, -(-len(items) // CHUNK))
-    if workers <= 1:
-        return list(progress(map(function, items), what, len(items), unit))
-    with ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_the_parent) as pool:
-        try:
-            return list(progress(pool.map(function, items, chunksize=CHUNK), what, len(items), unit))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def find_files(folder: Path) -> list[PurePosixPath]:

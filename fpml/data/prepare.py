@@ -15,11 +15,11 @@ from scipy import ndimage
 
 from fpml.config import Data
 from fpml.data import manifest, store
-from fpml.data.ingest import in_parallel
 from fpml.data.pictures import BadPicture, pixel_hash, read_grey
 from fpml.data.sources import READERS
 from fpml.errors import FpmlError
 from fpml.files import new_folder
+from fpml.parallel import in_parallel
 
 MARGIN = 0.02  # inches left around the print
 

@@ -120,9 +120,10 @@ def test_the_embedded_data_reads_as_real_sets_do(tmp_path: Path) -> None:
     assert set(truth["file"]) == {f.removeprefix("synth/fvc/") for f in fvc["file"]}
 
 
-def test_same_seed_same_bytes(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        write_sensor(tmp_path / name, 1, 2, "fvc2002-db3", 9)
+def test_same_seed_same_bytes_with_any_number_of_workers(tmp_path: Path) -> None:
+    for name, workers in (("a", 1), ("b", 2)):
+        write_sensor(tmp_path / name, 2, 2, "fvc2002-db3", 9, workers)
+    assert len(list((tmp_path / "a").glob("*.png"))) == 4
     for file in sorted(p.name for p in (tmp_path / "a").rglob("*.png")):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
@@ -132,7 +133,7 @@ def test_bad_input(tmp_path: Path, fpml: Callable[..., Any]) -> None:
     (tmp_path / "full" / "x").write_text("x")
     assert "not an empty folder" in fpml("synth", "--out", str(tmp_path / "full"), code=2).err
     assert "unknown sensor 'camera'" in fpml("synth", "--out", str(tmp_path / "o"), "--sensor", "camera", code=2).err
-    assert "0 fingers" in fpml("synth", "--out", str(tmp_path / "o"), "--fingers", "0", code=2).err
+    assert "--fingers 0" in fpml("synth", "--out", str(tmp_path / "o"), "--fingers", "0", code=2).err
     assert not (tmp_path / "o").exists()
     with pytest.raises(FpmlError):
         write_sensor(tmp_path / "o", 1, 0, "fvc2002-db1", 1)
