@@ -44,7 +44,7 @@ def connect(settings: Tracking) -> Any | None:
         os.environ.setdefault(key, value)
     uri = store_uri(settings)
     if uri.startswith("http") and not _answers(uri):
-        say(f"tracking: {_without_secrets(uri)} does not answer; metrics stay in files, `fpml register` sends them later")
+        say(f"tracking: {public(uri)} does not answer; metrics stay in files, `fpml register` sends them later")
         return None
     try:
         import mlflow
@@ -74,7 +74,7 @@ def connect(settings: Tracking) -> Any | None:
                     settings.experiment, artifact_location=place, tags={"mlflow.experimentKind": "custom_model_development"}
                 )
     except Exception as error:  # a damaged database, a missing driver, no permission: any failure of the store
-        say(f"tracking: {_without_secrets(uri)} refuses ({_one_line(error)}); metrics stay in files")
+        say(f"tracking: {public(uri)} refuses ({_one_line(error)}); metrics stay in files")
         return None
     return mlflow
 
@@ -82,19 +82,21 @@ def connect(settings: Tracking) -> Any | None:
 def _answers(uri: str) -> bool:
     import urllib.error
     import urllib.request
+    from http.client import HTTPException
 
     try:
-        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).close()
+        urllib.request.urlopen(public(uri).rstrip("/") + "/health", timeout=5).close()
     except urllib.error.HTTPError:
         return True  # it answers, if only to ask for a password
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         return False
     return True
 
 
-def _without_secrets(uri: str) -> str:
-    head, _, tail = uri.rpartition("@")
-    return f"{head.split('://')[0]}://…@{tail}" if head else uri
+def public(uri: str) -> str:
+    """An address without the user and password that it may carry: fit for logs, files and links."""
+    scheme, separator, rest = uri.partition("://")
+    return scheme + separator + rest.rpartition("@")[2]
 
 
 def _one_line(error: BaseException) -> str:
@@ -135,7 +137,7 @@ class RunLog:
 @contextmanager
 def training_run(settings: Tracking, identity: Identity, resume: Path) -> Iterator[RunLog]:
     """A run in MLflow for one training. `resume` remembers its id, so that a run that was killed goes on."""
-    identity.store = _without_secrets(store_uri(settings))
+    identity.store = public(store_uri(settings))
     log = RunLog(connect(settings), identity)
     _open(log, settings, resume)
     status = "FAILED"

@@ -81,7 +81,7 @@ def _run(name: str, params: Params, experiment_id: str) -> dict[str, Any]:
 def _link(identity: Identity, params: Params, experiment_id: str) -> dict[str, str]:
     """Where the MLflow pages show the run: by its tag, which a run rebuilt from files keeps."""
     name = run_name(identity, root() / "models" / identity.name)
-    uri = params.tracking.uri.rstrip("/") if params.tracking.uri.startswith("http") else UI
+    uri = tracking.public(params.tracking.uri).rstrip("/") if params.tracking.uri.startswith("http") else UI
     search = quote(f"tags.`{tracking.RUN_TAG}` = '{name}'")
     return {"run": name, "url": f"{uri}/#/experiments/{experiment_id}/runs?searchFilter={search}"}
 

@@ -1,7 +1,9 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,11 @@ def test_a_password_in_the_address_is_not_shown(
     change_params("tracking.uri", "http://user:secret@127.0.0.1:9")
     assert "secret" not in prepared("train", "reconstruct").err
     assert "secret" not in (project / "models/reconstruct/run.json").read_text()
+    prepared("evaluate", "reconstruct")
+    prepared("report")
+    page = (project / "report/index.html").read_text()
+    assert "secret" not in page
+    assert 'href="http://127.0.0.1:9/#/experiments/' in page
 
 
 def test_the_report_is_one_page_with_nothing_to_load(
@@ -276,3 +283,19 @@ def test_the_matrix_joins_the_rows_of_all_runs(
     sides = tables["on-db1"].set_index("sensor")["side"]
     assert set(sides["prints/DB2"]) == {"unseen"}
     assert set(sides["prints/DB1"]) == {"validation"}
+
+
+def test_a_server_that_asks_for_a_password_answers() -> None:
+    class Locked(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(401)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Locked) as server:
+        threading.Thread(target=server.serve_forever).start()
+        assert tracking._answers(f"http://user:secret@127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert not tracking._answers(f"http://127.0.0.1:{server.server_port}")
+    assert not tracking._answers("http://not an address:x")
