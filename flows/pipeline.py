@@ -5,6 +5,8 @@ time and shares the GPU. Without a server, Prefect starts one for the time of th
 """
 
 import os
+import signal
+import subprocess
 import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
@@ -30,6 +32,8 @@ GPU_TAG = "gpu"
 STAGES_AT_A_TIME = 4
 MINUTES = {"train": 24 * 60, "evaluate": 4 * 60}  # a stage's time limit
 OTHER_MINUTES = 2 * 60
+IN_SESSION = "--in-session"
+INTERRUPT_SECONDS = 45  # twice the stages' own grace, and Prefect's goodbye
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retries=0)
@@ -89,9 +93,33 @@ def _gpu_is_limited() -> bool:
     return True
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> int:
+    """Run the flow over a folder (the project's, where none is given); 0, 1 where a stage failed, 130 interrupted.
+
+    It runs in a session of its own: a Ctrl-C in the terminal then reaches the flow alone, and not the server that
+    Prefect started for it, to which the flow still has to say that it ends."""
+    if arguments[:1] != [IN_SESSION]:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end: as a Ctrl-C, not leaving the flow behind
+        child = subprocess.Popen([sys.executable, "-m", "flows.pipeline", IN_SESSION, *arguments], start_new_session=True)
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            print("flow: interrupted; ending its stages", file=sys.stderr, flush=True)
+            child.send_signal(signal.SIGINT)
+        try:
+            child.wait(INTERRUPT_SECONDS)
+        except (KeyboardInterrupt, subprocess.TimeoutExpired):
+            os.killpg(child.pid, signal.SIGKILL)
+        print("flow: interrupted; run it again to go on", file=sys.stderr)
+        return 130
     try:
-        for name, what in pipeline().items():
+        for name, what in pipeline(arguments[1] if len(arguments) > 1 else str(ROOT)).items():
             print(f"{name:32} {what}")
     except StageFailed as error:
-        sys.exit(f"flow: {error}")
+        print(f"flow: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

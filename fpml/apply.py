@@ -78,6 +78,8 @@ def reconstruct(inputs: list[Path], out: Path, model: str, dpi: float, params: P
     except Exception as error:  # ONNX Runtime's errors have no common base
         raise FpmlError(f"{path} can't be used as a model: {' '.join(str(error).split())[:200]}") from None
     pictures = find_pictures(inputs)
+    if out.exists() and not out.is_dir():
+        raise FpmlError(f"--out is {out}, a file; give a folder, which is made if it is not there")
     out.mkdir(parents=True, exist_ok=True)
     names = _names(pictures)
     bad = 0

@@ -5,6 +5,7 @@ The classes below are the one list of settings; params.yaml gives all their valu
 
 import difflib
 import json
+import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -151,8 +152,7 @@ def check(raw: Any, source: str = "params.yaml") -> Params:
     except TypeError:
         raise FpmlError(f"{source}: a key is neither text nor a number; put it in quotes") from None
     except ValidationError as error:
-        first = error.errors()
-        raise FpmlError("; ".join(_explain(e, source) for e in first[:3])) from None
+        raise FpmlError("; ".join(_explanations(error.errors(), source)[:3])) from None
     _check_references(params, source)
     return params
 
@@ -177,20 +177,36 @@ def _check_references(params: Params, source: str) -> None:
             raise FpmlError(f"{source}: datasets.{name}.pattern is for the folder reader; leave it '' for {dataset.reader}")
 
 
+def _explanations(errors: list[Any], source: str) -> list[str]:
+    """A sentence for each key: unknown ones first, since a key that is missed is often one that was misspelt."""
+    unknown = [e for e in errors if e["type"] in ("unexpected_keyword_argument", "extra_forbidden")]
+    by_key: dict[str, str] = {}
+    for error in unknown or errors:
+        by_key.setdefault(".".join(_location(error)), _explain(error, source))
+    return list(by_key.values())
+
+
+def _location(error: Any) -> list[str]:
+    """The keys on the way; a union's branches ('constrained-float', 'dict[...]') are no keys of the file."""
+    return [str(p) for p in error["loc"] if not str(p).startswith(("constrained-", "dict[", "[key]", "function-"))]
+
+
 def _explain(error: Any, source: str) -> str:
-    # A union's branches ('constrained-float', 'dict[...]') are no keys of the file.
-    location = [str(p) for p in error["loc"] if not str(p).startswith(("constrained-", "dict[", "[key]", "function-"))]
+    location = _location(error)
     key = ".".join(location)
     found = error["input"]
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         names = _names_at(location[:-1])
         close = difflib.get_close_matches(location[-1], names, 1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
+        hint = f"; did you mean '{close[0]}'?" if close else ";"
         return f"{source}: unknown key '{key}'{hint} allowed: {', '.join(names)}"
     if error["type"] in ("missing", "missing_argument"):
         return f"{source}: missing key '{key}'; every setting is stated (presets/demo.yaml has them all)"
     message = error["msg"].replace("Input should", "should").replace("String should", "should")
-    return f"{source}: '{key}' is {found!r} ({type(found).__name__}); it {message}"
+    hint = ""
+    if isinstance(found, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", found):
+        hint = f"; YAML takes it for text: write {found.lower().replace('e', '.0e')}"
+    return f"{source}: '{key}' is {found!r} ({type(found).__name__}); it {message}{hint}"
 
 
 def _names_at(location: list[str]) -> list[str]:

@@ -19,6 +19,9 @@ DISK_GB = 5  # an installation, the demo and its caches fit in this
 
 def examine() -> bool:
     """Print a line for each finding; True if none is bad."""
+    if not (root() / "params.yaml").exists():
+        print(f"{BAD}  {root()} has no params.yaml: go to the project's folder and run fpml doctor there")
+        return False
     good = True
     for check in (_python, _packages, _settings, _git, _dvc, _datasets, _store, _state, _gpu, _disk):
         for grade, text in _safely(check):
@@ -117,6 +120,10 @@ def _store() -> Iterator[Finding]:
     from fpml import tracking
 
     params = config.load(root() / "params.yaml")
+    uri = tracking.store_uri(params.tracking)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        yield GOOD, "MLflow's store will be made by the first training"
+        return
     mlflow = tracking.connect(params.tracking)
     if mlflow is None:
         yield BAD, "MLflow's store can't be used (above); training goes on without it, `fpml register` sends the runs later"
@@ -158,9 +165,12 @@ def _disk() -> Iterator[Finding]:
 
 def what_was_made(params: Params) -> str:
     """What a run of the graph left, and where to look."""
-    lines = ["", f"report            {root() / 'report' / 'index.html'}"]
     from fpml import tracking
 
+    def place(path: Path) -> str:
+        return str(path) if path.exists() else "not made yet; run: make demo"
+
+    lines = ["", f"report            {place(root() / 'report' / 'index.html')}"]
     mlflow = tracking.connect(params.tracking)
     for name in params.run:
         version = "not registered: the tracking store is away"
@@ -170,7 +180,7 @@ def what_was_made(params: Params) -> str:
                 f"models:/{name}@challenger, version {found[0].aliases.get('challenger')}" if found else "not registered yet"
             )
         lines.append(f"registered model  {version}")
-        lines.append(f"weights           {root() / 'models' / name}")
+        lines.append(f"weights           {place(root() / 'models' / name)}")
     lines.append("MLflow pages      make ui, then http://127.0.0.1:5000")
     lines.append(
         "your own prints   fpml data add NAME FOLDER --reader folder --dpi 500 --use reconstruct:train, then dvc repro"

@@ -31,6 +31,17 @@ def write_yaml(document: Any, path: Path) -> None:
         yaml.dump(document, temporary)
 
 
+def in_one_line(value: Any) -> Any:
+    """A mapping to be written as {a: 1, b: 2}."""
+    from ruamel.yaml.comments import CommentedMap
+
+    if not isinstance(value, dict):
+        return value
+    out = CommentedMap(value)
+    out.fa.set_flow_style()
+    return out
+
+
 def put_in_place(name: str) -> None:
     """Write presets/NAME.yaml as params.yaml, with the datasets, runtime and tracking that params.yaml has."""
     mine_path = root() / "params.yaml"

@@ -47,7 +47,7 @@ def test_reconstruct_ones_own_pictures(project: Path, trained: Callable[..., Any
         (["raw/other", "--out", "o", "--dpi", "5"], "--dpi is 5"),
         (["params.yaml", "--out", "o"], "none of the 1 pictures"),
         (["void", "--out", "o"], "void has no pictures"),
-        (["raw/other", "--out", "params.yaml"], "params.yaml"),
+        (["raw/other", "--out", "params.yaml"], "--out is params.yaml, a file"),
     ],
 )
 def test_bad_input(project: Path, trained: Callable[..., Any], arguments: list[str], words: str) -> None:

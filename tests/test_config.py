@@ -35,6 +35,8 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("recipes.reconstruct.data.train", ["other"], ["trains and tests on other"]),
         ("datasets.prints.reader", "fcv", ["datasets.prints.reader", "'fcv'", "'fvc'"]),
         ("datasets.prints.dpi", 0, ["datasets.prints.dpi", "0"]),
+        ("recipes.reconstruct.train.learning_rate", "1e-3", ["learning_rate", "'1e-3'", "write 1.0e-3"]),
+        ("datasets.prints.dpi", 5, ["'datasets.prints.dpi' is 5 (int); it should be greater than or equal to 50"]),
         ("datasets.prints.dpi", "500", ["datasets.prints.dpi", "'500'"]),
         ("datasets.prints.pattern", "x", ["datasets.prints.pattern", "folder"]),
         ("run.second", {"task": "reconstruct", "model": "autoencoder"}, ["run.second", "recipes.second"]),
@@ -90,3 +92,13 @@ def test_published_values() -> None:
 def test_a_typo_in_params_stops_a_command(fpml: Callable[..., Any], change_params: Callable[..., None]) -> None:
     change_params("recipes.reconstruct.train.lerning_rate", 0.1)
     assert "did you mean 'learning_rate'" in fpml("split", "reconstruct", code=2).err
+
+
+def test_a_misspelt_key_is_not_called_missing_too() -> None:
+    params = tiny_params()
+    train = params["recipes"]["reconstruct"]["train"]
+    train["epoch"] = train.pop("epochs")
+    with pytest.raises(FpmlError) as error:
+        config.check(params)
+    assert "did you mean 'epochs'" in str(error.value)
+    assert "missing" not in str(error.value)

@@ -53,3 +53,18 @@ def test_unfinished_trainings_are_named(dvc_project: Path, capsys: pytest.Captur
     (dvc_project / ".fpml/checkpoints/reconstruct-abc/epoch-00001").mkdir(parents=True)
     examine()
     assert "unfinished trainings" in capsys.readouterr().out
+
+
+def test_outside_a_project_it_says_only_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not examine()
+    assert capsys.readouterr().out.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_show_names_only_what_is_there(dvc_project: Path, fpml: Callable[..., Any]) -> None:
+    said = fpml("show").out
+    assert "index.html" not in said
+    assert said.count("not made yet; run: make demo") == 2

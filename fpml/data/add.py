@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from fpml import config
 from fpml.config import Dataset, Params
@@ -17,7 +16,7 @@ from fpml.data.pictures import EXTENSIONS, BadPicture
 from fpml.data.sources import READERS, folder
 from fpml.errors import FpmlError
 from fpml.files import root
-from fpml.preset import read_yaml, write_yaml
+from fpml.preset import in_one_line, read_yaml, write_yaml
 
 
 def add(name: str, path: Path, reader: str, dpi: float | None, pattern: str, use: str | None) -> None:
@@ -40,14 +39,18 @@ def add(name: str, path: Path, reader: str, dpi: float | None, pattern: str, use
         if done.returncode:
             raise FpmlError(f"dvc add failed: {' '.join((done.stderr or done.stdout).split())[:300]}")
         document = read_yaml(params_path)
-        entry: dict[str, Any] = {"path": f"data/raw/{name}", "reader": reader, "dpi": value, "pattern": pattern}
-        document["datasets"][name] = entry
+        entry = {"path": f"data/raw/{name}", "reader": reader, "dpi": in_one_line(value), "pattern": pattern}
+        # In front: what follows the last entry is the comment of the next section.
+        document["datasets"].insert(0, name, entry)
         if recipe:
             document["recipes"][recipe]["data"][side].append(name)
         write_yaml(document, params_path)
         config.load(params_path)
     print(f"{name}: {summary(found)}")
     print(f"under DVC as data/raw/{name}.dvc, in params.yaml at {_shown(value)} dpi")
+    if reader == "folder" and not pattern:
+        print("no --pattern: each picture counts as a finger of its own; where fingers have several, say so by --pattern,")
+        print("or impressions of one finger fall on both sides of the split")
     print("next: git add data/raw params.yaml, then dvc repro")
 
 
@@ -85,8 +88,10 @@ def _dpi(path: Path, reader: str, pattern: str, dpi: float | None) -> float | di
                 continue  # ingest counts it, with its reason
     known: dict[str, float] = READERS[reader].default_dpi(str(path.resolve()), sorted(sensors))
     if not known:
+        named = ", ".join(sorted(sensors - {""})) or "one"
         raise FpmlError(
-            f"the dpi of {path} is not known; give --dpi N (most live scanners: 500; look in the data's description)"
+            f"the dpi of {path} is not known (sensors: {named}); "
+            "give --dpi N (most live scanners: 500; look in the data's description)"
         )
     return known
 

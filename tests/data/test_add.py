@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -5,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import run, write_fvc
+from tests.conftest import REPOSITORY, run, write_fvc
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_add_and_use(dvc_project: Path, fpml: Callable[..., Any], outside: Path)
         line for line in fpml("data", "list").out.splitlines() if line.startswith("  mine") or " mine " in line
     )
     changed = {line[3:] for line in status(dvc_project).splitlines()}
-    assert changed == {"params.yaml", "data/raw/mine.dvc"}
+    assert changed == {"params.yaml", "data/raw/.gitignore", "data/raw/mine.dvc"}
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,28 @@ def test_a_failure_after_dvc_add_is_undone(
     assert "disk is full" in fpml("data", "add", "mine", str(outside), "--reader", "fvc", code=2).err
     assert status(dvc_project) == before
     assert not (dvc_project / "data/raw/mine").exists()
+
+
+def test_dvc_knows_the_prints_and_keeps_them(dvc_project: Path, fpml: Callable[..., Any], outside: Path) -> None:
+    """A folder that git ignores as a whole is none to DVC: it once took the prints for litter and deleted them."""
+    fpml("data", "add", "mine", str(outside), "--reader", "fvc", "--use", "reconstruct:test")
+    run("git", "add", "-A", cwd=dvc_project)
+    run("git", "commit", "-qm", "mine", cwd=dvc_project)
+    run("dvc", "exp", "run", "-S", "ingest.max_quarantined=0.2", "ingest@mine", cwd=dvc_project)
+    assert len(list((dvc_project / "data/raw/mine").rglob("*.tif"))) == 12
+    assert "data/raw/mine.dvc" in run("dvc", "dag", cwd=dvc_project).stdout
+    run("dvc", "gc", "-w", "-f", cwd=dvc_project)
+    shutil.rmtree(dvc_project / "data/raw/mine")
+    run("dvc", "checkout", "data/raw/mine.dvc", cwd=dvc_project)
+    assert len(list((dvc_project / "data/raw/mine").rglob("*.tif"))) == 12
+
+
+def test_comments_stay_with_their_sections(dvc_project: Path, fpml: Callable[..., Any], outside: Path) -> None:
+    shutil.copy(REPOSITORY / "params.yaml", dvc_project / "params.yaml")
+    before = (dvc_project / "params.yaml").read_text().splitlines()
+    fpml("data", "add", "mine", str(outside), "--reader", "fvc")
+    after = (dvc_project / "params.yaml").read_text().splitlines()
+    added = [line for line in after if line not in before]
+    assert added == ["  mine:", "    path: data/raw/mine", "    dpi: {DB1: 500, DB2: 569}"]
+    start = after.index("  mine:")
+    assert [*after[:start], *after[start + 5 :]] == before

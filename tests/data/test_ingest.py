@@ -162,3 +162,14 @@ def test_names_that_later_stages_could_not_carry_are_quarantined(tmp_path: Path,
     pattern = r"(?P<sensor>(?P<finger>[^_]+))_(?P<impression>\d+)\.png"
     frame = ingest("set", Dataset("raw", "folder", 500.0, pattern), SETTINGS, tmp_path).set_index("file")
     assert frame.loc[f"raw/{name}", "status"] == "quarantined"
+
+
+def test_a_pattern_that_takes_two_people_for_one_is_refused(tmp_path: Path) -> None:
+    for number, folder in enumerate(("A", "B")):
+        (tmp_path / "raw" / folder).mkdir(parents=True)
+        Image.fromarray(make_print(number)).save(tmp_path / "raw" / folder / "101_1.png")
+    name = r"(?P<finger>\d+)_(?P<impression>\d+)\.png"
+    with pytest.raises(FpmlError, match=r"A/101_1.png and .*B/101_1.png are the same sensor, finger and impression"):
+        ingest("set", Dataset("raw", "folder", 500.0, name), SETTINGS, tmp_path)
+    two = ingest("set", Dataset("raw", "folder", 500.0, r"(?P<subject>[AB])/" + name), SETTINGS, tmp_path)
+    assert two["finger_id"].nunique() == 2

@@ -151,3 +151,30 @@ def test_a_cancelled_flow_leaves_no_process(toy: Callable[..., Path], harness: s
         assert time.monotonic() < deadline + 60
         time.sleep(0.05)
     assert not (folder / "a").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_in_a_terminal_ends_it_soon(
+    toy: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory, number: signal.Signals
+) -> None:
+    """A terminal interrupts every process of the group; with the server that Prefect starts, none may be left."""
+    folder = toy({"a": "echo $$ > pid; exec sleep 3003"})
+    environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
+    environment["PREFECT_HOME"] = str(tmp_path_factory.mktemp("home"))
+    flow = subprocess.Popen(
+        [sys.executable, "-m", "flows.pipeline", str(folder)], cwd=REPOSITORY, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (folder / "pid").exists() or not (folder / "pid").read_text().strip():
+        assert time.monotonic() < deadline
+        assert flow.poll() is None
+        time.sleep(0.05)
+    family = [p.pid for p in psutil.Process(flow.pid).children(recursive=True)] + [int((folder / "pid").read_text())]
+    os.killpg(flow.pid, number)
+    said = flow.communicate(timeout=60)[1]
+    assert flow.returncode == 130
+    assert said.rstrip().endswith("flow: interrupted; run it again to go on")
+    while any(_runs(process) for process in family):
+        assert time.monotonic() < deadline + 60
+        time.sleep(0.05)

@@ -1,7 +1,8 @@
 """A plain folder of prints, with subfolders or none.
 
 Without a pattern every picture is a finger of its own. With one, a regular expression that must match the
-path below the folder (with / between folders), its named groups fill columns of the manifest.
+whole file name (or the whole path below the folder, if it has a /), its named groups fill columns of the
+manifest. A finger of one name is one finger, also on several sensors.
 """
 
 import re
@@ -19,9 +20,10 @@ GROUPS = ("subject", "sex", "hand", "finger", "impression", "session", "sensor",
 def describe(relative: PurePosixPath, pattern: str) -> dict[str, object]:
     if not pattern:
         return {"finger": relative.with_suffix("").as_posix(), "impression": 1}
-    name = compiled(pattern).fullmatch(relative.as_posix())
+    what = relative.as_posix() if "/" in pattern else relative.name
+    name = compiled(pattern).fullmatch(what)
     if name is None:
-        raise BadPicture(f"'{relative}' does not match the pattern {pattern}")
+        raise BadPicture(f"'{what}' does not match the pattern {pattern}, which must match the whole of it")
     columns: dict[str, object] = {k: v for k, v in name.groupdict().items() if v is not None}
     for key in ("impression", "session"):
         if key in columns:
@@ -36,12 +38,12 @@ def compiled(pattern: str) -> re.Pattern[str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise FpmlError(f"pattern {pattern!r} is no regular expression: {error}") from None
+        raise FpmlError(f"pattern '{pattern}' is no regular expression: {error}") from None
     groups = set(expression.groupindex)
     if unknown := groups - set(GROUPS):
-        raise FpmlError(f"pattern {pattern!r} has the groups {sorted(unknown)}; allowed: {', '.join(GROUPS)}")
+        raise FpmlError(f"pattern '{pattern}' has the groups {', '.join(sorted(unknown))}; allowed: {', '.join(GROUPS)}")
     if "finger" not in groups:
-        raise FpmlError(f"pattern {pattern!r} has no group (?P<finger>…), which names the identity")
+        raise FpmlError(f"pattern '{pattern}' has no group (?P<finger>…), which names the identity")
     return expression
 
 
@@ -54,6 +56,15 @@ def crop(grey: np.ndarray) -> np.ndarray:
 
 
 def conflict(rows: list[dict[str, Any]]) -> str:
+    """One finger's impression twice means that the pattern takes several people for one."""
+    seen: dict[tuple[Any, ...], str] = {}
+    for row in rows:
+        if "impression" not in row:
+            continue
+        key = (row.get("sensor"), identity(row), row["impression"], row.get("session"))
+        if key in seen:
+            return f"{seen[key]} and {row['file']} are the same sensor, finger and impression by the pattern; name what differs"
+        seen[key] = row["file"]
     return ""
 
 
