@@ -177,3 +177,32 @@ def prepared(fpml: Callable[..., Any]) -> Callable[..., Any]:
     fpml("prepare", "reconstruct")
     fpml("split", "reconstruct")
     return fpml
+
+
+@pytest.fixture
+def trained(prepared: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """The project trained, measured and published; gives the fpml fixture back."""
+    from fpml import tracking
+
+    monkeypatch.setattr(tracking, "SYSTEM_METRICS_SECONDS", 0.3)  # a tiny training is over before five seconds
+    prepared("train", "reconstruct")
+    prepared("evaluate", "reconstruct")
+    return prepared
+
+
+@pytest.fixture
+def client(project: Path) -> Any:
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{project / 'mlflow.db'}"
+    return MlflowClient(uri, registry_uri=uri)
+
+
+def runs(client: Any) -> dict[str, Any]:
+    experiment = client.get_experiment_by_name("fpml")
+    # the newest of a name wins
+    return {r.info.run_name: r for r in reversed(client.search_runs([experiment.experiment_id]))}
+
+
+def challenger(client: Any) -> int:
+    return int(client.get_model_version_by_alias("reconstruct", "challenger").version)

@@ -9,13 +9,6 @@ from PIL import Image
 from tests.conftest import make_print
 
 
-@pytest.fixture
-def trained(prepared: Callable[..., Any]) -> Callable[..., Any]:
-    prepared("train", "reconstruct")
-    prepared("evaluate", "reconstruct")
-    return prepared
-
-
 def test_reconstruct_ones_own_pictures(project: Path, trained: Callable[..., Any]) -> None:
     mine = project / "mine"
     (mine / "deep").mkdir(parents=True)

@@ -1,0 +1,100 @@
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from fpml import tracking
+from tests.conftest import challenger, runs
+
+
+def test_a_server_that_is_away_stops_nothing(
+    project: Path, prepared: Callable[..., Any], change_params: Callable[..., None], client: Any
+) -> None:
+    change_params("tracking.uri", "http://127.0.0.1:9")
+    said = prepared("train", "reconstruct").err
+    assert "http://127.0.0.1:9 does not answer; metrics stay in files" in said
+    prepared("evaluate", "reconstruct")
+    assert "could not be reached" in prepared("register", "reconstruct", code=2).err
+    prepared("report")
+    assert len(pd.read_parquet(project / "models/reconstruct/history.parquet")) == 2
+    change_params("tracking.uri", "")
+    prepared("register", "reconstruct")
+    assert challenger(client) == 1
+    assert len(client.get_metric_history(runs(client)["reconstruct"].info.run_id, "train/loss")) == 2
+
+
+def test_a_store_that_fails_in_the_middle(
+    project: Path, prepared: Callable[..., Any], client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    def fail(*arguments: Any, **more: Any) -> None:
+        raise mlflow.exceptions.MlflowException("database is locked")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(mlflow, "log_metrics", fail)
+        assert "the store failed at epoch 1 (database is locked)" in prepared("train", "reconstruct").err
+    prepared("evaluate", "reconstruct")
+    assert len(client.get_metric_history(runs(client)["reconstruct"].info.run_id, "train/loss")) == 2
+
+
+def test_a_model_that_was_cut_off_is_sent_again(
+    project: Path, prepared: Callable[..., Any], client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(mlflow: Any, *arguments: Any) -> None:
+        run = mlflow.active_run().info
+        mlflow.MlflowClient().create_logged_model(run.experiment_id, name="model", source_run_id=run.run_id)
+        raise OSError("broken pipe")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(tracking, "log_model", cut_off)
+        assert "the model could not be logged (broken pipe)" in prepared("train", "reconstruct").err
+    prepared("evaluate", "reconstruct")
+    version = client.get_model_version_by_alias("reconstruct", "challenger")
+    model = client.get_logged_model(version.source.removeprefix("models:/"))
+    assert str(model.status) == "READY"
+
+
+@pytest.mark.parametrize("harm", ["damaged", "deleted experiment"])
+def test_training_goes_on_whatever_the_store_has(project: Path, prepared: Callable[..., Any], client: Any, harm: str) -> None:
+    if harm == "damaged":
+        (project / "mlflow.db").write_text("this is no database")
+        assert "metrics stay in files" in prepared("train", "reconstruct").err
+    else:
+        prepared("train", "reconstruct")
+        client.delete_experiment(client.get_experiment_by_name("fpml").experiment_id)
+        assert "is restored" in prepared("train", "reconstruct").err
+    assert (project / "models/reconstruct/model.onnx").exists()
+
+
+def test_a_password_in_the_address_is_not_shown(
+    project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
+    change_params("tracking.uri", "http://user:secret@127.0.0.1:9")
+    assert "secret" not in prepared("train", "reconstruct").err
+    assert "secret" not in (project / "models/reconstruct/run.json").read_text()
+    prepared("evaluate", "reconstruct")
+    prepared("report")
+    page = (project / "report/index.html").read_text()
+    assert "secret" not in page
+    assert 'href="http://127.0.0.1:9/#/experiments/' in page
+
+
+def test_a_server_that_asks_for_a_password_answers() -> None:
+    class Locked(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(401)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Locked) as server:
+        threading.Thread(target=server.serve_forever).start()
+        assert tracking._answers(f"http://user:secret@127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert not tracking._answers(f"http://127.0.0.1:{server.server_port}")
+    assert not tracking._answers("http://not an address:x")
