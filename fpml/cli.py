@@ -5,6 +5,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,13 +34,23 @@ def _run(name: str) -> "Params":
 
 def synth(a: Arguments) -> None:
     from fpml.files import root
-    from fpml.synth.write import write_embedded, write_sensor
+    from fpml.synth.sensors import sensor_named
+    from fpml.synth.write import Plan, write_embedded, write_prints
 
     if a.out is None:
         params = _params()
         write_embedded(params.synth, root() / "data" / "synth", params.runtime.workers)
-    else:
-        write_sensor(a.out, a.fingers, a.impressions, a.sensor, a.seed)
+        return
+    sensors = [sensor_named(name) for name in dict.fromkeys(a.sensor)]
+    if a.dpi is not None:
+        sensors = [replace(sensor, dpi=a.dpi) for sensor in sensors]
+    if a.size is not None:
+        sensors = [replace(sensor, height=a.size[0], width=a.size[1]) for sensor in sensors]
+    plan = Plan(a.seed, a.fingers, a.impressions, tuple(sensors), "synth", a.condition, a.pattern)
+    write_prints(a.out, plan, a.workers, a.device, a.resume, a.force)
+    names = " ".join(sensor.name for sensor in sensors)
+    count = a.fingers * a.impressions * len(sensors)
+    print(f"{a.out}: {count} prints of {a.fingers} fingers on {names}; what is true of them is in {a.out / 'truth'}")
 
 
 def ingest(a: Arguments) -> None:
@@ -149,13 +160,23 @@ def show(a: Arguments) -> None:
 
 
 def _synth_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--out", type=Path, metavar="DIR", help="prints into a new folder; without it, the embedded data")
+    p.add_argument("--fingers", type=int, default=10, metavar="N")
+    p.add_argument("--impressions", type=int, default=8, metavar="N", help="of each finger on each sensor (default 8)")
     p.add_argument(
-        "--out", type=Path, metavar="DIR", help="one sensor's prints into a new folder; without it, the embedded data"
+        "--sensor", nargs="+", default=["fvc2002-db1"], metavar="NAME", help="one or several, which then see the same fingers"
     )
-    p.add_argument("--fingers", type=int, default=10)
-    p.add_argument("--impressions", type=int, default=8)
-    p.add_argument("--sensor", default="fvc2002-db1")
-    p.add_argument("--seed", type=int, default=7)
+    p.add_argument("--seed", type=int, default=7, metavar="N")
+    p.add_argument("--class", dest="pattern", metavar="CLASS", help="arch, tented-arch, left-loop, right-loop or whorl")
+    p.add_argument(
+        "--condition", default="fvc", help="normal, displaced, rotated, dry or wet; by default all of them in turn, as in FVC"
+    )
+    p.add_argument("--dpi", type=int, metavar="N", help="another resolution than the sensor's own")
+    p.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="another size, in pixels")
+    p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    p.add_argument("--workers", type=int, default=0, metavar="N", help="processes; 0: one a core")
+    p.add_argument("--resume", action="store_true", help="go on with a run that was ended early")
+    p.add_argument("--force", action="store_true", help="replace what fpml synth made in DIR before")
 
 
 def _reconstruct_arguments(p: argparse.ArgumentParser) -> None:
@@ -168,7 +189,7 @@ def _reconstruct_arguments(p: argparse.ArgumentParser) -> None:
 def _add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("name", help="small letters, digits and hyphens")
     p.add_argument("path", type=Path, help="the folder of prints")
-    p.add_argument("--reader", required=True, choices=["fvc", "socofing", "folder"])
+    p.add_argument("--reader", required=True, choices=["fvc", "socofing", "folder", "synth"])
     p.add_argument("--dpi", type=float, help="of all its sensors; known by itself for FVC collections")
     p.add_argument("--pattern", default="", help="folder reader: a regular expression for the path, with (?P<finger>…)")
     p.add_argument("--use", metavar="RECIPE:train|test", help="enter it in a recipe too")

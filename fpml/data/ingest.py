@@ -44,7 +44,7 @@ def _is_text(name: str) -> bool:
 
 def has_truth(folder: Path) -> bool:
     """Whether a folder came from the generator: its truth/ says what each print is."""
-    return (folder / "truth" / "fingers.parquet").is_file()
+    return (folder / "truth" / "synth.json").is_file()
 
 
 def _refuse(error: OSError) -> None:

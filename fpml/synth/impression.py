@@ -1,136 +1,332 @@
-"""One impression: how the finger was laid down this time, and what the sensor made of it."""
+"""One impression: how the finger was laid down this time, and what the sensor made of it.
+
+Everything works on many impressions at once: B of them, each with its own master.
+"""
 
 from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fpml.errors import FpmlError
 from fpml.synth.field import DPI, HEIGHT, WIDTH, Finger
+from fpml.synth.noise import normal, seed_of
 from fpml.synth.sensors import Sensor
+
+FRAME = 8.0  # pixels at 500 dpi that a sweep sensor sees at once
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How the finger is held: the quality levels of FVC's sessions (Maio et al. 2002)."""
+
+    rotation: float  # degrees, standard deviation; never over 35, as FVC asked
+    shift: float  # pixels at 500 dpi, standard deviation across the finger; 1.4 times as much along it
+    moisture: float  # mean wetness
+
+
+CONDITIONS = {
+    "normal": Condition(rotation=6, shift=13, moisture=0.0),
+    "displaced": Condition(rotation=8, shift=36, moisture=0.0),
+    "rotated": Condition(rotation=18, shift=16, moisture=0.0),
+    "dry": Condition(rotation=6, shift=15, moisture=-0.36),
+    "wet": Condition(rotation=6, shift=15, moisture=0.36),
+}
+# FVC2002 asked its volunteers for these; which of the twelve captures became the eight of a finger is not published.
+FVC_SESSIONS = ("normal", "normal", "displaced", "displaced", "rotated", "rotated", "dry", "wet")
 
 
 @dataclass(frozen=True)
 class Capture:
     """The drawn circumstances of one impression; lengths in pixels at 500 dpi, angles in radians."""
 
-    seed: tuple[int, int, int, int]  # (seed of the set, finger, impression, sensor's salt)
-    rotation: float  # normal, 8 degrees
-    shift_x: float  # normal, 16
-    shift_y: float  # normal, 24
-    wetness: float  # normal, 0.22: below 0 dry and thin ridges, above 0 wet and thick ones
-    area: float  # uniform 0.78-1.06: size of the contact area
+    seed: int
+    condition: str  # one of CONDITIONS
+    rotation: float  # normal, of the condition
+    shift_x: float  # normal, of the condition
+    shift_y: float  # normal, of the condition
+    wetness: float  # normal, 0.12 round the condition's: below 0 dry and thin ridges, above 0 wet and thick ones
+    pressure: float  # normal, 1: the larger, the wider the contact and the thicker the ridges
     push_x: float  # normal, 5: skin distortion by traction
     push_y: float  # normal, 7
     twist: float  # normal, 2 degrees: skin distortion by torsion
-    scratches: int  # Poisson, 0.7
+    breaks: float  # gamma, shape 4, mean 1: how grainy and broken the ridges are
+    pores: float  # uniform 0-1: how open they are
+    scratches: int  # Poisson, 0.4
+    residue: float  # 0, or uniform 0.06-0.22 in the sensor's share of impressions: the ghost of the one before
 
-    def row(self) -> dict[str, float]:
-        return {k: v for k, v in asdict(self).items() if k != "seed"}
 
+def draw_capture(finger: Finger, impression: int, sensor: Sensor, condition: str = "fvc") -> Capture:
+    """The circumstances of an impression (from 1) on a sensor; "fvc" goes through FVC's sessions in turn.
 
-def draw_capture(finger: Finger, impression: int, salt: int) -> Capture:
-    seed = (*finger.seed, impression, salt)
-    rng = np.random.default_rng(np.random.SeedSequence([*seed, 3]))
+    Raises FpmlError for an unknown condition."""
+    name = FVC_SESSIONS[(impression - 1) % len(FVC_SESSIONS)] if condition == "fvc" else condition
+    if name not in CONDITIONS:
+        raise FpmlError(f"unknown condition '{name}'; allowed: fvc, {', '.join(CONDITIONS)}")
+    held = CONDITIONS[name]
+    seed = seed_of(finger.seed, finger.number, impression, *sensor.name.encode())
+    rng = np.random.default_rng(seed)
     return Capture(
         seed=seed,
-        rotation=float(rng.normal(0, np.deg2rad(8))),
-        shift_x=float(rng.normal(0, 16)),
-        shift_y=float(rng.normal(0, 24)),
-        wetness=float(np.clip(rng.normal(0, 0.22), -0.5, 0.5)),
-        area=float(rng.uniform(0.78, 1.06)),
+        condition=name,
+        rotation=float(np.deg2rad(np.clip(rng.normal(0, held.rotation), -35, 35))),
+        shift_x=float(rng.normal(0, held.shift)),
+        shift_y=float(rng.normal(0, 1.4 * held.shift)),
+        wetness=float(np.clip(rng.normal(held.moisture + finger.moisture, 0.12), -0.6, 0.6)),
+        pressure=float(np.clip(rng.normal(0, 1), -2, 2)),
         push_x=float(rng.normal(0, 5)),
         push_y=float(rng.normal(0, 7)),
         twist=float(rng.normal(0, np.deg2rad(2))),
-        scratches=int(rng.poisson(0.7)),
+        breaks=float(rng.gamma(4, 1 / 4)),
+        pores=float(rng.uniform(0, 1)),
+        scratches=int(rng.poisson(0.4)),
+        residue=float((rng.uniform() < sensor.residue) * rng.uniform(0.06, 0.22)),
     )
 
 
-def _noise(rng: np.random.Generator, height: int, width: int, period: float, device: torch.device | str) -> Tensor:
-    """Smooth noise (height, width), standard deviation about 1, with bumps of `period` pixels."""
-    rows, columns = max(2, round(height / period)), max(2, round(width / period))
-    coarse = torch.from_numpy(rng.standard_normal((1, 1, rows, columns), dtype=np.float32)).to(device)
-    return F.interpolate(coarse, (height, width), mode="bicubic", align_corners=False)[0, 0] * 1.25
+def _column(captures: list[Capture], name: str, device: torch.device | str) -> Tensor:
+    return torch.tensor([float(getattr(c, name)) for c in captures], device=device, dtype=torch.float32)[:, None, None]
 
 
-def _skin(x: Tensor, y: Tensor, capture: Capture, contact: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """Where on the finger each place of the plate touches: Cappelli's distortion model.
+def plate_axes(sensor: Sensor, device: torch.device | str, step: int = 1) -> tuple[Tensor, Tensor]:
+    """x (1, 1, W) and y (1, H, 1) of the sensor's pixels inside its border, or of the middles of blocks of `step`
+    pixels: pixels at 500 dpi from the middle of the plate, x to the right, y up."""
+    scale = DPI / sensor.dpi
+    height, width = sensor.height - 3 * sensor.border, sensor.width - 3 * sensor.border
+    x = ((torch.arange(0, width, step, device=device) + step / 2 - width / 2) * scale)[None, None, :]
+    y = ((height / 2 - torch.arange(0, height, step, device=device) - step / 2) * scale)[None, :, None]
+    return x, y
 
-    Inside an ellipse skin sticks (rigid); outside it slides with traction and torsion, the more the
-    farther from it, up to the full displacement about one ellipse further out."""
-    a, b = 0.45 * contact[0], 0.45 * contact[1]
+
+def touch(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Where on the finger each place of the plate touches: x and y, broadcast to (B, H, W), of plate and of finger.
+
+    The sensor's own geometry (a sweep that wanders, a view from below at a slant), then the skin's: Cappelli's
+    distortion model. Inside an ellipse skin sticks (rigid); outside it slides with traction and torsion, the
+    more the farther from it, up to the full displacement about one ellipse further out."""
+    device = x.device
+    if sensor.sweep:
+        height = sensor.height * DPI / sensor.dpi
+        frames = int(np.ceil(height / FRAME)) + 1
+        steps = normal([seed_of(c.seed, 1) for c in captures], 2, frames, device) * sensor.sweep
+        wander = steps.cumsum(-1) - steps.cumsum(-1).mean(-1, keepdim=True)
+        frame = ((height / 2 - y) / FRAME).clamp(0, frames - 1).long().expand(len(captures), *y.shape[1:])
+        flat = frame.flatten(1)
+        x = x + 0.7 * steps[:, 0].gather(1, flat).view_as(frame)
+        y = y + wander[:, 1].gather(1, flat).view_as(frame) * 0.6
+    if sensor.keystone:
+        x = x * (1 + sensor.keystone * (y / (sensor.height * DPI / sensor.dpi) + 0.5))
+    x, y = x / sensor.magnification, y / sensor.magnification
+    a, b = 0.45 * sensor.contact[0], 0.45 * sensor.contact[1]
     far = torch.sqrt((x / a).square() + (y / b).square()) - 1
-    slide = 0.5 * (1 - torch.cos(torch.pi * far.clamp(0, 1.2) / 1.2))
-    turn_x, turn_y = -y * capture.twist, x * capture.twist
-    x, y = x + slide * (capture.push_x + turn_x), y + slide * (capture.push_y + turn_y)
-    c, s = float(np.cos(capture.rotation)), float(np.sin(capture.rotation))
-    return c * x + s * y + capture.shift_x, -s * x + c * y + capture.shift_y
+    slide = 0.5 * (1 - torch.cos((torch.pi / 1.2) * far.clamp(0, 1.2)))
+    twist = _column(captures, "twist", device)
+    x, y = (
+        x + slide * (_column(captures, "push_x", device) - y * twist),
+        y + slide * (_column(captures, "push_y", device) + x * twist),
+    )
+    turn = _column(captures, "rotation", device)
+    c, s = turn.cos(), turn.sin()
+    return c * x + s * y + _column(captures, "shift_x", device), c * y - s * x + _column(captures, "shift_y", device)
 
 
-def render(master: Tensor, capture: Capture, sensor: Sensor) -> tuple[Tensor, Tensor]:
-    """The picture, (sensor height, width) uint8, and its contact mask, the same shape, bool."""
-    device = master.device
-    border = sensor.border
-    height, width = sensor.height - 3 * border, sensor.width - 3 * border
-    rng = np.random.default_rng(np.random.SeedSequence([*capture.seed, 4]))
+class _Noise:
+    """Smooth noise, (B, H, W), standard deviation 1, each field from a seed of its own."""
+
+    def __init__(self, captures: list[Capture], height: int, width: int, device: torch.device | str) -> None:
+        self.captures, self.shape, self.device = captures, (height, width), device
+        self.drawn = 0
+
+    def __call__(self, period: float) -> Tensor:
+        """With bumps of `period` pixels."""
+        self.drawn += 1
+        seeds = [seed_of(c.seed, 10 + self.drawn) for c in self.captures]
+        if period <= 1:
+            return normal(seeds, *self.shape, self.device)
+        rows, columns = (max(3, round(n / period)) for n in self.shape)
+        coarse = normal(seeds, rows, columns, self.device)[:, None]
+        if period > 4:  # round bumps: bicubic as far as bumps of about three pixels, from where bilinear does
+            half = [max(3, round(3 * n / period)) for n in self.shape]
+            coarse = 1.25 * F.interpolate(coarse, half, mode="bicubic", align_corners=False)
+        else:
+            coarse = 1.5 * coarse
+        return F.interpolate(coarse, self.shape, mode="bilinear", align_corners=False)[:, 0]
+
+
+def render(masters: Tensor, fingers: list[Finger], captures: list[Capture], sensor: Sensor) -> tuple[Tensor, Tensor]:
+    """The pictures, (B, sensor height, width) uint8, and their contact masks, the same shape, bool.
+
+    masters: (B, HEIGHT, WIDTH), the master of each impression's finger."""
+    device = masters.device
     scale = DPI / sensor.dpi  # master pixels in a sensor pixel
-    x = ((torch.arange(width, device=device) + 0.5 - width / 2) * scale)[None, :]
-    y = ((height / 2 - torch.arange(height, device=device) - 0.5) * scale)[:, None]
-    on_x, on_y = _skin(x, y, capture, sensor.contact)
+    plate_x, plate_y = plate_axes(sensor, device)
+    x, y = touch(captures, sensor, plate_x, plate_y)
+    height, width = x.shape[-2:]
+    noise = _Noise(captures, height, width, device)
     # Where a sensor pixel covers several master pixels the finger is averaged first, not skipped over.
-    if scale > 1.5:
-        master = F.avg_pool2d(master[None, None], 3, 1, 1)[0, 0]
-    grid = torch.stack([on_x / (WIDTH / 2), -on_y / (HEIGHT / 2)], -1)[None]
-    ridges = F.grid_sample(master[None, None], grid, mode="bicubic", padding_mode="border", align_corners=False)[0, 0]
+    skin = F.avg_pool2d(masters[:, None], 3, 1, 1) if scale > 1.5 else masters[:, None]
+    ridges = _look(skin, x, y, "bicubic")
 
-    # Contact: an egg, wider below, with an uneven edge that follows the pressure.
-    half_w, half_h = (c * capture.area for c in sensor.contact)
-    lean = 1 + 0.12 * (-on_y / half_h).clamp(-1, 1)
-    radius = ((on_x / (half_w * lean)).abs().pow(2.3) + (on_y / half_h).abs().pow(2.3)).pow(1 / 2.3)
-    uneven = _noise(rng, height, width, 80 / scale, device)
-    edge = (1 - radius) * 8 + 0.45 * uneven + 0.35 * _noise(rng, height, width, 9 / scale, device)
+    # Contact: straight sides, round above, flatter below, with an uneven edge that follows the pressure.
+    pressure, wetness = _column(captures, "pressure", device), _column(captures, "wetness", device)
+    half_w, half_h = (c / sensor.magnification * (0.94 + 0.06 * pressure) for c in sensor.contact)
+    lean = 1 + 0.10 * (-y / half_h).clamp(-1, 1)
+    far = (x / (half_w * lean)).square()
+    along = (y / half_h).square()
+    radius = (far * far.sqrt() + along * along.sqrt()).pow(1 / 3)
+    uneven, patches, bumps = noise(90 / scale), noise(26 / scale), noise(5.5 / scale)
+    fine = noise(max(1.0, 2.4 / scale))
+    edge = (1 - radius) * 9 + 0.3 * uneven + 0.25 * patches + 0.35 * bumps
 
-    # Ridge thickness: wetness, pressure (less at the rim, uneven inside) and the skin's own small bumps.
-    pressure = 0.16 * uneven + 0.20 * _noise(rng, height, width, 25 / scale, device)
-    bumps = _noise(rng, height, width, 5 / scale, device)
-    fine = _noise(rng, height, width, max(1.0, 2.5 / scale), device)
-    rim = -0.45 * torch.exp(-edge.clamp(min=0) / 0.9)
-    contact = ridges + capture.wetness + pressure + rim + (0.22 + 0.25 * max(0.0, -capture.wetness)) * bumps
-    pores = fine > 2.1 - 0.5 * max(0.0, -capture.wetness)
-    contact = contact - 1.1 * pores
-    ink = torch.sigmoid(sensor.sharpness * contact) * torch.sigmoid(5 * edge)
-    for _ in range(capture.scratches):
-        ink = ink * _scratch(rng, on_x, on_y)
-    # Specks that are no finger: residue of the one before, dust.
-    ink = ink + 0.18 * torch.sigmoid(9 * (fine + bumps - 3.6)) * torch.sigmoid(1.5 * edge + 2)
+    # Ridge thickness: moisture and pressure (less at the rim, uneven inside), the skin's own small bumps.
+    local = wetness + 0.07 * pressure + 0.15 * uneven + 0.16 * patches
+    dryness = (-local).clamp(min=0)
+    breaks = _column(captures, "breaks", device)
+    rim = -0.9 * torch.exp(-edge.clamp(min=0) / 0.7)
+    contact = ridges + 1.1 * local + rim + breaks * (0.26 + 0.5 * dryness) * bumps + (0.26 + 0.4 * dryness) * fine
+    contact = contact + sensor.bridges * 1.2 * (local - 0.25).clamp(min=0)
+    if sensor.pores:
+        contact = contact - 1.6 * sensor.pores * _pores(fingers, captures, x, y, device)
+    wavy_x, wavy_y = x + 2.0 * patches, y + 2.0 * patches
+    for line, depth in _lines(fingers, captures, wavy_x, wavy_y):
+        contact = contact - depth * (2.0 + 0.8 * bumps) * line
+    ink = torch.sigmoid(sensor.sharpness * contact) * torch.sigmoid(4 * edge)
+    # A dry ridge is paler: less skin lies on the plate.
+    ink = ink * (1 - sensor.response * torch.sigmoid(-5 * (local + 0.12 * fine + 0.12)))
 
-    corners = (x / (width * scale / 2)).square() + (y / (height * scale / 2)).square()
-    plate = sensor.background - sensor.vignette * corners / 2
-    grey = plate + (sensor.ridge - plate) * ink.clamp(0, 1)
-    grey = _blur(grey, sensor.blur)
-    white = torch.from_numpy(rng.standard_normal((height, width), dtype=np.float32)).to(device)
-    columns = torch.from_numpy(rng.standard_normal((1, width), dtype=np.float32)).to(device)
-    grey = grey + sensor.grain * white * (0.4 + 0.6 * ink) + sensor.stripes * columns
-    picture, mask = grey.clamp(0, 255).round().to(torch.uint8), edge > 0
-    if border:  # two grey pixels above and left; black strips below and right, as SOCOFing's files have them
-        picture = F.pad(F.pad(picture[None], (border, 0, border, 0), value=160), (0, 2 * border, 0, 2 * border))[0]
-        mask = F.pad(mask[None], (border, 2 * border, border, 2 * border))[0]
-    return picture, mask
+    # What is on the plate besides: specks round the finger, dirt, the ghost of the impression before.
+    halo = 0.5 * torch.sigmoid(8 * (fine + 0.6 * bumps - 2.6)) * torch.sigmoid(1.2 * edge + 1.5) * (edge < 0.5)
+    ink = torch.maximum(ink, halo)
+    if sensor.dirt:
+        ink = torch.maximum(ink, _dirt(sensor, captures, height, width, device))
+    if any(c.residue for c in captures):
+        ink = torch.maximum(ink, _ghost(skin, captures, sensor, plate_x, plate_y) * (1 - torch.sigmoid(4 * edge)))
+
+    plate = _plate(sensor, device)
+    grey = _blur(plate + (sensor.ridge - plate) * ink, sensor.blur)
+    grey = grey + sensor.grain * noise(1) * (0.5 + 0.5 * ink)
+    pictures, masks = grey.clamp(0, 255).round().to(torch.uint8), edge > 0
+    if sensor.border:  # two grey pixels above and left; black strips below and right, as SOCOFing's files have them
+        b = sensor.border
+        pictures = F.pad(F.pad(pictures, (b, 0, b, 0), value=160), (0, 2 * b, 0, 2 * b))
+        masks = F.pad(masks, (b, 2 * b, b, 2 * b))
+    return pictures, masks
 
 
-def _scratch(rng: np.random.Generator, x: Tensor, y: Tensor) -> Tensor:
-    """A straight worn line across the finger: factor 0..1 on the ink."""
-    angle, offset, half = rng.uniform(0, np.pi), rng.normal(0, 60), rng.uniform(0.8, 2.6)
-    middle, length = rng.normal(0, 60), rng.uniform(30, 110)
-    across = x * float(np.sin(angle)) - y * float(np.cos(angle)) - offset
-    along = x * float(np.cos(angle)) + y * float(np.sin(angle)) - middle
-    return 1 - torch.exp(-((across / half) ** 2) / 2) * torch.sigmoid((length - along.abs()) / 6)
+def _look(values: Tensor, x: Tensor, y: Tensor, mode: str = "bilinear") -> Tensor:
+    """values (B, 1, h, w), laid over the master, at places of the finger: (B, H, W)."""
+    grid = torch.stack([x / (WIDTH / 2), -y / (HEIGHT / 2)], -1)
+    return F.grid_sample(values, grid, mode=mode, padding_mode="border", align_corners=False)[:, 0]
+
+
+def _pores(fingers: list[Finger], captures: list[Capture], x: Tensor, y: Tensor, device: torch.device) -> Tensor:
+    """Small holes in the ridges, at the same places of the skin in every impression of a finger: (B, H, W) in 0..1."""
+    spots = normal([seed_of(f.seed, f.number, 3) for f in fingers], HEIGHT // 3, WIDTH // 3, device)[:, None]
+    limit = 1.75 - 0.5 * _column(captures, "pores", device)
+    return ((_look(spots, x, y) - limit) * 2).clamp(0, 1)
+
+
+def _lines(fingers: list[Finger], captures: list[Capture], x: Tensor, y: Tensor) -> Any:
+    """Creases, which the finger keeps, and this impression's scratches: (profile (B, H, W) in 0..1, depth (B, 1, 1))."""
+    rows = []
+    for finger, capture in zip(fingers, captures, strict=True):
+        rng = np.random.default_rng(seed_of(capture.seed, 2))
+        scratches = [
+            (rng.uniform(0, np.pi), rng.normal(0, 60), rng.normal(0, 60), rng.uniform(20, 90), rng.uniform(0.6, 1.8))
+            for _ in range(capture.scratches)
+        ]
+        rows.append([*finger.creases, *scratches])
+    for index in range(max(map(len, rows))):
+        there = [index < len(row) for row in rows]
+        values = [row[index] if has else (0.0, 0.0, 0.0, 1.0, 1.0) for row, has in zip(rows, there, strict=True)]
+        angle, offset, middle, half_length, half_width = (
+            torch.tensor(v, device=x.device, dtype=torch.float32)[:, None, None] for v in zip(*values, strict=True)
+        )
+        across = y * angle.cos() - x * angle.sin() - offset
+        along = x * angle.cos() + y * angle.sin() - middle
+        profile = torch.exp(-(across / half_width).square().clamp(max=40) / 2) * torch.sigmoid((half_length - along.abs()) / 6)
+        yield profile, torch.tensor(there, device=x.device, dtype=torch.float32)[:, None, None]
+
+
+def _dirt(sensor: Sensor, captures: list[Capture], height: int, width: int, device: torch.device) -> Tensor:
+    """Specks on the plate, half of them there in every picture: (B, H, W), share of a full ridge's grey."""
+    count = sensor.dirt * height * width / 2000
+    fresh = []
+    for capture in captures:
+        rng = np.random.default_rng(seed_of(capture.seed, 3))
+        fresh.append(_specks(rng, int(rng.poisson(count)), height, width))
+    return torch.maximum(torch.stack(fresh).to(device), _lasting_dirt(sensor, int(count), height, width).to(device))
+
+
+@cache
+def _lasting_dirt(sensor: Sensor, count: int, height: int, width: int) -> Tensor:
+    return _specks(np.random.default_rng(_sensor_seed(sensor)), count, height, width)
+
+
+def _specks(rng: np.random.Generator, count: int, height: int, width: int) -> Tensor:
+    """(H, W) in 0..1: round spots with soft edges, at most 3 pixels across."""
+    out = np.zeros((height + 10, width + 10), np.float32)
+    places = np.arange(11, dtype=np.float32) - 5
+    down, across, size = rng.uniform(0, (height, width, 1), (count, 3)).T
+    dark = rng.uniform(0.1, 0.5, count)
+    for y, x, radius, depth in zip(down, across, 0.5 + 1.6 * size**3, dark, strict=True):
+        row, column = np.exp(-((places - y % 1) ** 2) / (2 * radius**2)), np.exp(-((places - x % 1) ** 2) / (2 * radius**2))
+        window = out[int(y) : int(y) + 11, int(x) : int(x) + 11]
+        np.maximum(window, depth * np.outer(row, column), out=window)
+    return torch.from_numpy(out[5:-5, 5:-5].copy())
+
+
+def _ghost(skin: Tensor, captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> Tensor:
+    """The faint print that the same finger left when it was lifted the last time: (B, H, W), share of a ridge's grey."""
+    before = []
+    for capture in captures:
+        rng = np.random.default_rng(seed_of(capture.seed, 4))
+        turn, right, up = rng.normal(0, 0.2), rng.normal(0, 40), rng.normal(0, 60)
+        before.append(Capture(**{**asdict(capture), "rotation": turn, "shift_x": right, "shift_y": up}))
+    x, y = touch(before, sensor, x, y)
+    inside = torch.sigmoid(6 * (1 - (x / sensor.contact[0]).square() - (y / sensor.contact[1]).square()))
+    return _column(captures, "residue", x.device) * torch.sigmoid(2.5 * _look(skin, x, y)) * inside
+
+
+def _sensor_seed(sensor: Sensor) -> int:
+    return seed_of(*sensor.name.encode())
+
+
+def _fixed(sensor: Sensor, number: int, height: int, width: int, device: torch.device | str) -> Tensor:
+    """Noise that is the sensor's own, the same in every picture: (1, height, width)."""
+    return normal([seed_of(_sensor_seed(sensor), number)], height, width, device)
+
+
+@cache
+def _plate(sensor: Sensor, device: torch.device) -> Tensor:
+    """The grey of the empty plate: (1, H, W)."""
+    x, y = plate_axes(sensor, device)
+    corners = (x / x.abs().amax()).square() + (y / y.abs().amax()).square()
+    grey = sensor.background - sensor.vignette * corners / 2
+    if sensor.clouds:
+        clouds = F.interpolate(_fixed(sensor, 2, 6, 5, device)[None], grey.shape[-2:], mode="bicubic", align_corners=True)[0]
+        grey = grey + sensor.clouds * clouds
+    if sensor.columns:
+        grey = grey + sensor.columns * _fixed(sensor, 1, 1, grey.shape[-1], device)
+    return grey
 
 
 def _blur(grey: Tensor, sigma: float) -> Tensor:
-    places = torch.arange(-4, 5, device=grey.device, dtype=torch.float32)
-    kernel = torch.exp(-((places / sigma) ** 2) / 2)
-    kernel = kernel / kernel.sum()
-    grey = F.conv2d(F.pad(grey[None, None], (4, 4, 4, 4), mode="replicate"), kernel[None, None, None, :])
-    return F.conv2d(grey, kernel[None, None, :, None])[0, 0]
+    """A Gaussian of `sigma` pixels, cut at 2.5 sigma: shifted sums, which for so few places are faster than a convolution."""
+    reach = max(1, round(2.5 * sigma))
+    kernel = np.exp(-((np.arange(reach + 1) / sigma) ** 2) / 2)
+    kernel = kernel / (2 * kernel.sum() - kernel[0])
+    grey = F.pad(grey[:, None], (reach, reach, reach, reach), mode="replicate")[:, 0]
+    for axis in (1, 2):
+        size = grey.shape[axis] - 2 * reach
+        total = float(kernel[0]) * grey.narrow(axis, reach, size)
+        for place in range(1, reach + 1):
+            total = total + float(kernel[place]) * (
+                grey.narrow(axis, reach - place, size) + grey.narrow(axis, reach + place, size)
+            )
+        grey = total
+    return grey

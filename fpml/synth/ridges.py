@@ -1,62 +1,69 @@
 """The master: ridges grown over an orientation field until minutiae emerge by themselves."""
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fpml.synth.field import HEIGHT, WIDTH, Finger, orientation, period_map
+from fpml.synth.field import HEIGHT, WIDTH, Finger, axes, orientation, period_map
+from fpml.synth.noise import normal, seed_of
 
 # Half resolution first: a ridge period of 9 pixels is still 4.5 there, and every step costs a quarter.
-COARSE_STEPS, FINE_STEPS = 14, 2
-ACROSS = torch.arange(-9, 10) / 8.0  # sampling places across the ridge, in periods
-ALONG = torch.arange(-4, 5) / 3.0  # sampling places along the ridge, in periods
-# A Gabor filter, split in two: a cosine of one period under a Gaussian across, a Gaussian along.
-ACROSS_WEIGHT = torch.cos(2 * torch.pi * ACROSS) * torch.exp(-((ACROSS / 0.55) ** 2) / 2)
-ACROSS_WEIGHT = ACROSS_WEIGHT - ACROSS_WEIGHT.mean()  # no answer to flat grey
-ALONG_WEIGHT = torch.exp(-((ALONG / 0.7) ** 2) / 2)
+COARSE_STEPS, FINE_STEPS = 13, 1
+# A Gabor filter, split in two: a cosine of one period under a Gaussian across the ridge, a Gaussian along it.
+# Sampled every half period, where the cosine is 1, -1, 1: what such wide steps let through besides the ridges
+# is finer than the half-resolution grid can hold, but for its diagonals, which the smoothing takes away.
+ACROSS = ((-1.0, 0.20), (-0.5, -0.66), (0.0, 0.92), (0.5, -0.66), (1.0, 0.20))  # (place in periods, weight): sum 0
+ALONG = ((-1.0, 0.36), (-0.5, 0.77), (0.0, 1.0), (0.5, 0.77), (1.0, 0.36))
+SMOOTH = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]])[None, None] / 16
 
 
-def _filter(ridges: Tensor, theta: Tensor, period: Tensor, scale: float) -> Tensor:
-    """One step of the oriented filter: (B, 1, H, W) -> the same; period in pixels of the full master."""
-    batch, _, height, width = ridges.shape
-    device = ridges.device
-    ys, xs = torch.meshgrid(
-        torch.linspace(-1, 1, height, device=device), torch.linspace(-1, 1, width, device=device), indexing="ij"
-    )
-    step_x, step_y = 2 / (width - 1), 2 / (height - 1)
-    reach = period * scale
-    along = torch.stack([torch.cos(theta) * reach * step_x, -torch.sin(theta) * reach * step_y], -1)
-    across = torch.stack([torch.sin(theta) * reach * step_x, torch.cos(theta) * reach * step_y], -1)
-    grid = torch.stack([xs, ys], -1).expand(batch, -1, -1, -1)
-    for places, weights, direction in ((ALONG, ALONG_WEIGHT, along), (ACROSS, ACROSS_WEIGHT, across)):
-        total = torch.zeros_like(ridges)
-        for place, weight in zip(places.tolist(), weights.tolist(), strict=True):
-            sample = F.grid_sample(ridges, grid + place * direction, padding_mode="border", align_corners=True)
-            total = total + weight * sample
-        ridges = total
-    return ridges
+def _places(
+    theta: Tensor, period: Tensor, taps: tuple[tuple[float, float], ...], across: bool
+) -> list[tuple[Tensor | None, float]]:
+    """Where a filter samples, as grids for grid_sample (None: in place), and its weights."""
+    _, height, width = theta.shape
+    x, y = axes(height, width, theta.device)
+    turn = theta + torch.pi / 2 if across else theta
+    step_x, step_y = period * torch.cos(turn), period * torch.sin(turn)
+    return [
+        (torch.stack([(x + place * step_x) / (WIDTH / 2), -(y + place * step_y) / (HEIGHT / 2)], -1) if place else None, weight)
+        for place, weight in taps
+    ]
+
+
+def _apply(ridges: Tensor, places: list[tuple[Tensor | None, float]]) -> Tensor:
+    total = torch.zeros_like(ridges)
+    for grid, weight in places:
+        if grid is None:
+            total = total.add(ridges, alpha=weight)
+        else:
+            sample = F.grid_sample(ridges, grid, padding_mode="border", align_corners=False)
+            total = total.add_(sample, alpha=weight)
+    return total
 
 
 def _saturate(ridges: Tensor) -> Tensor:
     """Equal contrast everywhere: divide by the local amplitude, then press into -1..1."""
-    amplitude = F.avg_pool2d(ridges.square(), 15, stride=1, padding=7, count_include_pad=False).sqrt()
-    return torch.tanh(1.4 * ridges / (amplitude + 1e-6))
+    energy = F.avg_pool2d(ridges.square(), 16, stride=8, padding=8, count_include_pad=False)
+    energy = F.interpolate(energy, ridges.shape[-2:], mode="bilinear", align_corners=True)
+    return torch.tanh(1.4 * ridges / (energy.sqrt() + 1e-6))
 
 
 def grow_masters(fingers: list[Finger], device: torch.device | str = "cpu") -> Tensor:
     """The masters of some fingers: (B, HEIGHT, WIDTH) float32 in -1..1 at 500 dpi, ridges positive.
 
-    The first noise is drawn on the CPU from each finger's own seed, so a finger is the same in any batch,
-    and the same within rounding on any device."""
-    h, w = HEIGHT // 2, WIDTH // 2
-    noise = [np.random.default_rng(np.random.SeedSequence([*f.seed, 2])).normal(0, 1, (h, w)) for f in fingers]
-    ridges = torch.from_numpy(np.stack(noise).astype(np.float32))[:, None].to(device)
-    for height, width, steps in ((h, w, COARSE_STEPS), (HEIGHT, WIDTH, FINE_STEPS)):
-        theta = torch.stack([orientation(f, height, width, device) for f in fingers])
-        period = torch.stack([period_map(f, height, width, device) for f in fingers])
-        if ridges.shape[-1] != width:
-            ridges = F.interpolate(ridges, (height, width), mode="bicubic", align_corners=False)
-        for _ in range(steps):
-            ridges = _saturate(_filter(ridges, theta, period, width / WIDTH))
+    A finger is the same in any batch and, within rounding, on any device."""
+    ridges = normal([seed_of(f.seed, f.number, 2) for f in fingers], HEIGHT // 2, WIDTH // 2, device)[:, None]
+    x, y = axes(HEIGHT // 2, WIDTH // 2, device)
+    theta, period = orientation(fingers, x, y), period_map(fingers, x, y)
+    along, across = _places(theta, period, ALONG, False), _places(theta, period, ACROSS, True)
+    for _ in range(COARSE_STEPS):
+        ridges = _apply(_apply(ridges, along), across)
+        ridges = _saturate(F.conv2d(F.pad(ridges, (1, 1, 1, 1), mode="replicate"), SMOOTH.to(device)))
+    ridges = F.interpolate(ridges, (HEIGHT, WIDTH), mode="bicubic", align_corners=False)
+    x, y = axes(HEIGHT, WIDTH, device)
+    theta, period = orientation(fingers, x, y), period_map(fingers, x, y)
+    along, across = _places(theta, period, ALONG, False), _places(theta, period, ACROSS, True)
+    for _ in range(FINE_STEPS):
+        ridges = _saturate(_apply(_apply(ridges, along), across))
     return ridges[:, 0]

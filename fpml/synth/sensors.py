@@ -1,34 +1,98 @@
 """The sensors: what a device makes of the finger that lies on it.
 
-Looks, not copies: sizes and dpi are the published ones of FVC2002 (Maio et al. 2002) and of the makers'
-data sheets; grey levels, noise and wear were chosen by eye beside such prints.
+Looks, not copies: sizes and dpi are the published ones of FVC2000-2004 (Maio et al.) and of the makers'
+data sheets; grey levels, noise and wear were chosen by eye and by histogram beside such prints.
 """
 
 from dataclasses import dataclass
 
+from fpml.errors import FpmlError
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Sensor:
+    name: str
+    kind: str  # optical, capacitive, thermal sweep, multispectral
     height: int  # pixels
     width: int  # pixels
     dpi: int
+    contact: tuple[float, float]  # half width and half height of the contact area, pixels at 500 dpi
     background: float  # grey level of the empty plate, 0-255
     ridge: float  # grey level of a full ridge, 0-255
-    vignette: float  # grey levels lost from the middle to the corners
-    grain: float  # standard deviation of the noise, grey levels
-    stripes: float  # standard deviation of the column pattern, grey levels
     sharpness: float  # how steeply grey follows skin contact; large gives near-binary prints
-    blur: float  # pixels
-    border: int  # pixels of frame that the device's software draws round the picture (SOCOFing has one)
-    contact: tuple[float, float]  # half width and half height of the contact area, pixels at 500 dpi
+    response: float  # 0..1: how much paler a ridge is where skin is dry or the pressure low
+    bridges: float = 0.0  # 0..1: how easily moisture fills the valleys
+    blur: float  # pixels, of the optics
+    grain: float  # standard deviation of the noise, grey levels
+    vignette: float = 0.0  # grey levels lost from the middle to the corners
+    clouds: float = 0.0  # standard deviation of the plate's uneven grey, grey levels; the same in every picture
+    columns: float = 0.0  # standard deviation of the pattern of columns, grey levels; the same in every picture
+    dirt: float = 0.0  # specks on the plate, a thousand pixels; half of them the same in every picture
+    residue: float = 0.0  # share of impressions with the ghost of the one before
+    pores: float = 0.5  # 0..1: how well pores are resolved
+    magnification: float = 1.0  # DB4's generator draws its ridges closer than fingers have them
+    sweep: float = 0.0  # pixels at 500 dpi that the finger wanders from frame to frame while it is swept
+    keystone: float = 0.0  # share by which the picture is narrower at its top
+    border: int = 0  # pixels of frame that the device's software draws round the picture (SOCOFing has one)
+
+    def __post_init__(self) -> None:
+        if not (32 <= self.height <= 4096 and 32 <= self.width <= 4096):
+            raise FpmlError(f"a picture of {self.height} x {self.width} pixels; height and width are from 32 to 4096")
+        if not 75 <= self.dpi <= 2000:
+            raise FpmlError(f"{self.dpi} dpi; a sensor has from 75 to 2000")
 
 
-SENSORS = {
-    "fvc2002-db1": Sensor(374, 388, 500, 253, 8, 0, 1, 0, 7.0, 0.5, 0, (118, 165)),
-    "fvc2002-db2": Sensor(560, 296, 569, 178, 42, 34, 3, 0, 3.2, 0.9, 0, (125, 205)),
-    "fvc2002-db3": Sensor(300, 300, 500, 112, 34, 8, 9, 2.5, 3.0, 0.6, 0, (112, 128)),
-    "fvc2002-db4": Sensor(384, 288, 500, 190, 22, 40, 4, 0, 4.5, 0.7, 0, (110, 165)),
-    "secugen": Sensor(300, 260, 500, 232, 60, 12, 4, 0, 3.6, 0.8, 0, (115, 140)),
-    "lumidigm": Sensor(400, 280, 500, 150, 70, 26, 5, 0, 1.8, 1.3, 0, (122, 190)),
-    "socofing": Sensor(103, 96, 180, 254, 10, 0, 5, 0, 5.0, 0.35, 2, (122, 135)),
-}
+_ALL = (
+    Sensor(
+        name="fvc2002-db1", kind="optical", height=374, width=388, dpi=500, contact=(112, 165),
+        background=254, ridge=8, sharpness=6.0,
+        response=0.4, bridges=0.3, blur=0.55, grain=1.0, dirt=0.02, residue=0.05,
+    ),
+    Sensor(
+        name="fvc2002-db2", kind="optical", height=560, width=296, dpi=569, contact=(122, 210),
+        background=176, ridge=22, sharpness=5.0,
+        response=0.5, bridges=0.5, blur=0.65, grain=2.5, vignette=34, clouds=4, dirt=0.25, residue=0.35,
+    ),
+    Sensor(
+        name="fvc2002-db3", kind="capacitive", height=300, width=300, dpi=500, contact=(112, 132),
+        background=112, ridge=28, sharpness=6.0,
+        response=0.3, bridges=0.9, blur=0.5, grain=6.0, vignette=6, clouds=9, columns=3.0, dirt=0.3,
+    ),
+    Sensor(
+        name="fvc2002-db4", kind="optical", height=384, width=288, dpi=500, contact=(100, 160),
+        background=186, ridge=14, sharpness=4.2,
+        response=0.6, bridges=0.4, blur=0.6, grain=2.0, vignette=38, clouds=4, dirt=0.1, magnification=0.86,
+    ),
+    Sensor(
+        name="secugen", kind="optical", height=300, width=260, dpi=500, contact=(112, 142),
+        background=236, ridge=48, sharpness=3.6,
+        response=0.4, bridges=0.5, blur=0.8, grain=3.5, vignette=12, clouds=3, dirt=0.05, residue=0.1,
+    ),
+    Sensor(
+        name="lumidigm", kind="multispectral", height=400, width=280, dpi=500, contact=(122, 190),
+        background=150, ridge=64, sharpness=2.0,
+        response=0.25, bridges=0.1, blur=1.2, grain=4.0, vignette=26, clouds=10, pores=0.1,
+    ),
+    Sensor(
+        name="thermal-sweep", kind="thermal sweep", height=480, width=300, dpi=512, contact=(125, 210),
+        background=205, ridge=50, sharpness=3.0,
+        response=0.3, bridges=0.3, blur=0.7, grain=7.0, clouds=6, columns=4.0, dirt=0.02, pores=0.2, sweep=0.9,
+    ),
+    Sensor(
+        name="low-cost", kind="optical", height=300, width=300, dpi=500, contact=(115, 140),
+        background=200, ridge=88, sharpness=2.2,
+        response=0.5, bridges=0.5, blur=1.3, grain=6.0, vignette=60, clouds=7, dirt=0.4, residue=0.4, pores=0.0, keystone=0.08,
+    ),
+    Sensor(
+        name="socofing", kind="optical", height=103, width=96, dpi=180, contact=(118, 135),
+        background=255, ridge=4, sharpness=5.0,
+        response=0.25, bridges=0.6, blur=0.35, grain=3.0, dirt=0.2, border=2,
+    ),
+)  # fmt: skip
+SENSORS = {sensor.name: sensor for sensor in _ALL}
+
+
+def sensor_named(name: str) -> Sensor:
+    if name not in SENSORS:
+        raise FpmlError(f"unknown sensor '{name}'; allowed: {', '.join(SENSORS)}")
+    return SENSORS[name]

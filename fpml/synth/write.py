@@ -1,11 +1,13 @@
 """Generated prints on disk, laid out as the real sets are, with their ground truth beside them in truth/."""
 
 import json
-from collections.abc import Iterator
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,123 +15,196 @@ from PIL import Image
 
 from fpml.config import Synth
 from fpml.errors import FpmlError
-from fpml.files import new_folder
+from fpml.files import new_file, new_folder
 from fpml.parallel import in_parallel
-from fpml.synth.field import Finger, draw_finger
-from fpml.synth.sensors import SENSORS
+from fpml.synth.sensors import SENSORS, Sensor
 
 HANDS = ("Left", "Right")
 DIGITS = ("thumb", "index", "middle", "ring", "little")
-
-
-def prints(
-    fingers: list[Finger], impressions: int, sensor: str, device: str = "cpu"
-) -> Iterator[tuple[Finger, int, np.ndarray, np.ndarray, dict[str, float]]]:
-    """Every impression of some fingers: (finger, impression from 1, picture uint8 (H, W), mask bool (H, W), capture).
-
-    One finger is in memory at a time."""
-    import torch
-
-    from fpml.synth.impression import draw_capture, render
-    from fpml.synth.ridges import grow_masters
-
-    if sensor not in SENSORS:
-        raise FpmlError(f"unknown sensor '{sensor}'; allowed: {', '.join(SENSORS)}")
-    salt = sorted(SENSORS).index(sensor)
-    with torch.inference_mode():
-        for finger in fingers:
-            master = grow_masters([finger], device)[0]
-            for impression in range(1, impressions + 1):
-                capture = draw_capture(finger, impression, salt)
-                picture, mask = render(master, capture, SENSORS[sensor])
-                yield finger, impression, picture.cpu().numpy(), mask.cpu().numpy(), capture.row()
+SHARD = 10  # fingers whose truth lies in one file; a killed run loses at most so many a process
 
 
 @dataclass(frozen=True)
-class Job:
-    """One finger on one sensor, and what its files are called."""
+class Plan:
+    """Fingers 1 to `fingers` of the set `seed`, on each of the sensors."""
 
-    finger: Finger
-    sensor: str
-    name: str  # below the set's folder, with {impression}
+    seed: int
+    fingers: int
     impressions: int
+    sensors: tuple[Sensor, ...]
+    layout: Literal["synth", "fvc", "flat", "socofing"]  # how files are called
+    condition: str = "fvc"
+    pattern: str | None = None  # a class for all of them
+
+    def file(self, sensor: Sensor, finger: int, impression: int) -> str:
+        match self.layout:
+            case "synth":
+                return f"{sensor.name}/{finger}_{impression}.png"
+            case "fvc":
+                return f"{sensor.name.removeprefix('fvc2002-').upper()}_A/{finger}_{impression}.tif"
+            case "flat":
+                return f"print{finger:03d}.png"
+            case "socofing":
+                subject, place = (finger - 1) // 10 + 1, (finger - 1) % 10
+                return f"Real/{subject}__{'MF'[subject % 2]}_{HANDS[place // 5]}_{DIGITS[place % 5]}_finger.BMP"
+
+    def shards(self) -> list[tuple["Plan", int]]:
+        return [(self, number) for number in range(-(-self.fingers // SHARD))]
+
+    def shard_name(self, number: int) -> str:
+        return f"{self.sensors[0].name if self.layout == 'fvc' else 'fingers'}-{number:05d}"
 
 
-def write_sensor(out: Path, fingers: int, impressions: int, sensor: str, seed: int, workers: int = 0) -> None:
-    """A flat folder of one sensor's prints, <finger>_<impression>.png, as `fpml synth --out` makes it."""
-    if fingers < 1 or impressions < 1 or seed < 0:
-        raise FpmlError(
-            f"--fingers {fingers} --impressions {impressions} --seed {seed} make no prints; "
-            "fingers and impressions are 1 or more, the seed 0 or more"
-        )
-    if sensor not in SENSORS:
-        raise FpmlError(f"unknown sensor '{sensor}'; allowed: {', '.join(SENSORS)}")
+def write_prints(
+    out: Path, plan: Plan, workers: int = 0, device: str = "auto", resume: bool = False, force: bool = False
+) -> None:
+    """The prints of a plan into a new folder, SENSOR/FINGER_IMPRESSION.png, as `fpml synth --out` makes it.
+
+    Until all are there the folder is called OUT.unfinished; a killed run leaves it, and resume=True goes on with it.
+    Raises FpmlError for a plan that makes no prints, and for a folder that is in the way: force=True replaces one
+    that this function made, and never another."""
+    from fpml.synth.generate import check, pick_device
+
+    check(plan.fingers, plan.impressions, plan.seed, plan.condition, plan.pattern)
+    pick_device(device)
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    settings = _settings([plan])
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FpmlError(f"{out} exists and is not an empty folder; name a new one")
-    with new_folder(out) as folder:
-        drawn = [draw_finger(seed, n) for n in range(1, fingers + 1)]
-        _write(folder, [Job(f, sensor, f"{f.seed[1]}_{{impression}}.png", impressions) for f in drawn], workers, sensor)
+        made = _read_settings(out)
+        if made is None:
+            raise FpmlError(f"{out} exists and is not an empty folder; name a new one")
+        if resume and made == settings:
+            return
+        if not force:
+            what = "has other settings than were asked for" if made != settings else "has all these prints already"
+            raise FpmlError(f"{out} exists, is not an empty folder and {what}; name a new one, or replace it with --force")
+    if unfinished.exists():
+        if force and (unfinished / "truth").is_dir():
+            shutil.rmtree(unfinished)
+        elif not resume:
+            raise FpmlError(
+                f"{unfinished} is what a run that ended early left; go on with --resume, or start anew with --force"
+            )
+        elif _read_settings(unfinished) not in (settings, None):
+            raise FpmlError(f"{unfinished} was begun with other settings; give those, or start anew with --force")
+    _begin(unfinished, [plan])
+    _write(unfinished, plan.shards(), workers, device, "synth")
+    if out.exists():
+        shutil.rmtree(out)
+    unfinished.rename(out)
 
 
 def write_embedded(settings: Synth, out: Path, workers: int = 0) -> None:
     """The embedded data: fvc/, secugen/, lumidigm/ and socofing/ in the layout of the real sets."""
+    n, i, s = settings.fvc_fingers, settings.fvc_impressions, settings.seed
+    sets = {  # each sensor has people of its own, as in FVC2002
+        "fvc": [Plan(s + d, n, i, (SENSORS[f"fvc2002-db{d}"],), "fvc") for d in (1, 2, 3, 4)],
+        "secugen": [Plan(s + 5, settings.unseen_prints, 1, (SENSORS["secugen"],), "flat")],
+        "lumidigm": [Plan(s + 6, settings.unseen_prints, 1, (SENSORS["lumidigm"],), "flat")],
+        "socofing": [Plan(s + 7, 10 * settings.socofing_subjects, 1, (SENSORS["socofing"],), "socofing")],
+    }
     with new_folder(out) as folder:
-        fvc = [  # four databases, four groups of people, as in FVC2002
-            Job(
-                draw_finger(settings.seed + d, n), f"fvc2002-db{d}", f"DB{d}_A/{n}_{{impression}}.tif", settings.fvc_impressions
-            )
-            for d in (1, 2, 3, 4)
-            for n in range(1, settings.fvc_fingers + 1)
-        ]
-        _write(folder / "fvc", fvc, workers, "fvc")
-        for number, sensor in ((5, "secugen"), (6, "lumidigm")):
-            drawn = [draw_finger(settings.seed + number, n) for n in range(1, settings.unseen_prints + 1)]
-            _write(folder / sensor, [Job(f, sensor, f"print{f.seed[1]:03d}.png", 1) for f in drawn], workers, sensor)
-        people = [draw_finger(settings.seed + 7, n) for n in range(1, 10 * settings.socofing_subjects + 1)]
-        jobs = [Job(f, "socofing", f"Real/{_socofing_stem(f.seed[1] - 1)}.BMP", 1) for f in people]
-        _write(folder / "socofing", jobs, workers, "socofing")
+        for name, plans in sets.items():
+            _begin(folder / name, plans)
+            _write(folder / name, [shard for plan in plans for shard in plan.shards()], workers, "cpu", f"synth {name}")
 
 
-def _socofing_stem(index: int) -> str:
-    """The name of the finger `index` (from 0), ten to a subject."""
-    subject, place = index // 10 + 1, index % 10
-    return f"{subject}__{'MF'[subject % 2]}_{HANDS[place // 5]}_{DIGITS[place % 5]}_finger"
+def _settings(plans: list[Plan]) -> list[dict[str, Any]]:
+    made: list[dict[str, Any]] = json.loads(json.dumps([asdict(plan) for plan in plans]))
+    return made
 
 
-def _write(folder: Path, jobs: list[Job], workers: int, what: str) -> None:
-    """Do the jobs in local processes; each process writes its own pictures."""
-    rows = in_parallel(partial(_do, folder=folder), jobs, workers, f"synth {what}", "fingers", chunk=1)
+def _read_settings(folder: Path) -> list[dict[str, Any]] | None:
+    try:
+        made: list[dict[str, Any]] = json.loads((folder / "truth" / "synth.json").read_text())
+        return made
+    except (OSError, ValueError):
+        return None
+
+
+def _begin(folder: Path, plans: list[Plan]) -> None:
     truth = folder / "truth"
-    truth.mkdir()
-    fingers = list(dict.fromkeys(job.finger for job in jobs))
-    table = pd.DataFrame([{**asdict(f), "seed": f.seed[0], "finger": f.seed[1]} for f in fingers])
-    for column in ("loops", "deltas", "knots"):
-        table[column] = [json.dumps(v) for v in table[column]]
-    table.to_parquet(truth / "fingers.parquet", index=False)
-    pd.DataFrame([row for some in rows for row in some]).to_parquet(truth / "impressions.parquet", index=False)
+    truth.mkdir(parents=True, exist_ok=True)
+    for what in ("fingers", "impressions", "minutiae"):
+        (truth / what).mkdir(exist_ok=True)
+    sensors = [s for plan in plans for s in plan.sensors]
+    pd.DataFrame([{**asdict(s), "contact": list(s.contact)} for s in sensors]).to_parquet(
+        truth / "sensors.parquet", index=False
+    )
+    with new_file(truth / "synth.json") as temporary:
+        temporary.write_text(json.dumps(_settings(plans), indent=1) + "\n")
 
 
-def _do(job: Job, folder: Path) -> list[dict[str, Any]]:
-    """Write one finger's pictures; a row of ground truth for each impression."""
+def _write(folder: Path, shards: list[tuple[Plan, int]], workers: int, device: str, what: str) -> None:
+    """Make what is not there yet, in local processes; on a GPU in this one."""
+    from fpml.synth.generate import pick_device
+
+    shards = [(plan, n) for plan, n in shards if not _done(folder, plan.shard_name(n))]
+    gpu = pick_device(device).type == "cuda"
+    work = partial(_write_shard, folder=folder, device=device)
+    in_parallel(work, shards, 1 if gpu else workers, what, f"shards of {SHARD} fingers", chunk=1)
+
+
+def _done(folder: Path, shard: str) -> bool:
+    return (folder / "truth" / "impressions" / f"{shard}.parquet").exists()  # written last
+
+
+def _write_shard(job: tuple[Plan, int], folder: Path, device: str) -> None:
     import torch
 
-    torch.set_num_threads(1)  # the work of one finger is too small to share: processes share the fingers
-    rows = []
-    for finger, impression, picture, _, capture in prints([job.finger], job.impressions, job.sensor):
-        file = job.name.format(impression=impression)
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(folder / file)
-        rows.append({"file": file, "seed": finger.seed[0], "finger": finger.seed[1], "sensor": job.sensor, **capture})
-        if job.sensor == "socofing":
-            _write_altered(folder, Path(file).stem, picture, finger)
-    return rows
+    from fpml.synth.field import draw_finger
+    from fpml.synth.generate import pick_device, prints_of
+
+    plan, number = job
+    shard = plan.shard_name(number)
+    on = pick_device(device)
+    if on.type == "cpu":
+        torch.set_num_threads(1)  # the work of one print is too small to share: processes share the fingers
+    numbers = range(number * SHARD + 1, min(plan.fingers, (number + 1) * SHARD) + 1)
+    fingers = [draw_finger(plan.seed, n, plan.pattern) for n in numbers]
+    rows: list[dict[str, Any]] = []
+    minutiae: list[pd.DataFrame] = []
+    fields: dict[tuple[str, str], list[np.ndarray]] = {}
+    with ThreadPoolExecutor(1 if on.type == "cpu" else os.cpu_count()) as savers:
+        for part in prints_of(fingers, plan.impressions, list(plan.sensors), plan.condition, on):
+            name = part.sensor.name
+            files = [plan.file(part.sensor, f.number, i) for f, i in zip(part.fingers, part.impressions, strict=True)]
+            list(savers.map(partial(_save, folder, plan), files, part.pictures, part.fingers))
+            at = len(fields.get(("mask", name), []))
+            for k, (file, finger, capture) in enumerate(zip(files, part.fingers, part.captures, strict=True)):
+                place = {"file": file, "finger": finger.number, "impression": part.impressions[k], "sensor": name}
+                size = {"height": part.sensor.height, "width": part.sensor.width, "dpi": part.sensor.dpi}
+                rows.append({**place, **size, "shard": shard, "row": at + k, **asdict(capture)})
+                minutiae.append(part.minutiae[k].assign(file=file))
+            fields.setdefault(("mask", name), []).extend(np.packbits(part.masks, axis=-1))
+            fields.setdefault(("orientation", name), []).extend(part.orientation.astype(np.float16))
+            fields.setdefault(("period", name), []).extend(part.period.astype(np.float16))
+    truth = folder / "truth"
+    for (what, name), arrays in fields.items():
+        with new_file(truth / what / name / f"{shard}.npy") as temporary, temporary.open("wb") as stream:
+            np.save(stream, np.stack(arrays), allow_pickle=False)
+    table = pd.DataFrame([asdict(f) for f in fingers])
+    for column in ("loops", "deltas", "knots", "axes", "creases"):
+        table[column] = [json.dumps(v) for v in table[column]]
+    for what, frame in (("fingers", table), ("minutiae", pd.concat(minutiae)), ("impressions", pd.DataFrame(rows))):
+        with new_file(truth / what / f"{shard}.parquet") as temporary:
+            frame.to_parquet(temporary, index=False)
 
 
-def _write_altered(folder: Path, stem: str, picture: np.ndarray, finger: Finger) -> None:
+def _save(folder: Path, plan: Plan, file: str, picture: np.ndarray, finger: Any) -> None:
+    target = folder / file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Level 1: PNG's own default takes twice as long as making the print, for files a tenth smaller.
+    Image.fromarray(picture).save(target, compress_level=1)  # which other formats leave unread
+    if plan.layout == "socofing":
+        _write_altered(folder, target.stem, picture, finger.seed, finger.number)
+
+
+def _write_altered(folder: Path, stem: str, picture: np.ndarray, *seed: int) -> None:
     """The nine altered copies of a real print, inside its frame."""
     from fpml.synth.alter import ALTERATIONS, LEVELS, alter
 
-    rng = np.random.default_rng(np.random.SeedSequence([*finger.seed, 5]))
+    rng = np.random.default_rng(np.random.SeedSequence([*seed, 5]))
     for level in LEVELS:
         (folder / "Altered" / f"Altered-{level}").mkdir(parents=True, exist_ok=True)
         for kind in ALTERATIONS:

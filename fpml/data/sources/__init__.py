@@ -9,6 +9,6 @@ default_dpi(path, sensors) -> dict      the dpi of each sensor where none is giv
 
 from types import ModuleType
 
-from fpml.data.sources import folder, fvc, socofing
+from fpml.data.sources import folder, fvc, socofing, synth
 
-READERS: dict[str, ModuleType] = {"fvc": fvc, "socofing": socofing, "folder": folder}
+READERS: dict[str, ModuleType] = {"fvc": fvc, "socofing": socofing, "folder": folder, "synth": synth}

@@ -1,0 +1,34 @@
+"""What `fpml synth --out` makes: SENSOR/FINGER_IMPRESSION.png. A finger is one finger on all sensors."""
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fpml.data.pictures import BadPicture
+
+
+def describe(relative: PurePosixPath, pattern: str) -> dict[str, object]:
+    name = re.fullmatch(r"([^/]+)/(\d+)_(\d+)\.png", relative.as_posix())
+    if name is None:
+        raise BadPicture(f"'{relative}' is not SENSOR/FINGER_IMPRESSION.png as fpml synth writes it")
+    return {"sensor": name[1], "finger": str(int(name[2])), "impression": int(name[3])}
+
+
+def identity(columns: dict[str, object]) -> str:
+    return str(columns["finger"])
+
+
+def crop(grey: np.ndarray) -> np.ndarray:
+    return grey
+
+
+def conflict(rows: list[dict[str, Any]]) -> str:
+    return ""
+
+
+def default_dpi(path: str, sensors: list[str]) -> dict[str, float]:
+    table = Path(path) / "truth" / "sensors.parquet"
+    return dict(pd.read_parquet(table).set_index("name")["dpi"].astype(float)) if table.is_file() else {}

@@ -1,0 +1,154 @@
+"""What is true of every generated print: its mask, orientation field, ridge periods and minutiae, on disk and in memory.
+
+Below a folder's truth/ lie, each cut into the same numbered shards:
+
+fingers/SHARD.parquet        a row for each finger: class, singular points, every number it was grown from
+impressions/SHARD.parquet    a row for each picture: file, finger, sensor, how it was laid down, shard and row
+minutiae/SHARD.parquet       a row for each minutia that lies in a print: file, x, y, angle, type
+mask/SENSOR/SHARD.npy        uint8 (n, H, ceil(W / 8)): where skin touched, eight pixels a byte (numpy.packbits)
+orientation/SENSOR/SHARD.npy float16 (n, ceil(H / 8), ceil(W / 8)), radians in 0..pi, counter-clockwise from the right
+period/SENSOR/SHARD.npy      float16, the same shape: the ridge period in pixels of the picture
+sensors.parquet              a row for each sensor; synth.json: the settings, and the mark of a generated folder
+
+Positions are pixels from the upper left corner, x to the right and y down; a minutia's angle is that of
+ISO/IEC 19794-2: counter-clockwise from the right, along an ending's ridge or into a bifurcation's valley.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from fpml.errors import FpmlError
+from fpml.synth.field import DPI, Finger, orientation, period_map
+from fpml.synth.impression import Capture, plate_axes, touch
+from fpml.synth.minutiae import Minutiae
+from fpml.synth.sensors import Sensor
+
+BLOCK = 8  # pixels from one value of a field to the next
+MINUTIAE = ("x", "y", "angle", "type")
+
+
+def _jacobian(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """How the place on the finger moves with the place on the plate: dX/dx, dX/dy, dY/dx, dY/dy."""
+    reach = 4.0
+    right, left = touch(captures, sensor, x + reach, y), touch(captures, sensor, x - reach, y)
+    above, below = touch(captures, sensor, x, y + reach), touch(captures, sensor, x, y - reach)
+    xx, yx = ((a - b) / (2 * reach) for a, b in zip(right, left, strict=True))
+    xy, yy = ((a - b) / (2 * reach) for a, b in zip(above, below, strict=True))
+    return xx, xy, yx, yy
+
+
+def true_fields(fingers: list[Finger], captures: list[Capture], sensor: Sensor) -> tuple[Tensor, Tensor]:
+    """The orientation (radians in 0..pi) and the ridge period (pixels of the picture) in the middle of every block
+    of BLOCK x BLOCK pixels, (B, ceil(H / BLOCK), ceil(W / BLOCK)), carried through the skin's distortion."""
+    bare = sensor.height - 3 * sensor.border, sensor.width - 3 * sensor.border
+    x, y = plate_axes(sensor, "cpu", BLOCK)
+    on_x, on_y = touch(captures, sensor, x, y)
+    theta, period = orientation(fingers, on_x, on_y), period_map(fingers, on_x, on_y)
+    xx, xy, yx, yy = _jacobian(captures, sensor, x, y)
+    # The ridges' wave vector, pulled back to the plate.
+    wave_x, wave_y = -torch.sin(theta) / period, torch.cos(theta) / period
+    plate_x, plate_y = xx * wave_x + yx * wave_y, xy * wave_x + yy * wave_y
+    angle = torch.remainder(torch.atan2(plate_y, plate_x) - torch.pi / 2, torch.pi)
+    length = (sensor.dpi / DPI) / torch.hypot(plate_x, plate_y)
+    assert angle.shape[1:] == tuple(-(-n // BLOCK) for n in bare)
+    return angle, length
+
+
+def true_minutiae(minutiae: list[Minutiae], captures: list[Capture], sensor: Sensor, masks: np.ndarray) -> list[pd.DataFrame]:
+    """The minutiae of each impression's finger that lie in its print, as they lie there: a table of MINUTIAE for each.
+
+    masks: (B, H, W) bool. The way from the plate to the finger is turned about by fixed-point iteration."""
+    count = max(len(m.x) for m in minutiae)
+
+    def padded(name: str) -> Tensor:
+        rows = [np.pad(np.asarray(getattr(m, name), np.float32), (0, count - len(m.x))) for m in minutiae]
+        return torch.from_numpy(np.stack(rows))[:, None]
+
+    to_x, to_y, angle = padded("x"), padded("y"), padded("angle")
+    turn = torch.tensor([c.rotation for c in captures], dtype=torch.float32)[:, None, None]
+    c, s = turn.cos() * sensor.magnification, turn.sin() * sensor.magnification
+    x, y = torch.zeros_like(to_x), torch.zeros_like(to_y)
+    for _ in range(12):
+        at_x, at_y = touch(captures, sensor, x, y)
+        x, y = x + c * (to_x - at_x) - s * (to_y - at_y), y + s * (to_x - at_x) + c * (to_y - at_y)
+    xx, xy, yx, yy = _jacobian(captures, sensor, x, y)
+    ahead_x, ahead_y = angle.cos(), angle.sin()  # a direction is pushed back by the inverse of the Jacobian
+    angle = torch.remainder(torch.atan2(xx * ahead_y - yx * ahead_x, yy * ahead_x - xy * ahead_y), 2 * torch.pi)
+    scale, border = sensor.dpi / DPI, sensor.border
+    column = (x * scale + (sensor.width - 3 * border) / 2 - 0.5 + border)[:, 0].numpy()
+    row = ((sensor.height - 3 * border) / 2 - y * scale - 0.5 + border)[:, 0].numpy()
+    tables = []
+    for number, one in enumerate(minutiae):
+        n = len(one.x)
+        at = np.rint([row[number, :n], column[number, :n]]).astype(int)
+        inside = ((at >= 0) & (at < np.array([[sensor.height], [sensor.width]]))).all(0)
+        seen = inside & masks[number][tuple(np.clip(at, 0, [[sensor.height - 1], [sensor.width - 1]]))]
+        kinds = np.where(one.ending, "ending", "bifurcation")
+        columns = (column[number, :n], row[number, :n], angle[number, 0, :n].numpy(), kinds)
+        tables.append(pd.DataFrame({name: v[seen] for name, v in zip(MINUTIAE, columns, strict=True)}))
+    return tables
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The ground truth of a generated folder, read as it is asked for. `file`: a picture's path below the folder."""
+
+    folder: Path  # that holds truth/
+
+    def __post_init__(self) -> None:
+        if not (self.folder / "truth" / "synth.json").is_file():
+            raise FpmlError(f"{self.folder} has no truth/synth.json; give a folder that fpml synth made")
+
+    @cached_property
+    def fingers(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "truth" / "fingers")
+
+    @cached_property
+    def impressions(self) -> pd.DataFrame:
+        """A row for each picture, indexed by file."""
+        return pd.read_parquet(self.folder / "truth" / "impressions").set_index("file")
+
+    @cached_property
+    def _minutiae(self) -> dict[str, pd.DataFrame]:
+        table = pd.read_parquet(self.folder / "truth" / "minutiae")
+        return {str(file): rows[list(MINUTIAE)].reset_index(drop=True) for file, rows in table.groupby("file")}
+
+    def minutiae(self, file: str) -> pd.DataFrame:
+        """x, y (pixels from the upper left), angle (radians, counter-clockwise), type (ending or bifurcation)."""
+        self._row(file)
+        return self._minutiae.get(file, pd.DataFrame(columns=list(MINUTIAE)))
+
+    def mask(self, file: str) -> np.ndarray:
+        """Where skin touched: bool (H, W)."""
+        width = int(self._row(file)["width"])
+        return np.unpackbits(self._array("mask", file), axis=1, count=width).astype(bool)
+
+    def orientation(self, file: str) -> np.ndarray:
+        """Radians, one value a block of 8 x 8 pixels."""
+        return self._array("orientation", file).astype(np.float32)
+
+    def period(self, file: str) -> np.ndarray:
+        """Ridge period in pixels, one value a block of 8 x 8 pixels."""
+        return self._array("period", file).astype(np.float32)
+
+    def _row(self, file: str) -> pd.Series:
+        if file not in self.impressions.index:
+            raise FpmlError(f"'{file}' is no picture of {self.folder}; its pictures look like '{self.impressions.index[0]}'")
+        return self.impressions.loc[[file]].iloc[0]
+
+    def _array(self, what: str, file: str) -> np.ndarray:
+        row = self._row(file)
+        path = self.folder / "truth" / what / str(row["sensor"]) / f"{row['shard']}.npy"
+        return np.asarray(_opened(path)[int(row["row"])])
+
+
+@lru_cache(maxsize=16)
+def _opened(path: Path) -> np.ndarray:
+    shard: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return shard
