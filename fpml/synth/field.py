@@ -85,7 +85,7 @@ def draw_finger(seed: int, number: int, pattern: str | None = None) -> Finger:
         arch=u(0.9, 1.7) if pattern == "arch" else u(0.25, 0.6),
         arch_top=u(-30, 40),
         tilt=float(rng.normal(0, 0.05)),
-        period=float(np.clip(rng.normal(8.6, 0.55), 7.5, 10.0)),
+        period=float(np.clip(rng.normal(8.1, 0.5), 7.0, 9.6)),
         moisture=float(rng.normal(0, 0.1)),
         creases=(
             (float(rng.normal(0, 0.06)), u(-270, -205), 0.0, 220.0, u(2, 5)),  # where the fingertip bends

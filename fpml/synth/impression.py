@@ -54,7 +54,7 @@ class Capture:
     push_x: float  # normal, 5: skin distortion by traction
     push_y: float  # normal, 7
     twist: float  # normal, 2 degrees: skin distortion by torsion
-    breaks: float  # gamma, shape 4, mean 1: how grainy and broken the ridges are
+    breaks: float  # gamma, shape 3, mean 1: how grainy and broken the ridges are
     pores: float  # uniform 0-1: how open they are
     scratches: int  # Poisson, 0.4
     residue: float  # 0, or uniform 0.06-0.22 in the sensor's share of impressions: the ghost of the one before
@@ -81,7 +81,7 @@ def draw_capture(finger: Finger, impression: int, sensor: Sensor, condition: str
         push_x=float(rng.normal(0, 5)),
         push_y=float(rng.normal(0, 7)),
         twist=float(rng.normal(0, np.deg2rad(2))),
-        breaks=float(rng.gamma(4, 1 / 4)),
+        breaks=float(rng.gamma(3, 1 / 3)),
         pores=float(rng.uniform(0, 1)),
         scratches=int(rng.poisson(0.4)),
         residue=float((rng.uniform() < sensor.residue) * rng.uniform(0.06, 0.22)),
@@ -180,14 +180,17 @@ def render(masters: Tensor, fingers: list[Finger], captures: list[Capture], sens
     radius = (far * far.sqrt() + along * along.sqrt()).pow(1 / 3)
     uneven, patches, bumps = noise(90 / scale), noise(26 / scale), noise(5.5 / scale)
     fine = noise(max(1.0, 2.4 / scale))
-    edge = (1 - radius) * 9 + 0.3 * uneven + 0.25 * patches + 0.35 * bumps
+    edge = (1 - radius) * 11 + 0.25 * uneven + 0.18 * patches + 0.3 * bumps
 
     # Ridge thickness: moisture and pressure (less at the rim, uneven inside), the skin's own small bumps.
     local = wetness + 0.07 * pressure + 0.15 * uneven + 0.16 * patches
     dryness = (-local).clamp(min=0)
-    breaks = _column(captures, "breaks", device)
+    breaks = sensor.unevenness * _column(captures, "breaks", device)
     rim = -0.9 * torch.exp(-edge.clamp(min=0) / 0.7)
-    contact = ridges + 1.1 * local + rim + breaks * (0.26 + 0.5 * dryness) * bumps + (0.26 + 0.4 * dryness) * fine
+    rough = breaks * ((0.26 + 0.6 * dryness) * bumps + (0.42 + 0.3 * dryness) * fine)
+    # What is missing breaks a ridge; what is too much fills a valley only where there is moisture.
+    rough = rough.clamp(max=0) + rough.clamp(min=0) * (0.55 + local).clamp(0.3, 1)
+    contact = ridges + 1.1 * local + rim + rough
     contact = contact + sensor.bridges * 1.2 * (local - 0.25).clamp(min=0)
     if sensor.pores:
         contact = contact - 1.6 * sensor.pores * _pores(fingers, captures, x, y, device)

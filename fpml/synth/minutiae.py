@@ -44,7 +44,7 @@ def find_minutiae(masters: Tensor, fingers: list[Finger]) -> list[Minutiae]:
     for place, weight in LEVEL:
         even = even + weight * _at(masters, x + place * period * across_x, y + place * period * across_y)
     for place, weight in QUADRATURE:
-        odd = odd - weight * _at(masters, x + place * period * across_x, y + place * period * across_y)
+        odd = odd + weight * _at(masters, x + place * period * across_x, y + place * period * across_y)
 
     # The phase gained on the way round each square of four pixels. The direction across the ridges is known
     # but for its sign: each corner is brought to the sign of the first, which turns its phase about.

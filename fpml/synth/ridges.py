@@ -12,22 +12,23 @@ COARSE_STEPS, FINE_STEPS = 13, 1
 # A Gabor filter, split in two: a cosine of one period under a Gaussian across the ridge, a Gaussian along it.
 # Sampled every half period, where the cosine is 1, -1, 1: what such wide steps let through besides the ridges
 # is finer than the half-resolution grid can hold, but for its diagonals, which the smoothing takes away.
-ACROSS = ((-1.0, 0.20), (-0.5, -0.66), (0.0, 0.92), (0.5, -0.66), (1.0, 0.20))  # (place in periods, weight): sum 0
-ALONG = ((-1.0, 0.36), (-0.5, 0.77), (0.0, 1.0), (0.5, 0.77), (1.0, 0.36))
-SMOOTH = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]])[None, None] / 16
+HALVES = torch.arange(-3, 4) / 2  # places across the ridge, in periods
+ACROSS = torch.cos(2 * torch.pi * HALVES) * torch.exp(-((HALVES / 0.75) ** 2) / 2)
+ACROSS = torch.where(ACROSS < 0, ACROSS * ACROSS.clamp(min=0).sum() / -ACROSS.clamp(max=0).sum(), ACROSS)  # flat grey gives 0
+ALONG = torch.exp(-((HALVES[1:-1] / 0.7) ** 2) / 2)
+SMOOTH = torch.tensor([1.0, 12.0, 1.0])[:, None] * torch.tensor([1.0, 12.0, 1.0]) / 14**2
+NARROWER = 0.972  # sampling between pixels prefers coarse ridges; measured, and taken off again (docs/generator.md)
 
 
-def _places(
-    theta: Tensor, period: Tensor, taps: tuple[tuple[float, float], ...], across: bool
-) -> list[tuple[Tensor | None, float]]:
+def _places(theta: Tensor, period: Tensor, weights: Tensor, across: bool) -> list[tuple[Tensor | None, float]]:
     """Where a filter samples, as grids for grid_sample (None: in place), and its weights."""
     _, height, width = theta.shape
     x, y = axes(height, width, theta.device)
     turn = theta + torch.pi / 2 if across else theta
-    step_x, step_y = period * torch.cos(turn), period * torch.sin(turn)
+    step_x, step_y = NARROWER * period * torch.cos(turn), NARROWER * period * torch.sin(turn)
     return [
         (torch.stack([(x + place * step_x) / (WIDTH / 2), -(y + place * step_y) / (HEIGHT / 2)], -1) if place else None, weight)
-        for place, weight in taps
+        for place, weight in zip((HALVES if across else HALVES[1:-1]).tolist(), weights.tolist(), strict=True)
     ]
 
 
@@ -59,7 +60,7 @@ def grow_masters(fingers: list[Finger], device: torch.device | str = "cpu") -> T
     along, across = _places(theta, period, ALONG, False), _places(theta, period, ACROSS, True)
     for _ in range(COARSE_STEPS):
         ridges = _apply(_apply(ridges, along), across)
-        ridges = _saturate(F.conv2d(F.pad(ridges, (1, 1, 1, 1), mode="replicate"), SMOOTH.to(device)))
+        ridges = _saturate(F.conv2d(F.pad(ridges, (1, 1, 1, 1), mode="replicate"), SMOOTH[None, None].to(device)))
     ridges = F.interpolate(ridges, (HEIGHT, WIDTH), mode="bicubic", align_corners=False)
     x, y = axes(HEIGHT, WIDTH, device)
     theta, period = orientation(fingers, x, y), period_map(fingers, x, y)

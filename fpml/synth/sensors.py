@@ -21,6 +21,7 @@ class Sensor:
     ridge: float  # grey level of a full ridge, 0-255
     sharpness: float  # how steeply grey follows skin contact; large gives near-binary prints
     response: float  # 0..1: how much paler a ridge is where skin is dry or the pressure low
+    unevenness: float = 1.0  # how strongly uneven contact shows, as grain and breaks
     bridges: float = 0.0  # 0..1: how easily moisture fills the valleys
     blur: float  # pixels, of the optics
     grain: float  # standard deviation of the noise, grey levels
@@ -44,24 +45,24 @@ class Sensor:
 
 _ALL = (
     Sensor(
-        name="fvc2002-db1", kind="optical", height=374, width=388, dpi=500, contact=(112, 165),
-        background=254, ridge=8, sharpness=6.0,
-        response=0.4, bridges=0.3, blur=0.55, grain=1.0, dirt=0.02, residue=0.05,
+        name="fvc2002-db1", kind="optical", height=374, width=388, dpi=500, contact=(118, 178),
+        background=255, ridge=10, sharpness=6.0, unevenness=1.0,
+        response=0.5, bridges=0.3, blur=0.55, grain=1.0, dirt=0.02, residue=0.05,
     ),
     Sensor(
-        name="fvc2002-db2", kind="optical", height=560, width=296, dpi=569, contact=(122, 210),
-        background=176, ridge=22, sharpness=5.0,
+        name="fvc2002-db2", kind="optical", height=560, width=296, dpi=569, contact=(118, 204),
+        unevenness=1.1, background=178, ridge=22, sharpness=5.0,
         response=0.5, bridges=0.5, blur=0.65, grain=2.5, vignette=34, clouds=4, dirt=0.25, residue=0.35,
     ),
     Sensor(
-        name="fvc2002-db3", kind="capacitive", height=300, width=300, dpi=500, contact=(112, 132),
-        background=112, ridge=28, sharpness=6.0,
+        name="fvc2002-db3", kind="capacitive", height=300, width=300, dpi=500, contact=(114, 135),
+        unevenness=1.2, background=108, ridge=28, sharpness=6.0,
         response=0.3, bridges=0.9, blur=0.5, grain=6.0, vignette=6, clouds=9, columns=3.0, dirt=0.3,
     ),
     Sensor(
         name="fvc2002-db4", kind="optical", height=384, width=288, dpi=500, contact=(100, 160),
-        background=186, ridge=14, sharpness=4.2,
-        response=0.6, bridges=0.4, blur=0.6, grain=2.0, vignette=38, clouds=4, dirt=0.1, magnification=0.86,
+        unevenness=1.7, background=194, ridge=16, sharpness=4.2,
+        response=0.6, bridges=0.1, blur=0.6, grain=2.0, vignette=38, clouds=4, dirt=0.1, magnification=0.86,
     ),
     Sensor(
         name="secugen", kind="optical", height=300, width=260, dpi=500, contact=(112, 142),

@@ -98,7 +98,7 @@ def test_truth_is_not_read_as_prints_and_marks_generated_ones(tmp_path: Path) ->
     raw = write_fvc(tmp_path / "raw", ("DB1_B",), 2)
     (raw / "truth").mkdir()
     Image.fromarray(make_print(3)).save(raw / "truth" / "1_1.png")
-    pd.DataFrame({"finger": [1]}).to_parquet(raw / "truth" / "fingers.parquet")
+    (raw / "truth" / "synth.json").write_text("[]")
     frame = ingest("set", fvc(raw), SETTINGS, tmp_path)
     assert len(frame) == 4
     assert manifest.is_synthetic(frame).all()

@@ -1,0 +1,119 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from fpml.errors import FpmlError
+from fpml.synth.field import Finger
+from fpml.synth.impression import CONDITIONS, FVC_SESSIONS, Capture, draw_capture, plate_axes, render, touch
+from fpml.synth.sensors import SENSORS, Sensor, sensor_named
+
+STILL = {"rotation": 0.0, "shift_x": 0.0, "shift_y": 0.0, "push_x": 0.0, "push_y": 0.0, "twist": 0.0}
+
+
+@pytest.fixture
+def whorl(fingers: dict[str, Finger]) -> Finger:
+    return fingers["whorl"]
+
+
+def picture(masters: dict[str, Tensor], finger: Finger, capture: Capture, sensor: Sensor) -> tuple[Tensor, Tensor]:
+    pictures, masks = render(masters["whorl"][None], [finger], [capture], sensor)
+    return pictures[0], masks[0]
+
+
+@pytest.mark.parametrize("name", SENSORS)
+def test_a_sensor_makes_its_picture(name: str, masters: dict[str, Tensor], whorl: Finger) -> None:
+    sensor = SENSORS[name]
+    grey, mask = picture(masters, whorl, draw_capture(whorl, 1, sensor), sensor)
+    assert grey.dtype == torch.uint8
+    assert grey.shape == mask.shape == (sensor.height, sensor.width)
+    assert 0.15 < mask.float().mean() < 0.95
+    values = grey.float()
+    assert values[mask].std() > 15
+    assert values[mask].mean() < values[~mask & (values > 0)].mean() - 10  # ridges darken the plate
+
+
+def test_every_sensor_looks_otherwise(masters: dict[str, Tensor], whorl: Finger) -> None:
+    looks = []
+    for sensor in SENSORS.values():
+        grey, mask = picture(masters, whorl, draw_capture(whorl, 1, sensor), sensor)
+        values = grey.float()
+        looks.append((round(float(values[~mask].median())), round(float(values[mask].mean())), sensor.height, sensor.dpi))
+    assert len(set(looks)) == len(looks)
+
+
+def test_impressions_differ_come_again_and_do_not_depend_on_the_batch(masters: dict[str, Tensor], whorl: Finger) -> None:
+    sensor = SENSORS["fvc2002-db3"]
+    captures = [draw_capture(whorl, i, sensor) for i in (1, 2, 3)]
+    together, _ = render(masters["whorl"].expand(3, -1, -1), [whorl] * 3, captures, sensor)
+    alone, _ = picture(masters, whorl, captures[1], sensor)
+    assert (together[1].int() - alone.int()).abs().max() <= 1
+    assert torch.equal(alone, picture(masters, whorl, captures[1], sensor)[0])
+    assert (together[0].int() - together[2].int()).abs().float().mean() > 5
+
+
+def test_conditions_are_what_they_say(masters: dict[str, Tensor], whorl: Finger) -> None:
+    sensor = SENSORS["fvc2002-db1"]
+    drawn = {name: [draw_capture(whorl, i, sensor, name) for i in range(1, 60)] for name in CONDITIONS}
+    spread = {name: np.std([c.rotation for c in captures]) for name, captures in drawn.items()}
+    shift = {name: np.std([c.shift_x for c in captures]) for name, captures in drawn.items()}
+    assert spread["rotated"] > 2 * spread["normal"]
+    assert shift["displaced"] > 2 * shift["normal"]
+    assert max(abs(c.rotation) for c in drawn["rotated"]) <= np.deg2rad(35)
+    still = [replace(drawn[name][0], **STILL, scratches=0, seed=5) for name in ("dry", "normal", "wet")]
+    greys = [float(g.float()[m].mean()) for g, m in (picture(masters, whorl, c, sensor) for c in still)]
+    assert greys[0] > greys[1] + 5
+    assert greys[1] > greys[2] + 5
+    assert [draw_capture(whorl, i, sensor).condition for i in range(1, 9)] == list(FVC_SESSIONS)
+
+
+def test_a_still_finger_is_not_moved_and_the_middle_sticks(whorl: Finger) -> None:
+    sensor = SENSORS["fvc2002-db1"]
+    capture = replace(draw_capture(whorl, 1, sensor), **STILL)
+    x, y = plate_axes(sensor, "cpu")
+    on_x, on_y = touch([capture], sensor, x, y)
+    assert torch.allclose(on_x[0, 0], x[0, 0], atol=1e-4)
+    assert torch.allclose(on_y[0, :, 0], y[0, :, 0], atol=1e-4)
+    pushed_x, _ = touch([replace(capture, push_x=6.0)], sensor, x, y)
+    moved = (pushed_x - on_x)[0]
+    middle = sensor.height // 2, sensor.width // 2
+    assert moved[middle] == pytest.approx(0, abs=1e-4)
+    assert moved[middle[0], 5] == pytest.approx(6, abs=0.5)  # outside it slides all the way
+
+
+def test_a_sweep_shifts_frame_by_frame(whorl: Finger) -> None:
+    sensor = SENSORS["thermal-sweep"]
+    capture = replace(draw_capture(whorl, 1, sensor), **STILL)
+    on_x, _ = touch([capture], sensor, *plate_axes(sensor, "cpu"))
+    column = on_x[0, :, 150]
+    assert 20 < int((column.diff().abs() > 1e-3).sum()) < 80  # steps between frames, none inside
+    assert float(column.std()) > 0.2
+
+
+def test_what_lies_on_the_plate_stays_and_the_rest_goes(masters: dict[str, Tensor], whorl: Finger) -> None:
+    sensor = replace(SENSORS["low-cost"], grain=0.0, residue=0.0)
+    away = {**STILL, "shift_y": 900.0, "residue": 0.0}  # a finger that touches nothing
+    greys = [picture(masters, whorl, replace(draw_capture(whorl, i, sensor), **away), sensor)[0].float() for i in (1, 2)]
+    plate = torch.minimum(greys[0], greys[1]).flatten(), torch.maximum(greys[0], greys[1]).flatten()
+    assert torch.corrcoef(torch.stack([g.flatten() for g in greys]))[0, 1] > 0.8
+    assert (plate[1] - plate[0]).max() > 10  # fresh specks
+
+
+def test_the_ghost_of_the_impression_before(masters: dict[str, Tensor], whorl: Finger) -> None:
+    sensor = SENSORS["fvc2002-db2"]
+    capture = replace(draw_capture(whorl, 1, sensor), residue=0.0)
+    bare, mask = picture(masters, whorl, capture, sensor)
+    ghost, _ = picture(masters, whorl, replace(capture, residue=0.2), sensor)
+    darker = (bare.float() - ghost.float())[~mask]
+    assert darker.max() > 8
+    assert darker.min() >= -1
+
+
+def test_names_and_sizes_that_make_no_sense() -> None:
+    with pytest.raises(FpmlError, match="unknown sensor 'camera'; allowed: fvc2002-db1"):
+        sensor_named("camera")
+    for change in ({"height": 8}, {"width": 100_000}, {"dpi": 5}, {"dpi": 50_000}):
+        with pytest.raises(FpmlError, match=r"from \d+ to \d+"):
+            replace(SENSORS["secugen"], **change)
