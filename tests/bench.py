@@ -3,21 +3,29 @@
 python -m tests.bench
 """
 
+import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
 from PIL import Image
+from scipy import signal
 from torch import nn
 
 from fpml.config import Dataset, Ingest, Model, Runtime, Train
 from fpml.data.ingest import ingest
 from fpml.data.store import Prepared
 from fpml.models.autoencoder import build
+from fpml.synth.field import HEIGHT, WIDTH, axes, draw_finger, orientation, period_map
+from fpml.synth.generate import prints_of
+from fpml.synth.ridges import COARSE_STEPS, FINE_STEPS, grow_masters
+from fpml.synth.sensors import SENSORS
+from fpml.synth.write import Plan, write_prints
 from fpml.train.batches import Batches
 from fpml.train.reconstruct import train
 from fpml.train.stage import _accelerator
@@ -101,7 +109,75 @@ def bench_ingest() -> None:
         compare("ingest, 97 x 90, with hashes", "files", count, ours, plain)
 
 
+def grow_plainly(seed: int) -> np.ndarray:
+    """A master as one would write it down: a bank of Gabor filters over the whole picture, each pixel taking the answer
+    of its own orientation and period, until ridges fill it."""
+    finger = draw_finger(seed, 1)
+    x, y = axes(HEIGHT, WIDTH, "cpu")
+    theta, period = orientation([finger], x, y)[0].numpy() % np.pi, period_map([finger], x, y)[0].numpy()
+    ridges = np.random.default_rng(seed).standard_normal((HEIGHT, WIDTH))
+    angles, periods = np.linspace(0, np.pi, 16, endpoint=False), np.array([7.5, 9.0, 10.5])
+    nearest = np.rint(theta / (np.pi / 16)).astype(int) % 16, np.abs(period[..., None] - periods).argmin(-1)
+    v, u = np.mgrid[-12:13, -12:13]
+    for _ in range(COARSE_STEPS + FINE_STEPS):
+        answer = np.zeros_like(ridges)
+        for a, angle in enumerate(angles):
+            across = -u * np.sin(angle) - v * np.cos(angle)
+            for p, wave in enumerate(periods):
+                kernel = np.exp(-(u**2 + v**2) / (2 * (0.7 * wave) ** 2)) * np.cos(2 * np.pi * across / wave)
+                filtered = signal.fftconvolve(ridges, kernel - kernel.mean(), mode="same")
+                chosen = (nearest[0] == a) & (nearest[1] == p)
+                answer[chosen] = filtered[chosen]
+        ridges = np.tanh(answer / answer.std())
+    return ridges
+
+
+def bench_generator() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    count, seeds = 4, iter(range(1000))
+
+    def masters() -> None:
+        with torch.inference_mode():
+            for number in range(count):
+                grow_masters([draw_finger(next(seeds), number)])
+
+    def plainly() -> None:
+        grow_plainly(next(seeds))
+
+    plain_seconds = timed(plainly)
+    rate = count / min(timed(masters) for _ in range(ROUNDS + 1))
+    print(
+        f"{'masters, one core':28} {rate:8.1f} masters/s, plain {1 / plain_seconds:8.2f}, ratio {rate * plain_seconds:.1f}",
+        flush=True,
+    )
+
+    whole = replace(SENSORS["fvc2002-db1"], height=HEIGHT, width=WIDTH)
+    fingers = [draw_finger(1, n) for n in range(2)]
+
+    def impressions(number: int) -> float:
+        return timed(lambda: list(prints_of(fingers, number, [whole], "fvc", torch.device("cpu"))))
+
+    impressions(1)
+    spent = min(impressions(17) - impressions(1) for _ in range(ROUNDS))
+    print(f"{'impressions and their truth':28} {32 / spent:8.1f} prints/s of {HEIGHT} x {WIDTH}, one core", flush=True)
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as name:
+        plan = Plan(3, 80, 4, (SENSORS["fvc2002-db1"],), "synth")
+        cores = os.cpu_count() or 1
+        one, all_of_them = (timed(lambda w=w: write_prints(Path(name) / str(w), plan, w, "cpu")) for w in (1, cores))
+        rate, together = 320 / one, 320 / all_of_them
+        print(f"{'a folder of 320 prints':28} {together:8.1f} prints/s, one process {rate:8.1f}, ratio {together / rate:.2f}")
+
+
+def timed(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
 if __name__ == "__main__":
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; medians of {ROUNDS} rounds")
     bench_training()
     bench_ingest()
+    bench_generator()

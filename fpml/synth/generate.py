@@ -15,7 +15,7 @@ import torch
 
 from fpml.errors import FpmlError
 from fpml.synth.field import CLASS_SHARES, Finger, draw_finger
-from fpml.synth.impression import CONDITIONS, Capture, draw_capture, render
+from fpml.synth.impression import CONDITIONS, Capture, draw_capture, lay_creases, render
 from fpml.synth.minutiae import find_minutiae
 from fpml.synth.ridges import grow_masters
 from fpml.synth.sensors import Sensor, sensor_named
@@ -88,24 +88,25 @@ def prints_of(
         with torch.inference_mode():
             masters = grow_masters(some, device)
             minutiae = find_minutiae(masters, some)
+            skins = lay_creases(masters, some)
             for sensor in sensors:
                 rows = [(f, i) for f in range(len(some)) for i in range(1, impressions + 1)]
                 step = 1 if device.type == "cpu" else 64
                 for at in range(0, len(rows), step):
-                    yield _part(some, rows[at : at + step], masters, minutiae, sensor, condition)
+                    yield _part(some, rows[at : at + step], skins, minutiae, sensor, condition)
 
 
 def _part(
     fingers: list[Finger],
     rows: list[tuple[int, int]],
-    masters: torch.Tensor,
+    skins: torch.Tensor,
     minutiae: list[Any],
     sensor: Sensor,
     condition: str,
 ) -> Prints:
     owners = [fingers[f] for f, _ in rows]
     captures = [draw_capture(fingers[f], i, sensor, condition) for f, i in rows]
-    pictures, masks = render(masters[[f for f, _ in rows]], owners, captures, sensor)
+    pictures, masks = render(skins[[f for f, _ in rows]], owners, captures, sensor)
     theta, period = true_fields(owners, captures, sensor)
     touched = masks.cpu().numpy()
     return Prints(

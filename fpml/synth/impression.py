@@ -3,9 +3,9 @@
 Everything works on many impressions at once: B of them, each with its own master.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fpml.errors import FpmlError
-from fpml.synth.field import DPI, HEIGHT, WIDTH, Finger
+from fpml.synth.field import DPI, HEIGHT, WIDTH, Finger, axes
 from fpml.synth.noise import normal, seed_of
 from fpml.synth.sensors import Sensor
 
+BAND = 190  # rows that are made together on a CPU
 FRAME = 8.0  # pixels at 500 dpi that a sweep sensor sees at once
 
 
@@ -54,7 +55,7 @@ class Capture:
     push_x: float  # normal, 5: skin distortion by traction
     push_y: float  # normal, 7
     twist: float  # normal, 2 degrees: skin distortion by torsion
-    breaks: float  # gamma, shape 3, mean 1: how grainy and broken the ridges are
+    breaks: float  # gamma, shape 3, mean 1, at most 2: how grainy and broken the ridges are
     pores: float  # uniform 0-1: how open they are
     scratches: int  # Poisson, 0.4
     residue: float  # 0, or uniform 0.06-0.22 in the sensor's share of impressions: the ghost of the one before
@@ -81,7 +82,7 @@ def draw_capture(finger: Finger, impression: int, sensor: Sensor, condition: str
         push_x=float(rng.normal(0, 5)),
         push_y=float(rng.normal(0, 7)),
         twist=float(rng.normal(0, np.deg2rad(2))),
-        breaks=float(rng.gamma(3, 1 / 3)),
+        breaks=float(min(2.0, rng.gamma(3, 1 / 3))),
         pores=float(rng.uniform(0, 1)),
         scratches=int(rng.poisson(0.4)),
         residue=float((rng.uniform() < sensor.residue) * rng.uniform(0.06, 0.22)),
@@ -157,62 +158,45 @@ class _Noise:
         return F.interpolate(coarse, self.shape, mode="bilinear", align_corners=False)[:, 0]
 
 
-def render(masters: Tensor, fingers: list[Finger], captures: list[Capture], sensor: Sensor) -> tuple[Tensor, Tensor]:
+def lay_creases(masters: Tensor, fingers: list[Finger]) -> Tensor:
+    """The skin: the masters (B, HEIGHT, WIDTH) with the lasting lines of each finger cut into them."""
+    x, y = axes(HEIGHT, WIDTH, masters.device)
+    wave = 6 * normal([seed_of(f.seed, f.number, 4) for f in fingers], HEIGHT // 40, WIDTH // 40, masters.device)
+    wave = F.interpolate(wave[:, None], (HEIGHT, WIDTH), mode="bicubic", align_corners=False)[:, 0]
+    return masters - 2.2 * _lines([f.creases for f in fingers], x + wave / 2, y + wave / 2)
+
+
+def render(skins: Tensor, fingers: list[Finger], captures: list[Capture], sensor: Sensor) -> tuple[Tensor, Tensor]:
     """The pictures, (B, sensor height, width) uint8, and their contact masks, the same shape, bool.
 
-    masters: (B, HEIGHT, WIDTH), the master of each impression's finger."""
-    device = masters.device
+    skins: (B, HEIGHT, WIDTH), of each impression's finger, as lay_creases makes them."""
+    device = skins.device
     scale = DPI / sensor.dpi  # master pixels in a sensor pixel
-    plate_x, plate_y = plate_axes(sensor, device)
-    x, y = touch(captures, sensor, plate_x, plate_y)
-    height, width = x.shape[-2:]
-    noise = _Noise(captures, height, width, device)
     # Where a sensor pixel covers several master pixels the finger is averaged first, not skipped over.
-    skin = F.avg_pool2d(masters[:, None], 3, 1, 1) if scale > 1.5 else masters[:, None]
-    ridges = _look(skin, x, y, "bicubic")
+    skin = F.avg_pool2d(skins[:, None], 3, 1, 1) if scale > 1.5 else skins[:, None]
+    pores = normal([seed_of(f.seed, f.number, 3) for f in fingers], HEIGHT // 3, WIDTH // 3, device)[:, None]
+    plate_x, plate_y = plate_axes(sensor, device)
+    height, width = plate_y.shape[1], plate_x.shape[2]
+    noise = _Noise(captures, height, width, device)
+    fields = [noise(90 / scale), noise(26 / scale), noise(5.5 / scale), noise(max(1.0, 2.4 / scale))]
+    ink, edge = torch.empty_like(fields[0]), torch.empty_like(fields[0])
+    band = BAND if device.type == "cpu" else height
+    for top in range(0, height, band):  # so many rows stay in a core's cache through all that is done to them
+        rows = slice(top, top + band)
+        ink[:, rows], edge[:, rows] = _touch_down(
+            skin, pores, captures, sensor, plate_x, plate_y[:, rows], [field[:, rows] for field in fields]
+        )
 
-    # Contact: straight sides, round above, flatter below, with an uneven edge that follows the pressure.
-    pressure, wetness = _column(captures, "pressure", device), _column(captures, "wetness", device)
-    half_w, half_h = (c / sensor.magnification * (0.94 + 0.06 * pressure) for c in sensor.contact)
-    lean = 1 + 0.10 * (-y / half_h).clamp(-1, 1)
-    far = (x / (half_w * lean)).square()
-    along = (y / half_h).square()
-    radius = (far * far.sqrt() + along * along.sqrt()).pow(1 / 3)
-    uneven, patches, bumps = noise(90 / scale), noise(26 / scale), noise(5.5 / scale)
-    fine = noise(max(1.0, 2.4 / scale))
-    edge = (1 - radius) * 11 + 0.25 * uneven + 0.18 * patches + 0.3 * bumps
-
-    # Ridge thickness: moisture and pressure (less at the rim, uneven inside), the skin's own small bumps.
-    local = wetness + 0.07 * pressure + 0.15 * uneven + 0.16 * patches
-    dryness = (-local).clamp(min=0)
-    breaks = sensor.unevenness * _column(captures, "breaks", device)
-    rim = -0.9 * torch.exp(-edge.clamp(min=0) / 0.7)
-    rough = breaks * ((0.26 + 0.6 * dryness) * bumps + (0.42 + 0.3 * dryness) * fine)
-    # What is missing breaks a ridge; what is too much fills a valley only where there is moisture.
-    rough = rough.clamp(max=0) + rough.clamp(min=0) * (0.55 + local).clamp(0.3, 1)
-    contact = ridges + 1.1 * local + rim + rough
-    contact = contact + sensor.bridges * 1.2 * (local - 0.25).clamp(min=0)
-    if sensor.pores:
-        contact = contact - 1.6 * sensor.pores * _pores(fingers, captures, x, y, device)
-    wavy_x, wavy_y = x + 2.0 * patches, y + 2.0 * patches
-    for line, depth in _lines(fingers, captures, wavy_x, wavy_y):
-        contact = contact - depth * (2.0 + 0.8 * bumps) * line
-    ink = torch.sigmoid(sensor.sharpness * contact) * torch.sigmoid(4 * edge)
-    # A dry ridge is paler: less skin lies on the plate.
-    ink = ink * (1 - sensor.response * torch.sigmoid(-5 * (local + 0.12 * fine + 0.12)))
-
-    # What is on the plate besides: specks round the finger, dirt, the ghost of the impression before.
-    halo = 0.5 * torch.sigmoid(8 * (fine + 0.6 * bumps - 2.6)) * torch.sigmoid(1.2 * edge + 1.5) * (edge < 0.5)
-    ink = torch.maximum(ink, halo)
+    # What is on the plate besides the finger: dirt, the ghost of the impression before.
     if sensor.dirt:
         ink = torch.maximum(ink, _dirt(sensor, captures, height, width, device))
     if any(c.residue for c in captures):
         ink = torch.maximum(ink, _ghost(skin, captures, sensor, plate_x, plate_y) * (1 - torch.sigmoid(4 * edge)))
 
     plate = _plate(sensor, device)
-    grey = _blur(plate + (sensor.ridge - plate) * ink, sensor.blur)
-    grey = grey + sensor.grain * noise(1) * (0.5 + 0.5 * ink)
-    pictures, masks = grey.clamp(0, 255).round().to(torch.uint8), edge > 0
+    grey = _blur(torch.lerp(plate, torch.full_like(plate, sensor.ridge), ink), sensor.blur)
+    grey = torch.addcmul(grey, noise(1), ink.add_(1), value=sensor.grain / 2)
+    pictures, masks = grey.clamp_(0, 255).round_().to(torch.uint8), edge > 0
     if sensor.border:  # two grey pixels above and left; black strips below and right, as SOCOFing's files have them
         b = sensor.border
         pictures = F.pad(F.pad(pictures, (b, 0, b, 0), value=160), (0, 2 * b, 0, 2 * b))
@@ -220,39 +204,76 @@ def render(masters: Tensor, fingers: list[Finger], captures: list[Capture], sens
     return pictures, masks
 
 
-def _look(values: Tensor, x: Tensor, y: Tensor, mode: str = "bilinear") -> Tensor:
-    """values (B, 1, h, w), laid over the master, at places of the finger: (B, H, W)."""
-    grid = torch.stack([x / (WIDTH / 2), -y / (HEIGHT / 2)], -1)
-    return F.grid_sample(values, grid, mode=mode, padding_mode="border", align_corners=False)[:, 0]
+def _touch_down(
+    skin: Tensor, pores: Tensor, captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor, noise: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """How much of a full ridge's grey there is at some rows of the plate, 0..1, and how far inside the contact area
+    they are (0: at its edge), both (B, H, W)."""
+    uneven, patches, bumps, fine = noise
+    device, scale = x.device, DPI / sensor.dpi
+    fine = fine / max(1.0, scale / 1.5)  # a coarse pixel averages it
+    x, y = touch(captures, sensor, x, y)
+    grid = torch.stack([x / (WIDTH / 2), y / (-HEIGHT / 2)], -1)
+    ridges = F.grid_sample(skin, grid, mode="bicubic", padding_mode="border", align_corners=False)[:, 0]
+
+    # Contact: straight sides, round above, flatter below, with an uneven edge that follows the pressure.
+    pressure, wetness = _column(captures, "pressure", device), _column(captures, "wetness", device)
+    half_w, half_h = (c / sensor.magnification * (0.94 + 0.06 * pressure) for c in sensor.contact)
+    up = y / half_h
+    across = x / (half_w - (0.1 * half_w) * up.clamp(-1, 1))
+    cubes = up.square().mul_(up.abs()).add_(across.square().mul_(across.abs()))  # 1 on the outline
+    edge = torch.add(3.7 - 3.7 * cubes, uneven, alpha=0.25).add_(patches, alpha=0.18).add_(bumps, alpha=0.3)
+
+    # Ridge thickness: moisture and pressure (less at the rim, uneven inside), the skin's own small bumps.
+    local = torch.add(wetness + 0.07 * pressure, uneven, alpha=0.15).add_(patches, alpha=0.16)
+    dryness = (-local).clamp_(min=0)
+    breaks = sensor.unevenness * _column(captures, "breaks", device)
+    rough = breaks * ((0.26 + 0.6 * dryness) * bumps + (0.42 + 0.3 * dryness) * fine)
+    # What is missing breaks a ridge; what is too much fills a valley only where there is moisture.
+    rough = torch.where(rough < 0, rough, rough * (0.55 + local).clamp_(0.3, 1))
+    contact = ridges.add_(local, alpha=1.1).add_(rough)
+    contact = contact.sub_(torch.exp(edge.clamp(min=0) / -0.7), alpha=0.9)
+    if sensor.bridges:
+        contact = contact.add_((local - 0.25).clamp_(min=0), alpha=1.2 * sensor.bridges)
+    if sensor.pores:  # small holes in the ridges, at the same places of the skin in every impression of a finger
+        spots = F.grid_sample(pores, grid, padding_mode="border", align_corners=False)[:, 0]
+        spots = ((spots + (0.5 * _column(captures, "pores", device) - 1.75)) * 2).clamp_(0, 1)
+        contact = contact.sub_(spots, alpha=1.6 * sensor.pores)
+    if any(c.scratches for c in captures):
+        contact = contact.sub_(_lines([_scratches(c) for c in captures], x + 2 * patches, y + 2 * patches), alpha=2.2)
+    ink = torch.sigmoid(sensor.sharpness * contact) * torch.sigmoid(4 * edge)
+    # A dry ridge is paler: less skin lies on the plate.
+    ink = ink * (1 - sensor.response * torch.sigmoid(torch.add(-0.6 - 5 * local, fine, alpha=-0.6)))
+    # Specks of sweat round the finger.
+    halo = torch.sigmoid(torch.add(8 * fine - 20.8, bumps, alpha=4.8)) * torch.sigmoid(1.2 * edge + 1.5)
+    return torch.where(edge < 0.5, torch.maximum(ink, 0.5 * halo), ink), edge
 
 
-def _pores(fingers: list[Finger], captures: list[Capture], x: Tensor, y: Tensor, device: torch.device) -> Tensor:
-    """Small holes in the ridges, at the same places of the skin in every impression of a finger: (B, H, W) in 0..1."""
-    spots = normal([seed_of(f.seed, f.number, 3) for f in fingers], HEIGHT // 3, WIDTH // 3, device)[:, None]
-    limit = 1.75 - 0.5 * _column(captures, "pores", device)
-    return ((_look(spots, x, y) - limit) * 2).clamp(0, 1)
+def _scratches(capture: Capture) -> list[tuple[float, ...]]:
+    rng = np.random.default_rng(seed_of(capture.seed, 2))
+    return [
+        (rng.uniform(0, np.pi), rng.normal(0, 60), rng.normal(0, 60), rng.uniform(20, 90), rng.uniform(0.6, 1.8))
+        for _ in range(capture.scratches)
+    ]
 
 
-def _lines(fingers: list[Finger], captures: list[Capture], x: Tensor, y: Tensor) -> Any:
-    """Creases, which the finger keeps, and this impression's scratches: (profile (B, H, W) in 0..1, depth (B, 1, 1))."""
-    rows = []
-    for finger, capture in zip(fingers, captures, strict=True):
-        rng = np.random.default_rng(seed_of(capture.seed, 2))
-        scratches = [
-            (rng.uniform(0, np.pi), rng.normal(0, 60), rng.normal(0, 60), rng.uniform(20, 90), rng.uniform(0.6, 1.8))
-            for _ in range(capture.scratches)
-        ]
-        rows.append([*finger.creases, *scratches])
-    for index in range(max(map(len, rows))):
-        there = [index < len(row) for row in rows]
-        values = [row[index] if has else (0.0, 0.0, 0.0, 1.0, 1.0) for row, has in zip(rows, there, strict=True)]
+def _lines(lines: Sequence[Sequence[tuple[float, ...]]], x: Tensor, y: Tensor) -> Tensor:
+    """Straight lines with soft sides, some for each of B: (B, H, W) in 0..1. A line is its angle, offset, middle,
+    half length and half width, in radians and pixels."""
+    total = torch.zeros_like(x + y)
+    for index in range(max(map(len, lines))):
+        there = [index < len(row) for row in lines]
+        values = [row[index] if has else (0.0, 0.0, 0.0, 1.0, 1.0) for row, has in zip(lines, there, strict=True)]
         angle, offset, middle, half_length, half_width = (
             torch.tensor(v, device=x.device, dtype=torch.float32)[:, None, None] for v in zip(*values, strict=True)
         )
         across = y * angle.cos() - x * angle.sin() - offset
         along = x * angle.cos() + y * angle.sin() - middle
-        profile = torch.exp(-(across / half_width).square().clamp(max=40) / 2) * torch.sigmoid((half_length - along.abs()) / 6)
-        yield profile, torch.tensor(there, device=x.device, dtype=torch.float32)[:, None, None]
+        profile = torch.exp((across / half_width).square_().clamp_(max=40) / -2) * torch.sigmoid(
+            (half_length - along.abs()) / 6
+        )
+        total = torch.maximum(total, profile * torch.tensor(there, device=x.device)[:, None, None])
+    return total
 
 
 def _dirt(sensor: Sensor, captures: list[Capture], height: int, width: int, device: torch.device) -> Tensor:
@@ -291,8 +312,10 @@ def _ghost(skin: Tensor, captures: list[Capture], sensor: Sensor, x: Tensor, y: 
         turn, right, up = rng.normal(0, 0.2), rng.normal(0, 40), rng.normal(0, 60)
         before.append(Capture(**{**asdict(capture), "rotation": turn, "shift_x": right, "shift_y": up}))
     x, y = touch(before, sensor, x, y)
+    grid = torch.stack([x / (WIDTH / 2), y / (-HEIGHT / 2)], -1)
+    left = F.grid_sample(skin, grid, padding_mode="border", align_corners=False)[:, 0]
     inside = torch.sigmoid(6 * (1 - (x / sensor.contact[0]).square() - (y / sensor.contact[1]).square()))
-    return _column(captures, "residue", x.device) * torch.sigmoid(2.5 * _look(skin, x, y)) * inside
+    return _column(captures, "residue", x.device) * torch.sigmoid(2.5 * left) * inside
 
 
 def _sensor_seed(sensor: Sensor) -> int:

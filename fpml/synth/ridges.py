@@ -8,15 +8,16 @@ from fpml.synth.field import HEIGHT, WIDTH, Finger, axes, orientation, period_ma
 from fpml.synth.noise import normal, seed_of
 
 # Half resolution first: a ridge period of 9 pixels is still 4.5 there, and every step costs a quarter.
-COARSE_STEPS, FINE_STEPS = 13, 1
+COARSE_STEPS, FINE_STEPS = 8, 1
 # A Gabor filter, split in two: a cosine of one period under a Gaussian across the ridge, a Gaussian along it.
 # Sampled every half period, where the cosine is 1, -1, 1: what such wide steps let through besides the ridges
-# is finer than the half-resolution grid can hold, but for its diagonals, which the smoothing takes away.
+# is finer than the half-resolution grid can hold, but for its diagonals, which smoothing takes away: a little at
+# every step (more would coarsen the ridges), well at the end.
 HALVES = torch.arange(-3, 4) / 2  # places across the ridge, in periods
 ACROSS = torch.cos(2 * torch.pi * HALVES) * torch.exp(-((HALVES / 0.75) ** 2) / 2)
 ACROSS = torch.where(ACROSS < 0, ACROSS * ACROSS.clamp(min=0).sum() / -ACROSS.clamp(max=0).sum(), ACROSS)  # flat grey gives 0
 ALONG = torch.exp(-((HALVES[1:-1] / 0.7) ** 2) / 2)
-SMOOTH = torch.tensor([1.0, 12.0, 1.0])[:, None] * torch.tensor([1.0, 12.0, 1.0]) / 14**2
+LIGHT, STRONG = 12.0, 2.0  # of the middle, in a smoothing [1, middle, 1] along rows and columns
 NARROWER = 0.972  # sampling between pixels prefers coarse ridges; measured, and taken off again (docs/generator.md)
 
 
@@ -43,6 +44,11 @@ def _apply(ridges: Tensor, places: list[tuple[Tensor | None, float]]) -> Tensor:
     return total
 
 
+def _smooth(ridges: Tensor, middle: float) -> Tensor:
+    row = torch.tensor([1.0, middle, 1.0], device=ridges.device) / (middle + 2)
+    return F.conv2d(F.pad(ridges, (1, 1, 1, 1), mode="replicate"), (row[:, None] * row)[None, None])
+
+
 def _saturate(ridges: Tensor) -> Tensor:
     """Equal contrast everywhere: divide by the local amplitude, then press into -1..1."""
     energy = F.avg_pool2d(ridges.square(), 16, stride=8, padding=8, count_include_pad=False)
@@ -60,8 +66,8 @@ def grow_masters(fingers: list[Finger], device: torch.device | str = "cpu") -> T
     along, across = _places(theta, period, ALONG, False), _places(theta, period, ACROSS, True)
     for _ in range(COARSE_STEPS):
         ridges = _apply(_apply(ridges, along), across)
-        ridges = _saturate(F.conv2d(F.pad(ridges, (1, 1, 1, 1), mode="replicate"), SMOOTH[None, None].to(device)))
-    ridges = F.interpolate(ridges, (HEIGHT, WIDTH), mode="bicubic", align_corners=False)
+        ridges = _saturate(_smooth(ridges, LIGHT))
+    ridges = F.interpolate(_smooth(ridges, STRONG), (HEIGHT, WIDTH), mode="bicubic", align_corners=False)
     x, y = axes(HEIGHT, WIDTH, device)
     theta, period = orientation(fingers, x, y), period_map(fingers, x, y)
     along, across = _places(theta, period, ALONG, False), _places(theta, period, ACROSS, True)

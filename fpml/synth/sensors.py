@@ -46,7 +46,7 @@ class Sensor:
 _ALL = (
     Sensor(
         name="fvc2002-db1", kind="optical", height=374, width=388, dpi=500, contact=(118, 178),
-        background=255, ridge=10, sharpness=6.0, unevenness=1.0,
+        background=255, ridge=10, sharpness=6.0, unevenness=1.1,
         response=0.5, bridges=0.3, blur=0.55, grain=1.0, dirt=0.02, residue=0.05,
     ),
     Sensor(
@@ -61,7 +61,7 @@ _ALL = (
     ),
     Sensor(
         name="fvc2002-db4", kind="optical", height=384, width=288, dpi=500, contact=(100, 160),
-        unevenness=1.7, background=194, ridge=16, sharpness=4.2,
+        unevenness=1.5, background=194, ridge=16, sharpness=4.2,
         response=0.6, bridges=0.1, blur=0.6, grain=2.0, vignette=38, clouds=4, dirt=0.1, magnification=0.86,
     ),
     Sensor(
@@ -87,7 +87,7 @@ _ALL = (
     Sensor(
         name="socofing", kind="optical", height=103, width=96, dpi=180, contact=(118, 135),
         background=255, ridge=4, sharpness=5.0,
-        response=0.25, bridges=0.6, blur=0.35, grain=3.0, dirt=0.2, border=2,
+        response=0.25, bridges=0.6, blur=0.35, grain=2.0, dirt=0.2, pores=0.1, border=2,
     ),
 )  # fmt: skip
 SENSORS = {sensor.name: sensor for sensor in _ALL}

@@ -7,7 +7,16 @@ from torch import Tensor
 
 from fpml.errors import FpmlError
 from fpml.synth.field import Finger
-from fpml.synth.impression import CONDITIONS, FVC_SESSIONS, Capture, draw_capture, plate_axes, render, touch
+from fpml.synth.impression import (
+    CONDITIONS,
+    FVC_SESSIONS,
+    Capture,
+    draw_capture,
+    lay_creases,
+    plate_axes,
+    render,
+    touch,
+)
 from fpml.synth.sensors import SENSORS, Sensor, sensor_named
 
 STILL = {"rotation": 0.0, "shift_x": 0.0, "shift_y": 0.0, "push_x": 0.0, "push_y": 0.0, "twist": 0.0}
@@ -19,7 +28,7 @@ def whorl(fingers: dict[str, Finger]) -> Finger:
 
 
 def picture(masters: dict[str, Tensor], finger: Finger, capture: Capture, sensor: Sensor) -> tuple[Tensor, Tensor]:
-    pictures, masks = render(masters["whorl"][None], [finger], [capture], sensor)
+    pictures, masks = render(lay_creases(masters["whorl"][None], [finger]), [finger], [capture], sensor)
     return pictures[0], masks[0]
 
 
@@ -47,7 +56,7 @@ def test_every_sensor_looks_otherwise(masters: dict[str, Tensor], whorl: Finger)
 def test_impressions_differ_come_again_and_do_not_depend_on_the_batch(masters: dict[str, Tensor], whorl: Finger) -> None:
     sensor = SENSORS["fvc2002-db3"]
     captures = [draw_capture(whorl, i, sensor) for i in (1, 2, 3)]
-    together, _ = render(masters["whorl"].expand(3, -1, -1), [whorl] * 3, captures, sensor)
+    together, _ = render(lay_creases(masters["whorl"][None], [whorl]).expand(3, -1, -1), [whorl] * 3, captures, sensor)
     alone, _ = picture(masters, whorl, captures[1], sensor)
     assert (together[1].int() - alone.int()).abs().max() <= 1
     assert torch.equal(alone, picture(masters, whorl, captures[1], sensor)[0])
