@@ -2,48 +2,64 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
+from fpml.synth.alter import ALTERATIONS, LEVELS, alter
 from fpml.synth.field import CLASS_SHARES, draw_finger
-from fpml.synth.write import prints
+from fpml.synth.generate import generate
+from fpml.synth.impression import draw_capture, lay_creases, render
+from fpml.synth.ridges import grow_masters
+from fpml.synth.sensors import SENSORS
 
 HERE = Path(__file__).parent
-SENSORS = ("fvc2002-db1", "fvc2002-db2", "fvc2002-db3", "fvc2002-db4", "secugen", "lumidigm")
-CELL = (280, 300)  # width and height of a cell, pixels
+SEED = 2002
+WIDTH, GAP = 1440, 6  # of the sheet, and between pictures, pixels
 
 
-def cell(picture: np.ndarray) -> Image.Image:
-    """A print scaled to fit a white cell."""
-    image = Image.fromarray(picture)
-    image.thumbnail((CELL[0] - 8, CELL[1] - 8), Image.Resampling.LANCZOS)
-    out = Image.new("L", CELL, 255)
-    out.paste(image, ((CELL[0] - image.width) // 2, (CELL[1] - image.height) // 2))
+def row(pictures: list[np.ndarray], height: int) -> Image.Image:
+    """Pictures beside each other, each scaled to fit its share of the sheet."""
+    out = Image.new("L", (WIDTH, height + GAP), 255)
+    share = WIDTH / len(pictures)
+    for number, picture in enumerate(pictures):
+        image = Image.fromarray(picture)
+        scale = min((share - GAP) / image.width, height / image.height)
+        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+        out.paste(image, (round(number * share + (share - image.width) / 2), (height - image.height) // 2))
     return out
 
 
-def sheet(rows: list[list[np.ndarray]], path: Path) -> None:
-    out = Image.new("L", (CELL[0] * max(map(len, rows)), CELL[1] * len(rows)), 255)
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            out.paste(cell(picture), (x * CELL[0], y * CELL[1]))
-    out.resize((out.width // 2, out.height // 2), Image.Resampling.LANCZOS).save(path, optimize=True)
+def sheet() -> Image.Image:
+    classes = [generate(1, 1, "fvc2002-db2", SEED + n, "normal", pattern).pictures[0] for n, pattern in enumerate(CLASS_SHARES)]
+    eight = list(generate(1, 8, "fvc2002-db1", SEED, pattern="left-loop").pictures)
+    finger = draw_finger(SEED, 5, "whorl")
+    with torch.inference_mode():
+        skins = lay_creases(grow_masters([finger]), [finger])
+        capture = replace(
+            draw_capture(finger, 1, SENSORS["secugen"], "normal"), residue=0.0, breaks=0.8, shift_x=0.0, shift_y=0.0
+        )
+        through = [render(skins, [finger], [capture], sensor)[0][0].numpy() for sensor in SENSORS.values()]
+    whole = generate(1, 1, "socofing", SEED + 3, "normal", "right-loop").pictures[0][2:-4, 2:-4]
+    altered = [alter(whole, kind, level, np.random.default_rng(5)) for kind in ALTERATIONS for level in LEVELS]
+    rows = [row(classes, 420), row(eight, 190), row(through, 210), row(altered, 170)]
+    out = Image.new("L", (WIDTH, sum(r.height for r in rows)), 255)
+    top = 0
+    for one in rows:
+        out.paste(one, (0, top))
+        top += one.height
+    return out
 
 
 def main() -> None:
-    fingers = [draw_finger(2002, n, pattern) for n, pattern in enumerate(CLASS_SHARES)]
-    whorl = draw_finger(2002, 40, "whorl")
-    sheet(
-        [
-            [p for _, _, p, _, _ in prints(fingers, 1, "fvc2002-db4")] + [next(prints([whorl], 1, "fvc2002-db4"))[2]],
-            [p for _, _, p, _, _ in prints([whorl], 6, "fvc2002-db1")],
-            [next(prints([whorl], 1, sensor))[2] for sensor in SENSORS],
-        ],
-        HERE / "generated.png",
-    )
+    sheet().save(HERE / "generated.png", optimize=True)
     results = HERE.parent / "results" / "reconstruct"
+    if not (results / "figures.json").exists():
+        print("no results/reconstruct here: docs/reconstructions.png stays as it is; make demo first to draw it anew")
+        return
     for figure in json.loads((results / "figures.json").read_text()):
         if figure["shows_prints"] and "synth-fvc/DB2" in figure["title"]:
             assert figure["synthetic"]

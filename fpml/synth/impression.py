@@ -191,7 +191,7 @@ def render(skins: Tensor, fingers: list[Finger], captures: list[Capture], sensor
     if sensor.dirt:
         ink = torch.maximum(ink, _dirt(sensor, captures, height, width, device))
     if any(c.residue for c in captures):
-        ink = torch.maximum(ink, _ghost(skin, captures, sensor, plate_x, plate_y) * (1 - torch.sigmoid(4 * edge)))
+        ink = torch.maximum(ink, _ghost(skin, captures, sensor, plate_x, plate_y) * torch.sigmoid(2 * fields[1] - 4 * edge))
 
     plate = _plate(sensor, device)
     grey = _blur(torch.lerp(plate, torch.full_like(plate, sensor.ridge), ink), sensor.blur)
@@ -225,7 +225,7 @@ def _touch_down(
     edge = torch.add(3.7 - 3.7 * cubes, uneven, alpha=0.25).add_(patches, alpha=0.18).add_(bumps, alpha=0.3)
 
     # Ridge thickness: moisture and pressure (less at the rim, uneven inside), the skin's own small bumps.
-    local = torch.add(wetness + 0.07 * pressure, uneven, alpha=0.15).add_(patches, alpha=0.16)
+    local = torch.add(wetness + 0.07 * pressure, uneven, alpha=0.13).add_(patches, alpha=0.12)
     dryness = (-local).clamp_(min=0)
     breaks = sensor.unevenness * _column(captures, "breaks", device)
     rough = breaks * ((0.26 + 0.6 * dryness) * bumps + (0.42 + 0.3 * dryness) * fine)
