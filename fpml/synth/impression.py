@@ -93,13 +93,13 @@ def _column(captures: list[Capture], name: str, device: torch.device | str) -> T
     return torch.tensor([float(getattr(c, name)) for c in captures], device=device, dtype=torch.float32)[:, None, None]
 
 
-def plate_axes(sensor: Sensor, device: torch.device | str, step: int = 1) -> tuple[Tensor, Tensor]:
-    """x (1, 1, W) and y (1, H, 1) of the sensor's pixels inside its border, or of the middles of blocks of `step`
-    pixels: pixels at 500 dpi from the middle of the plate, x to the right, y up."""
+def plate_axes(sensor: Sensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """x (1, 1, W) and y (1, H, 1) of the sensor's pixels inside its border: pixels at 500 dpi from the middle of the
+    plate, x to the right, y up."""
     scale = DPI / sensor.dpi
     height, width = sensor.height - 3 * sensor.border, sensor.width - 3 * sensor.border
-    x = ((torch.arange(0, width, step, device=device) + step / 2 - width / 2) * scale)[None, None, :]
-    y = ((height / 2 - torch.arange(0, height, step, device=device) - step / 2) * scale)[None, :, None]
+    x = ((torch.arange(width, device=device) + 0.5 - width / 2) * scale)[None, None, :]
+    y = ((height / 2 - torch.arange(height, device=device) - 0.5) * scale)[None, :, None]
     return x, y
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from fpml.errors import FpmlError
 from fpml.synth.field import DPI, Finger, orientation, period_map
-from fpml.synth.impression import Capture, plate_axes, touch
+from fpml.synth.impression import Capture, touch
 from fpml.synth.minutiae import Minutiae
 from fpml.synth.sensors import Sensor
 
@@ -43,11 +43,20 @@ def _jacobian(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> 
     return xx, xy, yx, yy
 
 
+def _to_plate(sensor: Sensor, column: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels of the picture, its border included, to places on the plate: pixels at 500 dpi from its middle, y up."""
+    scale, bare = DPI / sensor.dpi, 3 * sensor.border
+    middle_x, middle_y = (sensor.border + (size - bare) / 2 - 0.5 for size in (sensor.width, sensor.height))
+    return (column - middle_x) * scale, (middle_y - row) * scale
+
+
 def true_fields(fingers: list[Finger], captures: list[Capture], sensor: Sensor) -> tuple[Tensor, Tensor]:
     """The orientation (radians in 0..pi) and the ridge period (pixels of the picture) in the middle of every block
     of BLOCK x BLOCK pixels, (B, ceil(H / BLOCK), ceil(W / BLOCK)), carried through the skin's distortion."""
-    bare = sensor.height - 3 * sensor.border, sensor.width - 3 * sensor.border
-    x, y = plate_axes(sensor, "cpu", BLOCK)
+    x, y = _to_plate(
+        sensor, torch.arange(0, sensor.width, BLOCK) + (BLOCK - 1) / 2, torch.arange(0, sensor.height, BLOCK) + (BLOCK - 1) / 2
+    )
+    x, y = x[None, None, :], y[None, :, None]
     on_x, on_y = touch(captures, sensor, x, y)
     theta, period = orientation(fingers, on_x, on_y), period_map(fingers, on_x, on_y)
     xx, xy, yx, yy = _jacobian(captures, sensor, x, y)
@@ -56,7 +65,6 @@ def true_fields(fingers: list[Finger], captures: list[Capture], sensor: Sensor) 
     plate_x, plate_y = xx * wave_x + yx * wave_y, xy * wave_x + yy * wave_y
     angle = torch.remainder(torch.atan2(plate_y, plate_x) - torch.pi / 2, torch.pi)
     length = (sensor.dpi / DPI) / torch.hypot(plate_x, plate_y)
-    assert angle.shape[1:] == tuple(-(-n // BLOCK) for n in bare)
     return angle, length
 
 
@@ -80,9 +88,9 @@ def true_minutiae(minutiae: list[Minutiae], captures: list[Capture], sensor: Sen
     xx, xy, yx, yy = _jacobian(captures, sensor, x, y)
     ahead_x, ahead_y = angle.cos(), angle.sin()  # a direction is pushed back by the inverse of the Jacobian
     angle = torch.remainder(torch.atan2(xx * ahead_y - yx * ahead_x, yy * ahead_x - xy * ahead_y), 2 * torch.pi)
-    scale, border = sensor.dpi / DPI, sensor.border
-    column = (x * scale + (sensor.width - 3 * border) / 2 - 0.5 + border)[:, 0].numpy()
-    row = ((sensor.height - 3 * border) / 2 - y * scale - 0.5 + border)[:, 0].numpy()
+    origin_x, origin_y = _to_plate(sensor, torch.zeros(1), torch.zeros(1))
+    column = ((x - origin_x) * (sensor.dpi / DPI))[:, 0].numpy()
+    row = ((origin_y - y) * (sensor.dpi / DPI))[:, 0].numpy()
     tables = []
     for number, one in enumerate(minutiae):
         n = len(one.x)

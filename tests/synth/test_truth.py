@@ -11,7 +11,7 @@ from torch import Tensor
 from fpml.errors import FpmlError
 from fpml.synth.field import Finger
 from fpml.synth.generate import generate
-from fpml.synth.impression import Capture, draw_capture, touch
+from fpml.synth.impression import Capture, draw_capture, lay_creases, render, touch
 from fpml.synth.minutiae import Minutiae, find_minutiae
 from fpml.synth.sensors import SENSORS, Sensor
 from fpml.synth.truth import Truth, true_fields, true_minutiae
@@ -50,6 +50,21 @@ def test_minutiae_lie_where_the_plate_touches_them(name: str, fingers: dict[str,
     off = np.abs(np.angle(np.exp(1j * (turned - own.angle[nearest]))))
     assert np.median(off) < 0.1
     assert np.array_equal(table["type"] == "ending", own.ending[nearest])
+
+
+def test_a_border_moves_picture_and_truth_alike(fingers: dict[str, Finger], masters: dict[str, Tensor]) -> None:
+    finger, bare = fingers["whorl"], SENSORS["secugen"]
+    framed = replace(bare, border=8, height=bare.height + 24, width=bare.width + 24)
+    capture = draw_capture(finger, 1, bare)
+    (own,) = find_minutiae(masters["whorl"][None], [finger])
+    skin = lay_creases(masters["whorl"][None], [finger])
+    (picture, mask), (bare_picture, bare_mask) = (render(skin, [finger], [capture], s) for s in (framed, bare))
+    assert torch.equal(picture[0, 8:-16, 8:-16], bare_picture[0])
+    for inside, outside in zip(*(true_fields([finger], [capture], s) for s in (bare, framed)), strict=True):
+        rows, columns = bare.height // 8, bare.width // 8
+        assert torch.allclose(outside[0, 1 : rows + 1, 1 : columns + 1], inside[0, :rows, :columns], atol=1e-4)
+    (a,), (b,) = (true_minutiae([own], [capture], s, m.numpy()) for s, m in ((framed, mask), (bare, bare_mask)))
+    assert np.allclose(a[["x", "y"]], b[["x", "y"]] + 8, atol=1e-3)
 
 
 def test_fields_are_those_of_the_picture() -> None:
