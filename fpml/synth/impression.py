@@ -32,10 +32,10 @@ class Condition:
 
 CONDITIONS = {
     "normal": Condition(rotation=6, shift=13, moisture=0.0),
-    "displaced": Condition(rotation=8, shift=36, moisture=0.0),
+    "displaced": Condition(rotation=8, shift=42, moisture=0.0),
     "rotated": Condition(rotation=18, shift=16, moisture=0.0),
-    "dry": Condition(rotation=6, shift=15, moisture=-0.36),
-    "wet": Condition(rotation=6, shift=15, moisture=0.36),
+    "dry": Condition(rotation=6, shift=15, moisture=-0.4),
+    "wet": Condition(rotation=6, shift=15, moisture=0.4),
 }
 # FVC2002 asked its volunteers for these; which of the twelve captures became the eight of a finger is not published.
 FVC_SESSIONS = ("normal", "normal", "displaced", "displaced", "rotated", "rotated", "dry", "wet")
@@ -52,9 +52,9 @@ class Capture:
     shift_y: float  # normal, of the condition
     wetness: float  # normal, 0.12 round the condition's: below 0 dry and thin ridges, above 0 wet and thick ones
     pressure: float  # normal, 1: the larger, the wider the contact and the thicker the ridges
-    push_x: float  # normal, 5: skin distortion by traction
+    push_x: float  # normal, 7: skin distortion by traction
     push_y: float  # normal, 7
-    twist: float  # normal, 2 degrees: skin distortion by torsion
+    twist: float  # normal, 3 degrees: skin distortion by torsion
     breaks: float  # gamma, shape 3, mean 1, at most 2: how grainy and broken the ridges are
     pores: float  # uniform 0-1: how open they are
     scratches: int  # Poisson, 0.4
@@ -79,9 +79,9 @@ def draw_capture(finger: Finger, impression: int, sensor: Sensor, condition: str
         shift_y=float(rng.normal(0, 1.4 * held.shift)),
         wetness=float(np.clip(rng.normal(held.moisture + finger.moisture, 0.12), -0.6, 0.6)),
         pressure=float(np.clip(rng.normal(0, 1), -2, 2)),
-        push_x=float(rng.normal(0, 5)),
-        push_y=float(rng.normal(0, 7)),
-        twist=float(rng.normal(0, np.deg2rad(2))),
+        push_x=float(rng.normal(0, 7)),
+        push_y=float(rng.normal(0, 9)),
+        twist=float(rng.normal(0, np.deg2rad(3))),
         breaks=float(min(2.0, rng.gamma(3, 1 / 3))),
         pores=float(rng.uniform(0, 1)),
         scratches=int(rng.poisson(0.4)),
@@ -225,7 +225,7 @@ def _touch_down(
     edge = torch.add(3.7 - 3.7 * cubes, uneven, alpha=0.25).add_(patches, alpha=0.18).add_(bumps, alpha=0.3)
 
     # Ridge thickness: moisture and pressure (less at the rim, uneven inside), the skin's own small bumps.
-    local = torch.add(wetness + 0.07 * pressure, uneven, alpha=0.13).add_(patches, alpha=0.12)
+    local = torch.add(wetness + 0.07 * pressure, uneven, alpha=0.14).add_(patches, alpha=0.14)
     dryness = (-local).clamp_(min=0)
     breaks = sensor.unevenness * _column(captures, "breaks", device)
     rough = breaks * ((0.26 + 0.6 * dryness) * bumps + (0.42 + 0.3 * dryness) * fine)

@@ -46,7 +46,7 @@ class Sensor:
 _ALL = (
     Sensor(
         name="fvc2002-db1", kind="optical", height=374, width=388, dpi=500, contact=(118, 178),
-        background=255, ridge=10, sharpness=6.0, unevenness=1.1,
+        background=255, ridge=10, sharpness=6.0, unevenness=1.25,
         response=0.5, bridges=0.3, blur=0.55, grain=1.0, dirt=0.02, residue=0.05,
     ),
     Sensor(
@@ -56,12 +56,12 @@ _ALL = (
     ),
     Sensor(
         name="fvc2002-db3", kind="capacitive", height=300, width=300, dpi=500, contact=(114, 135),
-        unevenness=1.2, background=108, ridge=28, sharpness=6.0,
+        unevenness=1.4, background=108, ridge=28, sharpness=6.0,
         response=0.3, bridges=0.9, blur=0.5, grain=6.0, vignette=6, clouds=9, columns=3.0, dirt=0.3,
     ),
     Sensor(
         name="fvc2002-db4", kind="optical", height=384, width=288, dpi=500, contact=(100, 160),
-        unevenness=1.5, background=194, ridge=16, sharpness=4.2,
+        unevenness=1.45, background=194, ridge=16, sharpness=4.2,
         response=0.6, bridges=0.1, blur=0.6, grain=2.0, vignette=38, clouds=4, dirt=0.1, magnification=0.86,
     ),
     Sensor(
