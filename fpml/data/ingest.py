@@ -47,6 +47,11 @@ def has_truth(folder: Path) -> bool:
     return (folder / "truth" / "synth.json").is_file()
 
 
+def _patterns(folder: Path) -> dict[str, str]:
+    """The pattern class of each generated print."""
+    return dict(pd.read_parquet(folder / "truth" / "impressions", columns=["file", "pattern"]).itertuples(index=False))
+
+
 def _refuse(error: OSError) -> None:
     raise error
 
@@ -84,6 +89,7 @@ def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: i
     work = partial(read_one, folder=folder, dataset=dataset, max_pixels=settings.max_pixels)
     rows: list[dict[str, Any]] = in_parallel(work, files, workers, f"ingest {name}", "files")
     truth = f"{dataset.path}/truth" if has_truth(folder) else None
+    patterns = _patterns(folder) if truth else {}
     stems = {Path(r["file"]).stem: r["file"] for r in rows if r.get("sensor") == "real"}
     for row in rows:
         relative = row["file"]
@@ -91,6 +97,8 @@ def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: i
         row |= {"image_id": f"{name}/{relative}", "dataset": name, "file": f"{dataset.path}/{relative}", "truth": truth}
         if row["status"] == manifest.IGNORED:
             continue
+        if relative in patterns:
+            row["pattern"] = patterns[relative]
         if "finger" in row:
             row.setdefault("sensor", name)
             row["finger_id"] = f"{name}/{READERS[dataset.reader].identity(row)}"

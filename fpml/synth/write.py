@@ -172,9 +172,10 @@ def _write_shard(job: tuple[Plan, int], folder: Path, device: str) -> None:
             list(savers.map(partial(_save, folder, plan), files, part.pictures, part.fingers))
             at = len(fields.get(("mask", name), []))
             for k, (file, finger, capture) in enumerate(zip(files, part.fingers, part.captures, strict=True)):
-                place = {"file": file, "finger": finger.number, "impression": part.impressions[k], "sensor": name}
+                place = {"file": file, "finger": finger.number, "pattern": finger.pattern, "sensor": name}
                 size = {"height": part.sensor.height, "width": part.sensor.width, "dpi": part.sensor.dpi}
-                rows.append({**place, **size, "shard": shard, "row": at + k, **asdict(capture)})
+                at_row = {"impression": part.impressions[k], "shard": shard, "row": at + k}
+                rows.append({**place, **size, **at_row, **asdict(capture)})
                 minutiae.append(part.minutiae[k].assign(file=file))
             fields.setdefault(("mask", name), []).extend(np.packbits(part.masks, axis=-1))
             fields.setdefault(("orientation", name), []).extend(part.orientation.astype(np.float16))

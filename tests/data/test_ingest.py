@@ -99,8 +99,12 @@ def test_truth_is_not_read_as_prints_and_marks_generated_ones(tmp_path: Path) ->
     (raw / "truth").mkdir()
     Image.fromarray(make_print(3)).save(raw / "truth" / "1_1.png")
     (raw / "truth" / "synth.json").write_text("[]")
+    (raw / "truth" / "impressions").mkdir()
+    classes = pd.DataFrame({"file": ["DB1_B/1_2.tif"], "pattern": ["whorl"]})
+    classes.to_parquet(raw / "truth" / "impressions" / "0.parquet")
     frame = ingest("set", fvc(raw), SETTINGS, tmp_path)
     assert len(frame) == 4
+    assert frame.set_index("image_id")["pattern"].dropna().to_dict() == {"set/DB1_B/1_2.tif": "whorl"}
     assert manifest.is_synthetic(frame).all()
 
 

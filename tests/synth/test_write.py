@@ -17,6 +17,7 @@ from fpml.config import Dataset, Ingest, Synth
 from fpml.data.ingest import ingest
 from fpml.errors import FpmlError
 from fpml.synth import write
+from fpml.synth.field import draw_finger
 from fpml.synth.generate import generate
 from fpml.synth.sensors import SENSORS
 from fpml.synth.write import Plan, write_embedded, write_prints
@@ -55,6 +56,8 @@ def test_one_finger_on_several_sensors_is_one_identity(tmp_path: Path) -> None:
     assert sorted(frame["finger_id"].unique()) == ["s/1", "s/2"]
     assert frame.groupby("finger_id")["sensor"].nunique().eq(2).all()
     assert frame["truth"].eq("o/truth").all()
+    classes = {f"s/{n}": draw_finger(7, n).pattern for n in (1, 2)}
+    assert frame["pattern"].tolist() == frame["finger_id"].map(classes).tolist()
 
 
 def test_files_hold_what_the_call_returns_with_any_number_of_workers(tmp_path: Path) -> None:

@@ -31,4 +31,6 @@ def conflict(rows: list[dict[str, Any]]) -> str:
 
 def default_dpi(path: str, sensors: list[str]) -> dict[str, float]:
     table = Path(path) / "truth" / "sensors.parquet"
-    return dict(pd.read_parquet(table).set_index("name")["dpi"].astype(float)) if table.is_file() else {}
+    if not table.is_file():
+        return {}
+    return {str(name): float(dpi) for name, dpi in pd.read_parquet(table)[["name", "dpi"]].itertuples(index=False)}
