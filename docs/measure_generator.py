@@ -135,9 +135,9 @@ def _match(pair: tuple[Template, Template]) -> int:
 
 
 def protocol(pool: ProcessPoolExecutor, found: dict[tuple[int, int], Template]) -> dict[str, np.ndarray]:
-    """Bozorth3's scores: all pairs of one finger's impressions, and the same impression of all pairs of fingers."""
+    """Bozorth3's scores: all pairs of one finger's impressions, and 2,880 or 3,000 pairs of different fingers'."""
     genuine = [(found[a], found[b]) for a, b in combinations(sorted(found), 2) if a[0] == b[0]]
-    impostor = [(found[a], found[b]) for a, b in combinations(sorted(found), 2) if a[0] != b[0]][:400_000]
+    impostor = [(found[a], found[b]) for a, b in combinations(sorted(found), 2) if a[0] != b[0]]
     if len(impostor) > 3000:
         chosen = np.random.default_rng(1).choice(len(impostor), 3000, replace=False)
         impostor = [impostor[i] for i in sorted(chosen)]

@@ -38,6 +38,11 @@ def synth(a: Arguments) -> None:
     from fpml.synth.write import Plan, write_embedded, write_prints
 
     if a.out is None:
+        defaults = vars(parser().parse_args(["synth"]))
+        if given := [name for name, value in vars(a).items() if value != defaults[name] and name != "debug"]:
+            raise FpmlError(
+                f"--{given[0].replace('pattern', 'class')} is for --out DIR; the embedded data is set in params.yaml"
+            )
         params = _params()
         write_embedded(params.synth, root() / "data" / "synth", params.runtime.workers)
         return
@@ -273,8 +278,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         a.function(a)
-    except KeyboardInterrupt:
-        print("\nfpml: interrupted; nothing half-written was left, run it again to go on", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        left = str(interrupt) or "nothing half-written was left, run it again to go on"
+        print(f"\nfpml: interrupted; {left}", file=sys.stderr)
         return 130
     except (FpmlError, OSError) as error:
         if a.debug:

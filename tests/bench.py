@@ -21,7 +21,7 @@ from fpml.config import Dataset, Ingest, Model, Runtime, Train
 from fpml.data.ingest import ingest
 from fpml.data.store import Prepared
 from fpml.models.autoencoder import build
-from fpml.synth.field import HEIGHT, WIDTH, axes, draw_finger, orientation, period_map
+from fpml.synth.field import HEIGHT, WIDTH, draw_finger, grid, orientation, period_map
 from fpml.synth.generate import prints_of
 from fpml.synth.ridges import COARSE_STEPS, FINE_STEPS, grow_masters
 from fpml.synth.sensors import SENSORS
@@ -113,7 +113,7 @@ def grow_plainly(seed: int) -> np.ndarray:
     """A master as one would write it down: a bank of Gabor filters over the whole picture, each pixel taking the answer
     of its own orientation and period, until ridges fill it."""
     finger = draw_finger(seed, 1)
-    x, y = axes(HEIGHT, WIDTH, "cpu")
+    x, y = grid(HEIGHT, WIDTH, "cpu")
     theta, period = orientation([finger], x, y)[0].numpy() % np.pi, period_map([finger], x, y)[0].numpy()
     ridges = np.random.default_rng(seed).standard_normal((HEIGHT, WIDTH))
     angles, periods = np.linspace(0, np.pi, 16, endpoint=False), np.array([7.5, 9.0, 10.5])
@@ -165,7 +165,8 @@ def bench_generator() -> None:
     with tempfile.TemporaryDirectory() as name:
         plan = Plan(3, 80, 4, (SENSORS["fvc2002-db1"],), "synth")
         cores = os.cpu_count() or 1
-        one, all_of_them = (timed(lambda w=w: write_prints(Path(name) / str(w), plan, w, "cpu")) for w in (1, cores))
+        one = timed(lambda: write_prints(Path(name) / "one", plan, 1, "cpu"))
+        all_of_them = timed(lambda: write_prints(Path(name) / "all", plan, cores, "cpu"))
         rate, together = 320 / one, 320 / all_of_them
         print(f"{'a folder of 320 prints':28} {together:8.1f} prints/s, one process {rate:8.1f}, ratio {together / rate:.2f}")
 
@@ -177,7 +178,7 @@ def timed(function: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; medians of {ROUNDS} rounds")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; each the median or the best of {ROUNDS} rounds")
     bench_training()
     bench_ingest()
     bench_generator()

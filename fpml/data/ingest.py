@@ -49,7 +49,11 @@ def has_truth(folder: Path) -> bool:
 
 def _patterns(folder: Path) -> dict[str, str]:
     """The pattern class of each generated print."""
-    return dict(pd.read_parquet(folder / "truth" / "impressions", columns=["file", "pattern"]).itertuples(index=False))
+    try:
+        table = pd.read_parquet(folder / "truth" / "impressions", columns=["file", "pattern"])
+    except (OSError, ValueError) as error:  # pyarrow's own errors are of these kinds
+        raise FpmlError(f"{folder}/truth is not whole: {str(error).splitlines()[0]}; make the prints again") from None
+    return dict(table.itertuples(index=False))
 
 
 def _refuse(error: OSError) -> None:
@@ -97,13 +101,14 @@ def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: i
         row |= {"image_id": f"{name}/{relative}", "dataset": name, "file": f"{dataset.path}/{relative}", "truth": truth}
         if row["status"] == manifest.IGNORED:
             continue
-        if relative in patterns:
-            row["pattern"] = patterns[relative]
         if "finger" in row:
             row.setdefault("sensor", name)
             row["finger_id"] = f"{name}/{READERS[dataset.reader].identity(row)}"
         if source:
             row["source_id"] = f"{name}/{stems[source]}" if source in stems else None
+            relative = stems.get(source, "")  # an altered copy is of its source's class
+        if relative in patterns:
+            row["pattern"] = patterns[relative]
         if row["status"] == manifest.OK:
             row["dpi"] = _dpi(name, dataset, row["sensor"])
     if conflict := READERS[dataset.reader].conflict([r for r in rows if r["status"] == manifest.OK]):

@@ -51,11 +51,11 @@ def _obliterate(picture: Grid, dy: Grid, dx: Grid, centre: Place, radius: float,
 
 
 def _zcut(picture: Grid, dy: Grid, dx: Grid, centre: Place, radius: float, rng: np.random.Generator) -> Grid:
-    """Two triangles of a Z are cut out and sewn in again in each other's place; the cuts scar white."""
+    """Two triangles of a Z are cut out and sewn in again in each other's place (which turns the square they make
+    by half a circle); the cuts scar white."""
     side = 1.25 * radius
     inside = (np.abs(dy) < side) & (np.abs(dx) < side)
-    upper = dy < -dx
-    swapped = _sample(picture, centre[0] - dy, centre[1] - dx)  # each triangle lands turned by half a circle
+    swapped = _sample(picture, centre[0] - dy, centre[1] - dx)
     cut = inside & ((np.abs(np.abs(dy) - side) < 1) | (np.abs(dy + dx) < 1.2))
-    out = np.where(inside & (upper | (dy > -dx)), swapped, picture)
+    out = np.where(inside, swapped, picture)
     return np.where(cut, 235, out).astype(np.uint8)

@@ -36,7 +36,7 @@ class Finger:
     loops: tuple[Point, ...]  # pixels at 500 dpi
     deltas: tuple[Point, ...]
     knots: tuple[tuple[float, ...], ...]  # one row of KNOTS angles (radians) for each loop, then each delta
-    axes: tuple[float, ...]  # for each loop, the direction in which it opens, radians
+    opens: tuple[float, ...]  # for each loop, the direction in which it opens, radians
     roundness: float  # 0: the ridges of a loop are parabolas; 1: half circles with straight legs
     spiral: float  # radians: turn of the ridges round the core of a whorl
     arch: float  # slope of the arch component
@@ -79,7 +79,7 @@ def draw_finger(seed: int, number: int, pattern: str | None = None) -> Finger:
         loops=tuple((float(a), float(b)) for a, b in loops),
         deltas=tuple((float(a), float(b)) for a, b in deltas),
         knots=tuple(tuple(float(v) for v in rng.normal(0, 0.11, KNOTS)) for _ in range(len(loops) + len(deltas))),
-        axes=(0.0,) * len(loops),
+        opens=(0.0,) * len(loops),
         roundness=0.0 if pattern == "tented-arch" else u(0.55, 1.0),
         spiral=float(rng.normal(0, 0.22)) if pattern == "whorl" else 0.0,
         arch=u(0.9, 1.7) if pattern == "arch" else u(0.25, 0.6),
@@ -92,23 +92,23 @@ def draw_finger(seed: int, number: int, pattern: str | None = None) -> Finger:
             *((u(-0.7, 0.7), u(-160, 160), u(-60, 60), u(15, 90), u(0.6, 1.6)) for _ in range(int(rng.poisson(0.8)))),
         ),
     )
-    return replace(finger, axes=tuple(_axis(finger, number) for number in range(len(loops))))
+    return replace(finger, opens=tuple(_opening(finger, number) for number in range(len(loops))))
 
 
-def _axis(finger: Finger, loop: int) -> float:
+def _opening(finger: Finger, loop: int) -> float:
     """The direction in which a loop opens: there its own half angle and the rest of the field lie along the ray."""
     rest = replace(
         finger,
         loops=tuple(p for n, p in enumerate(finger.loops) if n != loop),
         knots=tuple(k for n, k in enumerate(finger.knots) if n != loop),
-        axes=tuple(a for n, a in enumerate(finger.axes) if n != loop),
+        opens=tuple(a for n, a in enumerate(finger.opens) if n != loop),
         roundness=0.0,
     )
     x, y = finger.loops[loop]
     return 2 * float(orientation([rest], torch.tensor([[[x]]]), torch.tensor([[[y]]]))[0, 0, 0])
 
 
-def axes(height: int, width: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
+def grid(height: int, width: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
     """x (1, 1, width) and y (1, height, 1) in pixels at 500 dpi, for a grid laid over the whole master."""
     x = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) * (WIDTH / width) - WIDTH / 2
     y = HEIGHT / 2 - (torch.arange(height, device=device, dtype=torch.float32) + 0.5) * (HEIGHT / height)
@@ -138,9 +138,9 @@ def orientation(fingers: list[Finger], x: Tensor, y: Tensor) -> Tensor:
             angle = torch.atan2(dy, dx)
             part = sign * (angle + _correction(angle, torch.tensor(knots, device=device)))
             if kind == "loops":
-                axis = _column([f.axes[index] if there else 0.0 for f, there in zip(fingers, has, strict=True)], device)
+                opening = _column([f.opens[index] if there else 0.0 for f, there in zip(fingers, has, strict=True)], device)
                 bend = _column([f.roundness * torch.pi / 4 for f in fingers], device)
-                part = part - bend * torch.sin(angle - axis) / (1 + (dx.square() + dy.square()) / ROUND_WITHIN**2)
+                part = part - bend * torch.sin(angle - opening) / (1 + (dx.square() + dy.square()) / ROUND_WITHIN**2)
             theta = theta + (part if all(has) else part * _column([float(there) for there in has], device))
     if any(f.spiral for f in fingers):
         middle = [np.mean(f.loops or [(0.0, 0.0)], 0) for f in fingers]
@@ -163,6 +163,13 @@ def _correction(angle: Tensor, knots: Tensor) -> Tensor:
     return here + (place - low) * (there - here)
 
 
+def look_up(values: Tensor, x: Tensor, y: Tensor, mode: str = "bilinear") -> Tensor:
+    """values (B, 1, h, w), spread over the whole master, at x and y in finger coordinates: (B, H, W)."""
+    shape = np.broadcast_shapes(x.shape, y.shape, (len(values), 1, 1))
+    places = torch.stack([(x / (WIDTH / 2)).expand(shape), (y / (-HEIGHT / 2)).expand(shape)], -1)
+    return F.grid_sample(values, places, mode=mode, padding_mode="border", align_corners=False)[:, 0]
+
+
 def period_map(fingers: list[Finger], x: Tensor, y: Tensor) -> Tensor:
     """The ridge periods, (B, H, W) in pixels at 500 dpi, at x and y in finger coordinates (broadcast to (B, H, W)):
     coarser below the lowest delta and above the topmost loop, and a little uneven everywhere."""
@@ -172,7 +179,5 @@ def period_map(fingers: list[Finger], x: Tensor, y: Tensor) -> Tensor:
     below = torch.sigmoid((lowest - 10 - y) / 22)
     above = torch.sigmoid((y - topmost - 70) / 30)
     coarse = normal([seed_of(f.seed, f.number, 1) for f in fingers], 7, 6, device)
-    flat = torch.zeros_like(x + y)
-    grid = torch.stack([flat + x / (WIDTH / 2), flat - y / (HEIGHT / 2)], -1).expand(len(fingers), -1, -1, -1)
-    uneven = F.grid_sample(coarse[:, None], grid, mode="bicubic", padding_mode="border", align_corners=True)[:, 0]
+    uneven = look_up(coarse[:, None], x, y, "bicubic")
     return (_column([f.period for f in fingers], device) * (1 + 0.16 * below + 0.06 * above + 0.045 * uneven)).clamp(7.0, 12.5)

@@ -39,10 +39,13 @@ class Prints:
 
 def check(fingers: int, impressions: int, seed: int, condition: str, pattern: str | None) -> None:
     """Raises FpmlError for numbers and names that make no prints."""
-    if not (1 <= fingers <= 10_000_000 and 1 <= impressions <= 1000 and 0 <= seed < 2**32):
+    counts = (fingers, impressions, seed)
+    if not all(isinstance(n, int) for n in counts) or not (
+        1 <= fingers <= 10_000_000 and 1 <= impressions <= 1000 and 0 <= seed < 2**32
+    ):
         raise FpmlError(
             f"{fingers} fingers, {impressions} impressions, seed {seed}: there can be 1 to 10,000,000 fingers, "
-            "1 to 1000 impressions of each, and a seed from 0 to 4294967295"
+            "1 to 1000 impressions of each, and a seed from 0 to 4294967295, in whole numbers"
         )
     if condition != "fvc" and condition not in CONDITIONS:
         raise FpmlError(f"unknown condition '{condition}'; allowed: fvc, {', '.join(CONDITIONS)}")
@@ -52,9 +55,11 @@ def check(fingers: int, impressions: int, seed: int, condition: str, pattern: st
 
 def pick_device(name: str) -> torch.device:
     """auto: the GPU if there is one. Raises FpmlError for a device that is not there."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise FpmlError(f"unknown device '{name}'; allowed: auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise FpmlError("device cuda was asked for, and torch sees no CUDA device here; take --device cpu or auto")
-    return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else name.replace("auto", "cpu"))
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def generate(
@@ -76,24 +81,25 @@ def generate(
     return Prints(sensor=sensor, **every)
 
 
+@torch.inference_mode()
 def prints_of(
     fingers: list[Finger], impressions: int, sensors: list[Sensor], condition: str, device: torch.device
 ) -> Iterator[Prints]:
     """All impressions of some fingers on some sensors, in parts of one sensor each. A finger is one on all of them.
 
-    On a CPU one print at a time, which stays in its caches; on a GPU all fingers together."""
-    together = 1 if device.type == "cpu" else len(fingers)
+    On a CPU one print at a time, which stays in its caches; on a GPU as many as fill it and fit."""
+    cpu = device.type == "cpu"
+    together = 1 if cpu else 16
     for start in range(0, len(fingers), together):
         some = fingers[start : start + together]
-        with torch.inference_mode():
-            masters = grow_masters(some, device)
-            minutiae = find_minutiae(masters, some)
-            skins = lay_creases(masters, some)
-            for sensor in sensors:
-                rows = [(f, i) for f in range(len(some)) for i in range(1, impressions + 1)]
-                step = 1 if device.type == "cpu" else 64
-                for at in range(0, len(rows), step):
-                    yield _part(some, rows[at : at + step], skins, minutiae, sensor, condition)
+        masters = grow_masters(some, device)
+        minutiae = find_minutiae(masters, some)
+        skins = lay_creases(masters, some)
+        rows = [(f, i) for f in range(len(some)) for i in range(1, impressions + 1)]
+        for sensor in sensors:
+            step = 1 if cpu else max(1, 16_000_000 // (sensor.height * sensor.width))
+            for at in range(0, len(rows), step):
+                yield _part(some, rows[at : at + step], skins, minutiae, sensor, condition)
 
 
 def _part(

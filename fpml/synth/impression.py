@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fpml.errors import FpmlError
-from fpml.synth.field import DPI, HEIGHT, WIDTH, Finger, axes
+from fpml.synth.field import DPI, HEIGHT, WIDTH, Finger, grid, look_up
 from fpml.synth.noise import normal, seed_of
 from fpml.synth.sensors import Sensor
 
@@ -43,17 +43,20 @@ FVC_SESSIONS = ("normal", "normal", "displaced", "displaced", "rotated", "rotate
 
 @dataclass(frozen=True)
 class Capture:
-    """The drawn circumstances of one impression; lengths in pixels at 500 dpi, angles in radians."""
+    """The drawn circumstances of one impression; lengths in pixels at 500 dpi, angles in radians.
+
+    A place p of the plate (origin in its middle, y up) touches the finger at R(-rotation) skin(p) + shift: a positive
+    rotation turns the print counter-clockwise, a positive shift_x moves it to the left, a positive shift_y down."""
 
     seed: int
     condition: str  # one of CONDITIONS
     rotation: float  # normal, of the condition
     shift_x: float  # normal, of the condition
     shift_y: float  # normal, of the condition
-    wetness: float  # normal, 0.12 round the condition's: below 0 dry and thin ridges, above 0 wet and thick ones
-    pressure: float  # normal, 1: the larger, the wider the contact and the thicker the ridges
+    wetness: float  # normal, 0.12 round the condition's and the finger's, within 0.6; below 0 dry, above 0 wet
+    pressure: float  # normal, 1, within 2: the larger, the wider the contact and the thicker the ridges
     push_x: float  # normal, 7: skin distortion by traction
-    push_y: float  # normal, 7
+    push_y: float  # normal, 9
     twist: float  # normal, 3 degrees: skin distortion by torsion
     breaks: float  # gamma, shape 3, mean 1, at most 2: how grainy and broken the ridges are
     pores: float  # uniform 0-1: how open they are
@@ -104,11 +107,13 @@ def plate_axes(sensor: Sensor, device: torch.device | str) -> tuple[Tensor, Tens
 
 
 def touch(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Where on the finger each place of the plate touches: x and y, broadcast to (B, H, W), of plate and of finger.
+    """Where on the finger each place of the plate touches: x and y, broadcast to (B, H, W), of plate and of finger."""
+    return pressed(captures, sensor, *swept(captures, sensor, x, y))
 
-    The sensor's own geometry (a sweep that wanders, a view from below at a slant), then the skin's: Cappelli's
-    distortion model. Inside an ellipse skin sticks (rigid); outside it slides with traction and torsion, the
-    more the farther from it, up to the full displacement about one ellipse further out."""
+
+def swept(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The places of the plate where a sweep sensor's frames were really taken: each is shifted as a whole, since the
+    finger wanders while it is drawn across."""
     device = x.device
     if sensor.sweep:
         height = sensor.height * DPI / sensor.dpi
@@ -119,10 +124,19 @@ def touch(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tupl
         flat = frame.flatten(1)
         x = x + 0.7 * steps[:, 0].gather(1, flat).view_as(frame)
         y = y + wander[:, 1].gather(1, flat).view_as(frame) * 0.6
+    return x, y
+
+
+def pressed(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """From the plate to the finger: a view at a slant, then the skin by Cappelli's distortion model, then the pose.
+
+    Inside an ellipse skin sticks (rigid); outside it slides with traction and torsion, the more the farther from it,
+    up to the full displacement about one ellipse further out."""
+    device = x.device
     if sensor.keystone:
         x = x * (1 + sensor.keystone * (y / (sensor.height * DPI / sensor.dpi) + 0.5))
     x, y = x / sensor.magnification, y / sensor.magnification
-    a, b = 0.45 * sensor.contact[0], 0.45 * sensor.contact[1]
+    a, b = (0.45 * c / sensor.magnification for c in sensor.contact)
     far = torch.sqrt((x / a).square() + (y / b).square()) - 1
     slide = 0.5 * (1 - torch.cos((torch.pi / 1.2) * far.clamp(0, 1.2)))
     twist = _column(captures, "twist", device)
@@ -160,7 +174,7 @@ class _Noise:
 
 def lay_creases(masters: Tensor, fingers: list[Finger]) -> Tensor:
     """The skin: the masters (B, HEIGHT, WIDTH) with the lasting lines of each finger cut into them."""
-    x, y = axes(HEIGHT, WIDTH, masters.device)
+    x, y = grid(HEIGHT, WIDTH, masters.device)
     wave = 6 * normal([seed_of(f.seed, f.number, 4) for f in fingers], HEIGHT // 40, WIDTH // 40, masters.device)
     wave = F.interpolate(wave[:, None], (HEIGHT, WIDTH), mode="bicubic", align_corners=False)[:, 0]
     return masters - 2.2 * _lines([f.creases for f in fingers], x + wave / 2, y + wave / 2)
@@ -213,8 +227,7 @@ def _touch_down(
     device, scale = x.device, DPI / sensor.dpi
     fine = fine / max(1.0, scale / 1.5)  # a coarse pixel averages it
     x, y = touch(captures, sensor, x, y)
-    grid = torch.stack([x / (WIDTH / 2), y / (-HEIGHT / 2)], -1)
-    ridges = F.grid_sample(skin, grid, mode="bicubic", padding_mode="border", align_corners=False)[:, 0]
+    ridges = look_up(skin, x, y, "bicubic")
 
     # Contact: straight sides, round above, flatter below, with an uneven edge that follows the pressure.
     pressure, wetness = _column(captures, "pressure", device), _column(captures, "wetness", device)
@@ -236,7 +249,7 @@ def _touch_down(
     if sensor.bridges:
         contact = contact.add_((local - 0.25).clamp_(min=0), alpha=1.2 * sensor.bridges)
     if sensor.pores:  # small holes in the ridges, at the same places of the skin in every impression of a finger
-        spots = F.grid_sample(pores, grid, padding_mode="border", align_corners=False)[:, 0]
+        spots = look_up(pores, x, y)
         spots = ((spots + (0.5 * _column(captures, "pores", device) - 1.75)) * 2).clamp_(0, 1)
         contact = contact.sub_(spots, alpha=1.6 * sensor.pores)
     if any(c.scratches for c in captures):
@@ -312,9 +325,9 @@ def _ghost(skin: Tensor, captures: list[Capture], sensor: Sensor, x: Tensor, y: 
         turn, right, up = rng.normal(0, 0.2), rng.normal(0, 40), rng.normal(0, 60)
         before.append(Capture(**{**asdict(capture), "rotation": turn, "shift_x": right, "shift_y": up}))
     x, y = touch(before, sensor, x, y)
-    grid = torch.stack([x / (WIDTH / 2), y / (-HEIGHT / 2)], -1)
-    left = F.grid_sample(skin, grid, padding_mode="border", align_corners=False)[:, 0]
-    inside = torch.sigmoid(6 * (1 - (x / sensor.contact[0]).square() - (y / sensor.contact[1]).square()))
+    left = look_up(skin, x, y)
+    half_w, half_h = (c / sensor.magnification for c in sensor.contact)
+    inside = torch.sigmoid(6 * (1 - (x / half_w).square() - (y / half_h).square()))
     return _column(captures, "residue", x.device) * torch.sigmoid(2.5 * left) * inside
 
 

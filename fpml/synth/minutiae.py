@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from fpml.synth.field import HEIGHT, WIDTH, Finger, axes, orientation, period_map
+from fpml.synth.field import HEIGHT, WIDTH, Finger, grid, look_up, orientation, period_map
 
 
 @dataclass(frozen=True)
@@ -29,22 +28,17 @@ LEVEL = ((-0.5, -0.42), (0.5, -0.42))  # with the middle: the cosine
 NEAR = 0.9  # ridge periods: a pair closer than this, winding to and fro, is a flaw in a ridge, not two minutiae
 
 
-def _at(masters: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    grid = torch.stack([x / (WIDTH / 2), -y / (HEIGHT / 2)], -1)
-    return F.grid_sample(masters[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
-
-
 def find_minutiae(masters: Tensor, fingers: list[Finger]) -> list[Minutiae]:
     """The minutiae of each master, (B, HEIGHT, WIDTH), to about 2 pixels; those at the singular points are left out."""
-    x, y = axes(HEIGHT // 2, WIDTH // 2, masters.device)
+    x, y = grid(HEIGHT // 2, WIDTH // 2, masters.device)
     theta, period = orientation(fingers, x, y), period_map(fingers, x, y)
     across_x, across_y = -torch.sin(theta), torch.cos(theta)
-    even = _at(masters, x + 0 * theta, y + 0 * theta)
+    even = look_up(masters[:, None], x, y)
     odd = torch.zeros_like(even)
     for place, weight in LEVEL:
-        even = even + weight * _at(masters, x + place * period * across_x, y + place * period * across_y)
+        even = even + weight * look_up(masters[:, None], x + place * period * across_x, y + place * period * across_y)
     for place, weight in QUADRATURE:
-        odd = odd + weight * _at(masters, x + place * period * across_x, y + place * period * across_y)
+        odd = odd + weight * look_up(masters[:, None], x + place * period * across_x, y + place * period * across_y)
 
     # The phase gained on the way round each square of four pixels. The direction across the ridges is known
     # but for its sign: each corner is brought to the sign of the first, which turns its phase about.
@@ -69,11 +63,14 @@ def find_minutiae(masters: Tensor, fingers: list[Finger]) -> list[Minutiae]:
         sign = winds[number, row, column].float()
         # On the side where the phase gains a period a ridge or a valley begins: which one tells the type.
         turn_x, turn_y = sign * first_y[number, row, column], -sign * first_x[number, row, column]
-        reach = 0.5 * period[number, row, column]
-        begins = _at(masters[number : number + 1], (at_x + reach * turn_x)[None, None], (at_y + reach * turn_y)[None, None])
+        reach = 0.25 * period[number, row, column]
+        ahead, behind = (
+            look_up(masters[number, None, None], (at_x + r * turn_x)[None, None], (at_y + r * turn_y)[None, None])[0, 0]
+            for r in (reach, -reach)
+        )
         keep = _lasting(at_x, at_y, sign, period[number, row, column], finger)
         angle = torch.remainder(torch.atan2(turn_y, turn_x), 2 * torch.pi)
-        columns_of = (at_x, at_y, angle, begins[0, 0] > 0)
+        columns_of = (at_x, at_y, angle, ahead > behind)
         found.append(Minutiae(*(v[keep].cpu().numpy() for v in columns_of)))
     return found
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fpml.synth.field import HEIGHT, WIDTH, Finger, axes, orientation, period_map
+from fpml.synth.field import HEIGHT, WIDTH, Finger, grid, orientation, period_map
 from fpml.synth.noise import normal, seed_of
 
 # Half resolution first: a ridge period of 9 pixels is still 4.5 there, and every step costs a quarter.
@@ -24,7 +24,7 @@ NARROWER = 0.972  # sampling between pixels prefers coarse ridges; measured, and
 def _places(theta: Tensor, period: Tensor, weights: Tensor, across: bool) -> list[tuple[Tensor | None, float]]:
     """Where a filter samples, as grids for grid_sample (None: in place), and its weights."""
     _, height, width = theta.shape
-    x, y = axes(height, width, theta.device)
+    x, y = grid(height, width, theta.device)
     turn = theta + torch.pi / 2 if across else theta
     step_x, step_y = NARROWER * period * torch.cos(turn), NARROWER * period * torch.sin(turn)
     return [
@@ -35,11 +35,11 @@ def _places(theta: Tensor, period: Tensor, weights: Tensor, across: bool) -> lis
 
 def _apply(ridges: Tensor, places: list[tuple[Tensor | None, float]]) -> Tensor:
     total = torch.zeros_like(ridges)
-    for grid, weight in places:
-        if grid is None:
+    for place, weight in places:
+        if place is None:
             total = total.add(ridges, alpha=weight)
         else:
-            sample = F.grid_sample(ridges, grid, padding_mode="border", align_corners=False)
+            sample = F.grid_sample(ridges, place, padding_mode="border", align_corners=False)
             total = total.add_(sample, alpha=weight)
     return total
 
@@ -61,14 +61,14 @@ def grow_masters(fingers: list[Finger], device: torch.device | str = "cpu") -> T
 
     A finger is the same in any batch and, within rounding, on any device."""
     ridges = normal([seed_of(f.seed, f.number, 2) for f in fingers], HEIGHT // 2, WIDTH // 2, device)[:, None]
-    x, y = axes(HEIGHT // 2, WIDTH // 2, device)
+    x, y = grid(HEIGHT // 2, WIDTH // 2, device)
     theta, period = orientation(fingers, x, y), period_map(fingers, x, y)
     along, across = _places(theta, period, ALONG, False), _places(theta, period, ACROSS, True)
     for _ in range(COARSE_STEPS):
         ridges = _apply(_apply(ridges, along), across)
         ridges = _saturate(_smooth(ridges, LIGHT))
     ridges = F.interpolate(_smooth(ridges, STRONG), (HEIGHT, WIDTH), mode="bicubic", align_corners=False)
-    x, y = axes(HEIGHT, WIDTH, device)
+    x, y = grid(HEIGHT, WIDTH, device)
     theta, period = orientation(fingers, x, y), period_map(fingers, x, y)
     along, across = _places(theta, period, ALONG, False), _places(theta, period, ACROSS, True)
     for _ in range(FINE_STEPS):

@@ -37,10 +37,12 @@ class Sensor:
     border: int = 0  # pixels of frame that the device's software draws round the picture (SOCOFing has one)
 
     def __post_init__(self) -> None:
-        if not (32 <= self.height <= 4096 and 32 <= self.width <= 4096):
-            raise FpmlError(f"a picture of {self.height} x {self.width} pixels; height and width are from 32 to 4096")
-        if not 75 <= self.dpi <= 2000:
-            raise FpmlError(f"{self.dpi} dpi; a sensor has from 75 to 2000")
+        if not (64 <= self.height <= 4096 and 64 <= self.width <= 4096):
+            raise FpmlError(f"a picture of {self.height} x {self.width} pixels; height and width are from 64 to 4096")
+        if not 150 <= self.dpi <= 2000:
+            raise FpmlError(f"{self.dpi} dpi; a sensor has from 150 (fewer can't hold a ridge's period) to 2000")
+        if min(*self.contact, self.blur, self.magnification) <= 0 or not 0 <= self.border <= 16:
+            raise FpmlError(f"sensor '{self.name}': contact, blur and magnification are over 0, the border is from 0 to 16")
 
 
 _ALL = (

@@ -10,12 +10,15 @@ orientation/SENSOR/SHARD.npy float16 (n, ceil(H / 8), ceil(W / 8)), radians in 0
 period/SENSOR/SHARD.npy      float16, the same shape: the ridge period in pixels of the picture
 sensors.parquet              a row for each sensor; synth.json: the settings, and the mark of a generated folder
 
-Positions are pixels from the upper left corner, x to the right and y down; a minutia's angle is that of
-ISO/IEC 19794-2: counter-clockwise from the right, along an ending's ridge or into a bifurcation's valley.
+In a picture, positions are pixels from the middle of the upper left one, x to the right and y down; a minutia's angle
+is that of ISO/IEC 19794-2: counter-clockwise from the right, along an ending's ridge or into a bifurcation's valley.
+In fingers/, places are pixels at 500 dpi from the middle of the master, y up; the pose in impressions/ is explained at
+`Capture` (fpml/synth/impression.py). Altered copies have no rows: what is true of them is their source's, but for the
+altered part, which is where the two pictures differ.
 """
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +28,7 @@ from torch import Tensor
 
 from fpml.errors import FpmlError
 from fpml.synth.field import DPI, Finger, orientation, period_map
-from fpml.synth.impression import Capture, touch
+from fpml.synth.impression import Capture, pressed, swept, touch
 from fpml.synth.minutiae import Minutiae
 from fpml.synth.sensors import Sensor
 
@@ -34,10 +37,12 @@ MINUTIAE = ("x", "y", "angle", "type")
 
 
 def _jacobian(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """How the place on the finger moves with the place on the plate: dX/dx, dX/dy, dY/dx, dY/dy."""
-    reach = 4.0
-    right, left = touch(captures, sensor, x + reach, y), touch(captures, sensor, x - reach, y)
-    above, below = touch(captures, sensor, x, y + reach), touch(captures, sensor, x, y - reach)
+    """How the place on the finger moves with the place on the plate: dX/dx, dX/dy, dY/dx, dY/dy. The frames of a sweep
+    are shifted as wholes: inside one nothing is sheared."""
+    reach = 2.0
+    x, y = swept(captures, sensor, x, y)
+    right, left = pressed(captures, sensor, x + reach, y), pressed(captures, sensor, x - reach, y)
+    above, below = pressed(captures, sensor, x, y + reach), pressed(captures, sensor, x, y - reach)
     xx, yx = ((a - b) / (2 * reach) for a, b in zip(right, left, strict=True))
     xy, yy = ((a - b) / (2 * reach) for a, b in zip(above, below, strict=True))
     return xx, xy, yx, yy
@@ -85,6 +90,8 @@ def true_minutiae(minutiae: list[Minutiae], captures: list[Capture], sensor: Sen
     for _ in range(8):
         at_x, at_y = touch(captures, sensor, x, y)
         x, y = x + c * (to_x - at_x) - s * (to_y - at_y), y + s * (to_x - at_x) + c * (to_y - at_y)
+    at_x, at_y = touch(captures, sensor, x, y)
+    met = (torch.hypot(to_x - at_x, to_y - at_y) < 1)[:, 0].numpy()  # not what fell between two frames of a sweep
     xx, xy, yx, yy = _jacobian(captures, sensor, x, y)
     ahead_x, ahead_y = angle.cos(), angle.sin()  # a direction is pushed back by the inverse of the Jacobian
     angle = torch.remainder(torch.atan2(xx * ahead_y - yx * ahead_x, yy * ahead_x - xy * ahead_y), 2 * torch.pi)
@@ -96,7 +103,7 @@ def true_minutiae(minutiae: list[Minutiae], captures: list[Capture], sensor: Sen
         n = len(one.x)
         at = np.rint([row[number, :n], column[number, :n]]).astype(int)
         inside = ((at >= 0) & (at < np.array([[sensor.height], [sensor.width]]))).all(0)
-        seen = inside & masks[number][tuple(np.clip(at, 0, [[sensor.height - 1], [sensor.width - 1]]))]
+        seen = inside & met[number, :n] & masks[number][tuple(np.clip(at, 0, [[sensor.height - 1], [sensor.width - 1]]))]
         kinds = np.where(one.ending, "ending", "bifurcation")
         columns = (column[number, :n], row[number, :n], angle[number, 0, :n].numpy(), kinds)
         tables.append(pd.DataFrame({name: v[seen] for name, v in zip(MINUTIAE, columns, strict=True)}))
@@ -112,6 +119,10 @@ class Truth:
     def __post_init__(self) -> None:
         if not (self.folder / "truth" / "synth.json").is_file():
             raise FpmlError(f"{self.folder} has no truth/synth.json; give a folder that fpml synth made")
+
+    @cached_property
+    def _opened(self) -> dict[Path, np.ndarray]:
+        return {}
 
     @cached_property
     def fingers(self) -> pd.DataFrame:
@@ -153,10 +164,6 @@ class Truth:
     def _array(self, what: str, file: str) -> np.ndarray:
         row = self._row(file)
         path = self.folder / "truth" / what / str(row["sensor"]) / f"{row['shard']}.npy"
-        return np.asarray(_opened(path)[int(row["row"])])
-
-
-@lru_cache(maxsize=16)
-def _opened(path: Path) -> np.ndarray:
-    shard: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    return shard
+        if path not in self._opened:
+            self._opened[path] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.asarray(self._opened[path][int(row["row"])])

@@ -1,9 +1,12 @@
 """Generated prints on disk, laid out as the real sets are, with their ground truth beside them in truth/."""
 
+import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +24,7 @@ from fpml.synth.sensors import SENSORS, Sensor
 
 HANDS = ("Left", "Right")
 DIGITS = ("thumb", "index", "middle", "ring", "little")
-SHARD = 10  # fingers whose truth lies in one file; a killed run loses at most so many a process
+GENERATOR = 1  # to be raised when a seed no longer gives the prints that it gave: no run goes on with another's
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,13 @@ class Plan:
                 subject, place = (finger - 1) // 10 + 1, (finger - 1) % 10
                 return f"Real/{subject}__{'MF'[subject % 2]}_{HANDS[place // 5]}_{DIGITS[place % 5]}_finger.BMP"
 
+    @property
+    def shard(self) -> int:
+        """Fingers whose truth lies in one file: about 80 prints. A killed run loses at most so many a process."""
+        return min(10, max(1, 80 // (self.impressions * len(self.sensors))))
+
     def shards(self) -> list[tuple["Plan", int]]:
-        return [(self, number) for number in range(-(-self.fingers // SHARD))]
+        return [(self, number) for number in range(-(-self.fingers // self.shard))]
 
     def shard_name(self, number: int) -> str:
         return f"{self.sensors[0].name if self.layout == 'fvc' else 'fingers'}-{number:05d}"
@@ -67,41 +75,87 @@ def write_prints(
 
     check(plan.fingers, plan.impressions, plan.seed, plan.condition, plan.pattern)
     pick_device(device)
+    if not 0 <= workers <= 1024:
+        raise FpmlError(f"{workers} workers; allowed: 0 (one a core) to 1024")
+    if out.is_symlink() or os.path.ismount(out):
+        raise FpmlError(
+            f"{out} is a link or a mount point, which a new folder can't take the place of; name a folder inside it"
+        )
+    out = Path(os.path.abspath(out))
     unfinished = out.with_name(f"{out.name}.unfinished")
     settings = _settings([plan])
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        made = _read_settings(out)
-        if made is None:
-            raise FpmlError(f"{out} exists and is not an empty folder; name a new one")
-        if resume and made == settings:
-            return
-        if not force:
-            what = "has other settings than were asked for" if made != settings else "has all these prints already"
-            raise FpmlError(f"{out} exists, is not an empty folder and {what}; name a new one, or replace it with --force")
-    if unfinished.exists():
-        if force and (unfinished / "truth").is_dir():
-            shutil.rmtree(unfinished)
-        elif not resume:
-            raise FpmlError(
-                f"{unfinished} is what a run that ended early left; go on with --resume, or start anew with --force"
-            )
-        elif _read_settings(unfinished) not in (settings, None):
+    _check_in_the_way(out, settings, resume and not unfinished.exists(), force)
+    if resume and not unfinished.exists() and _read_settings(out) == settings:
+        return
+    if _filled(unfinished):
+        begun = _read_settings(unfinished)
+        if begun is None:
+            raise FpmlError(f"{unfinished} is in the way and is not what fpml synth left; move it elsewhere")
+        if resume and begun != settings:
             raise FpmlError(f"{unfinished} was begun with other settings; give those, or start anew with --force")
-    _begin(unfinished, [plan])
-    _write(unfinished, plan.shards(), workers, device, "synth")
-    if out.exists():
-        shutil.rmtree(out)
-    unfinished.rename(out)
+        if not resume and not force:
+            raise FpmlError(f"{unfinished} was not finished; go on with --resume, or start anew with --force")
+    with _alone_in(unfinished):
+        if not resume:
+            for left in unfinished.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        _begin(unfinished, [plan])
+        try:
+            _write(unfinished, plan.shards(), workers, device, "synth")
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"what was made is in {unfinished}; --resume goes on with it") from None
+        _check_in_the_way(out, settings, False, force)  # it may have been filled meanwhile
+        old = out.with_name(f".{out.name}.{os.getpid()}.old.part")
+        if out.exists():
+            out.rename(old)
+        unfinished.rename(out)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _filled(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
+def _check_in_the_way(out: Path, settings: dict[str, Any], done_is_fine: bool, force: bool) -> None:
+    if not _filled(out):
+        return
+    made = _read_settings(out)
+    if made is None:
+        raise FpmlError(f"{out} exists and is not an empty folder; name a new one")
+    if not force and not (done_is_fine and made == settings):
+        what = "has other settings than were asked for" if made != settings else "has all these prints already"
+        raise FpmlError(f"{out} exists, is not an empty folder and {what}; name a new one, or replace it with --force")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold a folder against other runs, which would both write it and move it away from each other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FpmlError(f"{folder} is being written by another run of fpml synth; let it end, or end it") from None
+        if not folder.exists() or not os.path.samestat(os.fstat(handle), folder.stat()):
+            raise FpmlError(f"{folder} was finished by another run of fpml synth at this moment; run it again")
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_embedded(settings: Synth, out: Path, workers: int = 0) -> None:
     """The embedded data: fvc/, secugen/, lumidigm/ and socofing/ in the layout of the real sets."""
-    n, i, s = settings.fvc_fingers, settings.fvc_impressions, settings.seed
-    sets = {  # each sensor has people of its own, as in FVC2002
-        "fvc": [Plan(s + d, n, i, (SENSORS[f"fvc2002-db{d}"],), "fvc") for d in (1, 2, 3, 4)],
-        "secugen": [Plan(s + 5, settings.unseen_prints, 1, (SENSORS["secugen"],), "flat")],
-        "lumidigm": [Plan(s + 6, settings.unseen_prints, 1, (SENSORS["lumidigm"],), "flat")],
-        "socofing": [Plan(s + 7, 10 * settings.socofing_subjects, 1, (SENSORS["socofing"],), "socofing")],
+    from fpml.synth.noise import seed_of
+
+    n, i = settings.fvc_fingers, settings.fvc_impressions
+    # Each sensor has people of its own, as in FVC2002; and none is in a set of prints that someone asks for by its seed.
+    seeds = [seed_of(settings.seed, d) % 2**32 for d in range(8)]
+    sets = {
+        "fvc": [Plan(seeds[d], n, i, (SENSORS[f"fvc2002-db{d}"],), "fvc") for d in (1, 2, 3, 4)],
+        "secugen": [Plan(seeds[5], settings.unseen_prints, 1, (SENSORS["secugen"],), "flat")],
+        "lumidigm": [Plan(seeds[6], settings.unseen_prints, 1, (SENSORS["lumidigm"],), "flat")],
+        "socofing": [Plan(seeds[7], 10 * settings.socofing_subjects, 1, (SENSORS["socofing"],), "socofing")],
     }
     with new_folder(out) as folder:
         for name, plans in sets.items():
@@ -109,14 +163,14 @@ def write_embedded(settings: Synth, out: Path, workers: int = 0) -> None:
             _write(folder / name, [shard for plan in plans for shard in plan.shards()], workers, "cpu", f"synth {name}")
 
 
-def _settings(plans: list[Plan]) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = json.loads(json.dumps([asdict(plan) for plan in plans]))
+def _settings(plans: list[Plan]) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(json.dumps({"generator": GENERATOR, "plans": [asdict(plan) for plan in plans]}))
     return made
 
 
-def _read_settings(folder: Path) -> list[dict[str, Any]] | None:
+def _read_settings(folder: Path) -> dict[str, Any] | None:
     try:
-        made: list[dict[str, Any]] = json.loads((folder / "truth" / "synth.json").read_text())
+        made: dict[str, Any] = json.loads((folder / "truth" / "synth.json").read_text())
         return made
     except (OSError, ValueError):
         return None
@@ -142,7 +196,7 @@ def _write(folder: Path, shards: list[tuple[Plan, int]], workers: int, device: s
     shards = [(plan, n) for plan, n in shards if not _done(folder, plan.shard_name(n))]
     gpu = pick_device(device).type == "cuda"
     work = partial(_write_shard, folder=folder, device=device)
-    in_parallel(work, shards, 1 if gpu else workers, what, f"shards of {SHARD} fingers", chunk=1)
+    in_parallel(work, shards, 1 if gpu else workers, what, "shards", chunk=1)
 
 
 def _done(folder: Path, shard: str) -> bool:
@@ -158,9 +212,9 @@ def _write_shard(job: tuple[Plan, int], folder: Path, device: str) -> None:
     plan, number = job
     shard = plan.shard_name(number)
     on = pick_device(device)
-    if on.type == "cpu":
-        torch.set_num_threads(1)  # the work of one print is too small to share: processes share the fingers
-    numbers = range(number * SHARD + 1, min(plan.fingers, (number + 1) * SHARD) + 1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the work of one print is too small to share: processes share the fingers
+    numbers = range(number * plan.shard + 1, min(plan.fingers, (number + 1) * plan.shard) + 1)
     fingers = [draw_finger(plan.seed, n, plan.pattern) for n in numbers]
     rows: list[dict[str, Any]] = []
     minutiae: list[pd.DataFrame] = []
@@ -180,12 +234,13 @@ def _write_shard(job: tuple[Plan, int], folder: Path, device: str) -> None:
             fields.setdefault(("mask", name), []).extend(np.packbits(part.masks, axis=-1))
             fields.setdefault(("orientation", name), []).extend(part.orientation.astype(np.float16))
             fields.setdefault(("period", name), []).extend(part.period.astype(np.float16))
+    torch.set_num_threads(threads)
     truth = folder / "truth"
     for (what, name), arrays in fields.items():
         with new_file(truth / what / name / f"{shard}.npy") as temporary, temporary.open("wb") as stream:
             np.save(stream, np.stack(arrays), allow_pickle=False)
     table = pd.DataFrame([asdict(f) for f in fingers])
-    for column in ("loops", "deltas", "knots", "axes", "creases"):
+    for column in ("loops", "deltas", "knots", "opens", "creases"):
         table[column] = [json.dumps(v) for v in table[column]]
     for what, frame in (("fingers", table), ("minutiae", pd.concat(minutiae)), ("impressions", pd.DataFrame(rows))):
         with new_file(truth / what / f"{shard}.parquet") as temporary:

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from fpml.synth import minutiae
-from fpml.synth.field import HEIGHT, WIDTH, Finger, axes, draw_finger
+from fpml.synth.field import HEIGHT, WIDTH, Finger, draw_finger, grid
 from fpml.synth.minutiae import Minutiae, find_minutiae
 
-X, Y = axes(HEIGHT, WIDTH, "cpu")
+X, Y = grid(HEIGHT, WIDTH, "cpu")
 LEVEL = 2 * torch.pi * Y / 9  # level ridges of nine pixels
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from PIL import Image
 
@@ -93,6 +94,89 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(tmp_path: Path, fpml: 
     assert not (tmp_path / "o.unfinished").exists()
 
 
+def test_workers_die_with_a_parent_that_is_killed_alone(tmp_path: Path) -> None:
+    command = ["synth", "--fingers", "200", "--sensor", "fvc2002-db3", "--workers", "2", "--out", str(tmp_path / "o")]
+    process = subprocess.Popen([sys.executable, "-m", "fpml.cli", *command])
+    workers: list[psutil.Process] = []
+    limit = time.monotonic() + 120
+    while len(workers) < 2 and time.monotonic() < limit and process.poll() is None:
+        time.sleep(0.02)
+        workers = psutil.Process(process.pid).children()
+    done = tmp_path / "o.unfinished" / "truth" / "impressions"
+    while not list(done.glob("*.parquet")) and time.monotonic() < limit:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    gone, alive = psutil.wait_procs(workers, timeout=30)
+    assert len(gone) == 2
+    assert not alive
+
+
+def test_two_runs_do_not_write_one_folder(tmp_path: Path) -> None:
+    plan = Plan(7, 1, 1, (SENSORS["socofing"],), "synth")
+    with write._alone_in(tmp_path / "o.unfinished"), pytest.raises(FpmlError, match="being written by another run"):
+        write_prints(tmp_path / "o", plan, 1, resume=True)
+    write_prints(tmp_path / "o", plan, 1, resume=True)
+    assert (tmp_path / "o" / "socofing" / "1_1.png").exists()
+
+
+def test_what_comes_into_the_folder_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = write._write
+
+    def meanwhile(*arguments: Any) -> None:
+        written(*arguments)
+        (tmp_path / "o").mkdir()
+        (tmp_path / "o" / "thesis.txt").write_text("years")
+
+    monkeypatch.setattr(write, "_write", meanwhile)
+    plan = Plan(7, 1, 1, (SENSORS["socofing"],), "synth")
+    with pytest.raises(FpmlError, match="not an empty folder"):
+        write_prints(tmp_path / "o", plan, 1, force=True)
+    assert (tmp_path / "o" / "thesis.txt").read_text() == "years"
+    assert (tmp_path / "o.unfinished" / "socofing" / "1_1.png").exists()
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_force_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fpml: Callable[..., Any]
+) -> None:
+    small = ["synth", "--out", str(tmp_path / "o"), "--fingers", "1", "--impressions", "1", "--sensor", "socofing"]
+    fpml(*small)
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "_save", interrupted)
+        assert "--resume goes on with it" in fpml(*small, "--seed", "8", "--force", code=130).err
+    assert "seed" in (tmp_path / "o" / "truth" / "synth.json").read_text()
+    fpml(*small, "--seed", "8", "--force", "--resume")
+    assert not (tmp_path / "o.unfinished").exists()
+    assert json.loads((tmp_path / "o" / "truth" / "synth.json").read_text())["plans"][0]["seed"] == 8
+
+
+def test_places_that_a_folder_cannot_take(tmp_path: Path, fpml: Callable[..., Any]) -> None:
+    small = ["--fingers", "1", "--impressions", "1", "--sensor", "socofing"]
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "file").write_text("x")
+    for out, says in (("link", "is a link"), ("file", "is not an empty folder")):
+        assert says in fpml("synth", "--out", str(tmp_path / out), *small, code=2).err
+    assert "is a link or a mount point" in fpml("synth", "--out", "/", *small, code=2).err
+    foreign = tmp_path / "o.unfinished" / "truth"
+    foreign.mkdir(parents=True)
+    (foreign / "note").write_text("x")
+    for flags in ([], ["--force"], ["--resume"]):
+        assert "move it elsewhere" in fpml("synth", "--out", str(tmp_path / "o"), *small, *flags, code=2).err
+    assert (foreign / "note").exists()
+
+
+def test_embedded_prints_are_in_no_set_that_is_asked_for_by_its_seed(tmp_path: Path) -> None:
+    write_embedded(Synth(seed=7, fvc_fingers=2, fvc_impressions=1, unseen_prints=1, socofing_subjects=1), tmp_path / "a")
+    made = pd.read_parquet(tmp_path / "a" / "fvc" / "truth" / "fingers")
+    assert made["seed"].nunique() == 4
+    assert made["seed"].min() > 10_000
+
+
 def test_what_is_in_the_way(tmp_path: Path, fpml: Callable[..., Any]) -> None:
     out = str(tmp_path / "o")
     small = ["--fingers", "1", "--impressions", "1", "--sensor", "socofing"]
@@ -111,7 +195,7 @@ def test_what_is_in_the_way(tmp_path: Path, fpml: Callable[..., Any]) -> None:
     assert (mine / "x").read_text() == "x"
     begun = tmp_path / "p.unfinished" / "truth"
     begun.mkdir(parents=True)
-    (begun / "synth.json").write_text(json.dumps([{"seed": 1}]))
+    (begun / "synth.json").write_text(json.dumps({"plans": []}))
     assert "other settings" in fpml("synth", "--out", str(tmp_path / "p"), *small, "--resume", code=2).err
     fpml("synth", "--out", str(tmp_path / "p"), *small, "--force")
     assert not begun.exists()
@@ -138,12 +222,13 @@ def test_a_full_disk_leaves_nothing_that_passes_for_whole(tmp_path: Path, monkey
     [
         (["--sensor", "camera"], "unknown sensor 'camera'; allowed: fvc2002-db1"),
         (["--fingers", "0"], "0 fingers"),
+        (["--workers", "-3"], "-3 workers"),
         (["--impressions", "-3"], "-3 impressions"),
         (["--seed", "-1"], "seed -1"),
         (["--class", "spiral"], "unknown pattern class 'spiral'; allowed: arch"),
         (["--condition", "frozen"], "unknown condition 'frozen'; allowed: fvc, normal"),
-        (["--dpi", "20"], "20 dpi; a sensor has from 75 to 2000"),
-        (["--size", "300", "9"], "300 x 9 pixels; height and width are from 32 to 4096"),
+        (["--dpi", "20"], "20 dpi; a sensor has from 150"),
+        (["--size", "300", "9"], "300 x 9 pixels; height and width are from 64 to 4096"),
     ],
 )
 def test_bad_input(arguments: list[str], says: str, tmp_path: Path, fpml: Callable[..., Any]) -> None:
@@ -163,3 +248,8 @@ def test_another_size_and_resolution(tmp_path: Path, fpml: Callable[..., Any]) -
     assert reader.default_dpi(str(out), ["fvc2002-db1"]) == {"fvc2002-db1": 1000.0}
     with pytest.raises(FpmlError):
         write_prints(tmp_path / "p", Plan(7, 0, 1, (DB3,), "synth"))
+
+
+def test_options_without_a_folder_are_refused(fpml: Callable[..., Any]) -> None:
+    assert "--fingers is for --out DIR" in fpml("synth", "--fingers", "100", code=2).err
+    assert "--class is for --out DIR" in fpml("synth", "--class", "whorl", code=2).err
