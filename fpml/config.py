@@ -67,7 +67,7 @@ class Split:
 
 @dataclass(frozen=True, config=STRICT)
 class Model:
-    widths: Annotated[list[Count], Field(min_length=3, max_length=3)]
+    widths: Annotated[list[Count], Field(min_length=1, max_length=16)]  # how many, the model says
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -98,7 +98,7 @@ class Recipe:
 @dataclass(frozen=True, config=STRICT)
 class Run:
     task: Literal["reconstruct"]
-    model: Literal["autoencoder"]
+    model: str  # one of fpml/models
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -161,7 +161,11 @@ def _check_references(params: Params, source: str) -> None:
     for name in params.run:
         if name not in params.recipes:
             raise FpmlError(f"{source}: run.{name} has no recipes.{name}; there are: {', '.join(params.recipes)}")
-    for name in params.run:
+    families = sorted(p.stem for p in (Path(__file__).parent / "models").glob("*.py"))
+    families = [f for f in families if f not in ("__init__", "layers")]
+    for name, run in params.run.items():
+        if run.model not in families:
+            raise FpmlError(f"{source}: run.{name}.model is '{run.model}'; allowed: {', '.join(families)}")
         data = params.recipes[name].data
         for key, entries in (("train", data.train), ("test", data.test)):
             for entry in entries:

@@ -66,13 +66,18 @@ def tiny_params() -> dict[str, Any]:
         "prints": {"path": "raw/prints", "reader": "fvc", "dpi": 500, "pattern": ""},
         "other": {"path": "raw/other", "reader": "folder", "dpi": 500, "pattern": ""},
     }
-    recipe = params["recipes"]["reconstruct"]
-    recipe["data"] |= {"train": ["prints"], "test": ["other"], "height": 32, "width": 32, "dpi": 160}
-    recipe["model"]["widths"] = [4, 4, 4]
-    recipe["train"] |= {"epochs": 2, "batch_size": 8}
-    recipe["evaluate"] |= {"bootstrap": 100, "pictures": 2}
+    params["run"] = {"reconstruct": params["run"]["reconstruct"]}  # a test that wants another recipe enables it
+    for recipe in params["recipes"].values():
+        _make_tiny(recipe)
     params["runtime"] |= {"workers": 1, "device": "cpu"}
     return params
+
+
+def _make_tiny(recipe: dict[str, Any]) -> None:
+    recipe["data"] |= {"train": ["prints"], "test": ["other"], "height": 32, "width": 32, "dpi": 160}
+    recipe["model"]["widths"] = [4] * len(recipe["model"]["widths"])
+    recipe["train"] |= {"epochs": 2, "batch_size": 8}
+    recipe["evaluate"] |= {"bootstrap": 100, "pictures": 2}
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("datasets.prints.dpi", "500", ["datasets.prints.dpi", "'500'"]),
         ("datasets.prints.pattern", "x", ["datasets.prints.pattern", "folder"]),
         ("run.second", {"task": "reconstruct", "model": "autoencoder"}, ["run.second", "recipes.second"]),
+        ("run.reconstruct", {"task": "reconstruct", "model": "transformer"}, ["run.reconstruct.model", "autoencoder, tight"]),
         ("tracking.log_images", "yes", ["tracking.log_images", "'synthetic-only', 'all' or 'none'"]),
         ("runtime", None, ["runtime"]),
     ],

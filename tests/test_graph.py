@@ -32,7 +32,7 @@ def whole(dvc_project: Path) -> Path:
     tiny = tiny_params()
     params["datasets"] |= tiny["datasets"]
     params["synth"] |= {"fvc_fingers": 2, "fvc_impressions": 1, "unseen_prints": 1, "socofing_subjects": 1}
-    params["recipes"] = tiny["recipes"]
+    params["run"], params["recipes"] = tiny["run"], tiny["recipes"]
     params["recipes"]["reconstruct"]["data"] |= {"train": ["prints", "synth-fvc"], "test": ["other", "synth-secugen"]}
     params["runtime"] = tiny["runtime"]
     write_params(dvc_project, params)

@@ -20,7 +20,7 @@ from fpml.evaluate import figures, reconstruction
 from fpml.evaluate.publish import publish
 from fpml.evaluate.reconstruction import LOW_PASS, MODEL, PCA
 from fpml.files import new_folder, root, state_folder
-from fpml.models import MODELS, autoencoder
+from fpml.models import MODELS
 from fpml.train.checkpoint import Checkpoints
 
 
@@ -83,15 +83,16 @@ def _device(wanted: str) -> torch.device:
 
 def _load(name: str, params: Params, folder: Path, device: torch.device) -> tuple[Callable[..., Any], int]:
     recipe = params.recipe(name)
-    network = MODELS[params.run[name].model](recipe.model, recipe.data.height, recipe.data.width)
+    family = MODELS[params.run[name].model]
+    network = family.build(recipe.model, recipe.data.height, recipe.data.width)
     try:
         network.load_state_dict(load_file(folder / "weights.safetensors"))
     except FileNotFoundError:
         raise FpmlError(f"{folder}/weights.safetensors is not there; run: fpml train {name}") from None
     except RuntimeError as error:
         raise FpmlError(f"{folder}/weights.safetensors does not fit the settings ({error}); run: fpml train {name}") from None
-    network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network, autoencoder.code_size(recipe.model, recipe.data.height, recipe.data.width)
+    network = network.eval().to(device, memory_format=torch.channels_last)
+    return network, family.code_size(recipe.model, recipe.data.height, recipe.data.width)
 
 
 def _metrics(table: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -29,7 +29,7 @@ from fpml.errors import FpmlError
 from fpml.evaluate.publish import input_example
 from fpml.files import new_folder, root, state_folder
 from fpml.identity import Identity, dataset_digests, stage_tags
-from fpml.models import MODELS
+from fpml.models import MODELS, summary
 from fpml.progress import bar
 from fpml.train import reconstruct
 from fpml.train.batches import Batches
@@ -53,7 +53,7 @@ def train_stage(name: str, params: Params) -> None:
 
     accelerator = _accelerator(params.runtime)
     set_seed(recipe.train.seed)
-    network = MODELS[run.model](recipe.model, recipe.data.height, recipe.data.width)
+    network = MODELS[run.model].build(recipe.model, recipe.data.height, recipe.data.width)
     rows = {s: np.flatnonzero((side["side"] == s).to_numpy()) for s in (TRAIN, VALIDATION)}
     training, validation = (Batches(prints, rows[s], recipe.train.batch_size, accelerator) for s in (TRAIN, VALIDATION))
     key = _key(name, recipe, run.task, run.model, prints)
@@ -105,7 +105,7 @@ def _bf16_is_fast(cpu: bool) -> bool:
 def _key(name: str, recipe: Recipe, task: str, model: str, prints: Prepared) -> str:
     """What a checkpoint is good for: the same settings, prints, split and training code."""
     package = Path(__file__).parent.parent
-    code = [package / "models" / f"{model}.py"]
+    code = [package / "models" / f"{file}.py" for file in (model, "layers")]
     code += [package / "train" / f"{file}.py" for file in (task, "stage", "batches", "checkpoint")]
     parts = [json.dumps([asdict(recipe.model), asdict(recipe.train), task, prints.meta["shards"]], sort_keys=True).encode()]
     parts += [p.read_bytes() for p in (root() / "data" / "split" / f"{name}.parquet", *code)]
@@ -169,7 +169,7 @@ def _identity(name: str, params: Params, recipe: Recipe, network: torch.nn.Modul
 def _write_outputs(name: str, params: Params, weights: Any, prints: Prepared, log: tracking.RunLog, key: str) -> None:
     recipe, run = params.recipe(name), params.run[name]
     # A new network: the trained one's forward was wrapped for mixed precision.
-    network = MODELS[run.model](recipe.model, recipe.data.height, recipe.data.width)
+    network = MODELS[run.model].build(recipe.model, recipe.data.height, recipe.data.width)
     network.load_state_dict({k: v.cpu() for k, v in weights.items()})
     network.eval()
     with new_folder(root() / "models" / name) as folder:
@@ -180,6 +180,7 @@ def _write_outputs(name: str, params: Params, weights: Any, prints: Prepared, lo
             "settings": asdict(recipe.model),
             "checkpoints": f"{name}-{key}",  # where this training left its last epochs; evaluate removes them
             "parameters": sum(p.numel() for p in network.parameters()),
+            "layers": summary(network, recipe.data.height, recipe.data.width),
             "input": {
                 "height": recipe.data.height, "width": recipe.data.width, "dpi": recipe.data.dpi, "type": "uint8",
                 "crop": "squash" if recipe.data.squash else "segment, crop, isotropic resampling, padded with the plate's grey",
@@ -192,7 +193,7 @@ def _write_outputs(name: str, params: Params, weights: Any, prints: Prepared, lo
         metrics = {"epochs": int(last["epoch"]), "train_loss": last["train/loss"], "validation_loss": last["validation/loss"]}
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         export(network, folder / "model.onnx", prints.take(np.arange(min(4, len(prints)))))
-        metadata = {k: str(v) for k, v in config["input"].items()}  # type: ignore[attr-defined]
+        metadata = {k: str(v) for k, v in config["input"].items()}
         log.model(folder / "model.onnx", input_example(prints, params.tracking.log_images), metadata)
         log.identity.write(folder / "run.json")
 
@@ -201,7 +202,7 @@ def export(network: torch.nn.Module, path: Path, examples: np.ndarray) -> None:
     """Write ONNX with a dynamic batch, and see that it says what torch says. FpmlError where it does not."""
     import onnxruntime
 
-    from fpml.models.autoencoder import FromBytes
+    from fpml.models.layers import FromBytes
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     whole = FromBytes(network).eval()

@@ -27,8 +27,13 @@ def recipes() -> list[str]:
 
 
 @pytest.mark.parametrize("recipe", recipes())
-def test_every_recipe_trains_and_leaves_its_outputs(recipe: str, project: Path, prepared: Callable[..., Any]) -> None:
-    prepared("train", recipe)
+def test_every_recipe_trains_and_leaves_its_outputs(
+    recipe: str, project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
+    run = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["run"][recipe]
+    change_params("run", {recipe: run})
+    for command in ("prepare", "split", "train"):
+        prepared(command, recipe)
     folder = project / "models" / recipe
     assert {p.name for p in folder.iterdir()} == {
         "weights.safetensors", "model.onnx", "config.json", "history.parquet", "metrics.json", "run.json",
@@ -64,7 +69,7 @@ def test_the_exported_model_says_what_torch_says(project: Path, prepared: Callab
     prepared("train", "reconstruct")
     folder = project / "models" / "reconstruct"
     config = json.loads((folder / "config.json").read_text())
-    network = MODELS[config["model"]](_model(config), 32, 32).eval()
+    network = MODELS[config["model"]].build(_model(config), 32, 32).eval()
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     for batch in (1, 5):
@@ -156,5 +161,5 @@ def test_two_processes_train_as_one(project: Path, prepared: Callable[..., Any],
 def test_dvc_knows_the_code_that_a_checkpoint_is_good_for() -> None:
     deps = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]["train"]["do"]["deps"]
     code = {d for d in deps if d.startswith("fpml/")}
-    named = {"fpml/models/${item.model}.py", "fpml/train/${item.task}.py"}
+    named = {"fpml/models/${item.model}.py", "fpml/models/layers.py", "fpml/train/${item.task}.py"}
     assert code == named | {f"fpml/train/{f}.py" for f in ("stage", "batches", "checkpoint")}
