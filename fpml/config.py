@@ -77,6 +77,7 @@ class Train:
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
     optimizer: Literal["rmsprop", "adam", "adamw"]
     learning_rate: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+    start_from: str  # a weights.safetensors to go on training from, below the project's root or absolute; '' for none
 
 
 @dataclass(frozen=True, config=STRICT)

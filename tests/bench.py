@@ -70,7 +70,7 @@ def plain_network() -> nn.Sequential:
 def bench_training() -> None:
     images = np.stack([make_print(n, SIDE, SIDE) for n in range(PRINTS)])
     prints = Prepared([images], [images], None, {"rows_per_shard": PRINTS})  # type: ignore[arg-type]
-    settings = Train(seed=1, epochs=1, batch_size=BATCH, optimizer="rmsprop", learning_rate=1e-3)
+    settings = Train(seed=1, epochs=1, batch_size=BATCH, optimizer="rmsprop", learning_rate=1e-3, start_from="")
     accelerator = _accelerator(Runtime(workers=0, device="auto", precision="auto", processes=1))
     rows = np.arange(PRINTS)
 

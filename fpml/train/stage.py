@@ -19,6 +19,8 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from safetensors import SafetensorError
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 
 from fpml import tracking
@@ -54,9 +56,10 @@ def train_stage(name: str, params: Params) -> None:
     accelerator = _accelerator(params.runtime)
     set_seed(recipe.train.seed)
     network = MODELS[run.model].build(recipe.model, recipe.data.height, recipe.data.width)
+    start = load_start(network, root() / recipe.train.start_from) if recipe.train.start_from else ""
     rows = {s: np.flatnonzero((side["side"] == s).to_numpy()) for s in (TRAIN, VALIDATION)}
     training, validation = (Batches(prints, rows[s], recipe.train.batch_size, accelerator) for s in (TRAIN, VALIDATION))
-    key = _key(name, recipe, run.task, run.model, prints)
+    key = _key(name, recipe, run.task, run.model, prints, start)
     checkpoints = Checkpoints(state_folder() / "checkpoints" / f"{name}-{key}")
     still_wanted = _parent_watch()
     if not accelerator.is_main_process:
@@ -65,7 +68,7 @@ def train_stage(name: str, params: Params) -> None:
 
     with checkpoints.lock():
         still_wanted()
-        identity = _identity(name, params, recipe, network, accelerator)
+        identity = _identity(name, params, recipe, network, accelerator, start)
         with tracking.training_run(params.tracking, identity, checkpoints.folder / "run") as log:
             shown = bar(None, f"train {name}", recipe.train.epochs, "epochs")
 
@@ -102,12 +105,30 @@ def _bf16_is_fast(cpu: bool) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def _key(name: str, recipe: Recipe, task: str, model: str, prints: Prepared) -> str:
-    """What a checkpoint is good for: the same settings, prints, split and training code."""
+def load_start(network: torch.nn.Module, path: Path) -> str:
+    """Put weights into a network before it is trained; their SHA-256. FpmlError for a file that is away, damaged or of
+    another network."""
+    try:
+        content = path.read_bytes()
+        network.load_state_dict(from_bytes(content))
+    except FileNotFoundError:
+        raise FpmlError(f"train.start_from: {path} is not there; give a weights.safetensors, or '' to start anew") from None
+    except SafetensorError as error:
+        raise FpmlError(f"train.start_from: {path} is no safetensors file ({error})") from None
+    except RuntimeError as error:
+        why = " ".join(str(error).split())[:200]
+        raise FpmlError(f"train.start_from: {path} does not fit this model and its widths: {why}") from None
+    return hashlib.sha256(content).hexdigest()
+
+
+def _key(name: str, recipe: Recipe, task: str, model: str, prints: Prepared, start: str) -> str:
+    """What a checkpoint is good for: the same settings, prints, split, first weights and training code."""
     package = Path(__file__).parent.parent
     code = [package / "models" / f"{file}.py" for file in (model, "layers")]
     code += [package / "train" / f"{file}.py" for file in (task, "stage", "batches", "checkpoint")]
-    parts = [json.dumps([asdict(recipe.model), asdict(recipe.train), task, prints.meta["shards"]], sort_keys=True).encode()]
+    parts = [
+        json.dumps([asdict(recipe.model), asdict(recipe.train), start, task, prints.meta["shards"]], sort_keys=True).encode()
+    ]
     parts += [p.read_bytes() for p in (root() / "data" / "split" / f"{name}.parquet", *code)]
     return hashlib.sha256(b"".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()[:16]
 
@@ -145,7 +166,9 @@ def _launch(name: str, processes: int) -> None:
         raise FpmlError(f"training {name} in {processes} processes ended with code {done.returncode}; its output is above")
 
 
-def _identity(name: str, params: Params, recipe: Recipe, network: torch.nn.Module, accelerator: Accelerator) -> Identity:
+def _identity(
+    name: str, params: Params, recipe: Recipe, network: torch.nn.Module, accelerator: Accelerator, start: str
+) -> Identity:
     datasets = sorted({entry.split("/")[0] for entry in recipe.data.train})
     flat = pd.json_normalize(asdict(recipe)).iloc[0].to_dict()
     flat |= {
@@ -155,6 +178,8 @@ def _identity(name: str, params: Params, recipe: Recipe, network: torch.nn.Modul
         "processes": accelerator.num_processes,
         "model": params.run[name].model,
     }
+    if start:
+        flat["start_sha256"] = start
     paths = {d: params.datasets[d].path for d in datasets}
     return Identity(
         run_id=None,

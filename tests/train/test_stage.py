@@ -1,3 +1,4 @@
+import hashlib
 import json
 import signal
 import subprocess
@@ -156,6 +157,31 @@ def test_two_processes_train_as_one(project: Path, prepared: Callable[..., Any],
         subprocess.run([sys.executable, "-m", "fpml.cli", "train", "reconstruct"], check=True, capture_output=True, timeout=200)
         losses.append(pd.read_parquet(project / "models" / "reconstruct" / "history.parquet")["validation/loss"].to_numpy())
     np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
+def test_training_goes_on_from_saved_weights(
+    project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
+    change_params("recipes.reconstruct.train.epochs", 6)
+    change_params("recipes.reconstruct.train.optimizer", "adam")
+    prepared("train", "reconstruct")
+    folder = project / "models" / "reconstruct"
+    kept = (folder / "weights.safetensors").read_bytes()
+    (project / "kept.safetensors").write_bytes(kept)
+    first = pd.read_parquet(folder / "history.parquet")["train/loss"]
+    change_params("recipes.reconstruct.train.start_from", "kept.safetensors")
+    prepared("train", "reconstruct")
+    assert pd.read_parquet(folder / "history.parquet")["train/loss"].iloc[0] < first.iloc[0]
+    identity = json.loads((folder / "run.json").read_text())
+    assert identity["params"]["start_sha256"] == hashlib.sha256(kept).hexdigest()
+    (project / "kept.safetensors").write_bytes(kept[:100])
+    assert "is no safetensors file" in prepared("train", "reconstruct", code=2).err
+    change_params("recipes.reconstruct.train.start_from", "away.safetensors")
+    assert "away.safetensors is not there" in prepared("train", "reconstruct", code=2).err
+    (project / "kept.safetensors").write_bytes(kept)
+    change_params("recipes.reconstruct.train.start_from", "kept.safetensors")
+    change_params("recipes.reconstruct.model.widths", [4, 4, 5])
+    assert "does not fit this model and its widths" in prepared("train", "reconstruct", code=2).err
 
 
 def test_dvc_knows_the_code_that_a_checkpoint_is_good_for() -> None:
