@@ -23,16 +23,15 @@ from fpml.train import reconstruct, stage
 from tests.conftest import REPOSITORY
 
 
-def recipes() -> list[str]:
-    return list(yaml.safe_load((REPOSITORY / "params.yaml").read_text())["run"])
+RUNS = {"reconstruct": ("reconstruct", "autoencoder"), "reconstruct-tight": ("reconstruct", "tight")}
 
 
-@pytest.mark.parametrize("recipe", recipes())
+@pytest.mark.parametrize("recipe", yaml.safe_load((REPOSITORY / "params.yaml").read_text())["recipes"])
 def test_every_recipe_trains_and_leaves_its_outputs(
     recipe: str, project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]
 ) -> None:
-    run = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["run"][recipe]
-    change_params("run", {recipe: run})
+    task, model = RUNS[recipe]
+    change_params("run", {recipe: {"task": task, "model": model}})
     for command in ("prepare", "split", "train"):
         prepared(command, recipe)
     folder = project / "models" / recipe
