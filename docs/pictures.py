@@ -42,7 +42,7 @@ def sheet() -> Image.Image:
         capture = replace(
             draw_capture(finger, 1, SENSORS["secugen"], "normal"), residue=0.0, breaks=0.8, shift_x=0.0, shift_y=0.0
         )
-        through = [render(skins, [finger], [capture], sensor)[0][0].numpy() for sensor in SENSORS.values()]
+        through = [render(skins, [capture], sensor)[0][0].numpy() for sensor in SENSORS.values()]
     whole = generate(1, 1, "socofing", SEED + 3, "normal", "right-loop").pictures[0][2:-4, 2:-4]
     altered = [alter(whole, kind, level, np.random.default_rng(5)) for kind in ALTERATIONS for level in LEVELS]
     rows = [row(classes, 420), row(eight, 190), row(through, 210), row(altered, 170)]

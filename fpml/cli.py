@@ -48,7 +48,9 @@ def synth(a: Arguments) -> None:
         return
     sensors = [sensor_named(name) for name in dict.fromkeys(a.sensor)]
     if a.dpi is not None:
-        sensors = [replace(sensor, dpi=a.dpi) for sensor in sensors]
+        sized = [(round(s.height * a.dpi / s.dpi), round(s.width * a.dpi / s.dpi)) for s in sensors]  # the plate stays as large
+        sensors = [replace(s, dpi=a.dpi) for s in sensors]
+        sensors = [replace(s, height=h, width=w) for s, (h, w) in zip(sensors, sized, strict=True)]
     if a.size is not None:
         sensors = [replace(sensor, height=a.size[0], width=a.size[1]) for sensor in sensors]
     plan = Plan(a.seed, a.fingers, a.impressions, tuple(sensors), "synth", a.condition, a.pattern)
@@ -165,19 +167,25 @@ def show(a: Arguments) -> None:
 
 
 def _synth_arguments(p: argparse.ArgumentParser) -> None:
+    from fpml.synth.sensors import SENSORS
+
     p.add_argument("--out", type=Path, metavar="DIR", help="prints into a new folder; without it, the embedded data")
-    p.add_argument("--fingers", type=int, default=10, metavar="N")
+    p.add_argument("--fingers", type=int, default=10, metavar="N", help="how many (default 10)")
     p.add_argument("--impressions", type=int, default=8, metavar="N", help="of each finger on each sensor (default 8)")
     p.add_argument(
-        "--sensor", nargs="+", default=["fvc2002-db1"], metavar="NAME", help="one or several, which then see the same fingers"
+        "--sensor",
+        nargs="+",
+        default=["fvc2002-db1"],
+        metavar="NAME",
+        help=f"one or several, which then see the same fingers: {', '.join(SENSORS)} (default fvc2002-db1)",
     )
-    p.add_argument("--seed", type=int, default=7, metavar="N")
+    p.add_argument("--seed", type=int, default=7, metavar="N", help="of the set of fingers (default 7)")
     p.add_argument("--class", dest="pattern", metavar="CLASS", help="arch, tented-arch, left-loop, right-loop or whorl")
     p.add_argument(
-        "--condition", default="fvc", help="normal, displaced, rotated, dry or wet; by default all of them in turn, as in FVC"
+        "--condition", default="fvc", help="normal, displaced, rotated, dry or wet; fvc (the default): all of them in turn"
     )
-    p.add_argument("--dpi", type=int, metavar="N", help="another resolution than the sensor's own")
-    p.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="another size, in pixels")
+    p.add_argument("--dpi", type=int, metavar="N", help="another resolution than each sensor's own; the plate stays as large")
+    p.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="another size of each sensor, in pixels")
     p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     p.add_argument("--workers", type=int, default=0, metavar="N", help="processes; 0: one a core")
     p.add_argument("--resume", action="store_true", help="go on with a run that was ended early")

@@ -40,7 +40,7 @@ class Prints:
 def check(fingers: int, impressions: int, seed: int, condition: str, pattern: str | None) -> None:
     """Raises FpmlError for numbers and names that make no prints."""
     counts = (fingers, impressions, seed)
-    if not all(isinstance(n, int) for n in counts) or not (
+    if not all(isinstance(n, (int, np.integer)) for n in counts) or not (
         1 <= fingers <= 10_000_000 and 1 <= impressions <= 1000 and 0 <= seed < 2**32
     ):
         raise FpmlError(
@@ -71,7 +71,7 @@ def generate(
     condition: "fvc" (the sessions of FVC's protocol in turn), or one of normal, displaced, rotated, dry, wet.
     pattern: one class for all; by default the natural shares. Raises FpmlError for what makes no prints."""
     check(fingers, impressions, seed, condition, pattern)
-    sensor = sensor_named(sensor) if isinstance(sensor, str) else sensor
+    sensor = sensor if isinstance(sensor, Sensor) else sensor_named(sensor)
     drawn = [draw_finger(seed, n, pattern) for n in range(1, fingers + 1)]
     parts = list(prints_of(drawn, impressions, [sensor], condition, pick_device(device)))
     lists = {k: [v for p in parts for v in getattr(p, k)] for k in ("fingers", "impressions", "captures", "minutiae")}
@@ -112,7 +112,7 @@ def _part(
 ) -> Prints:
     owners = [fingers[f] for f, _ in rows]
     captures = [draw_capture(fingers[f], i, sensor, condition) for f, i in rows]
-    pictures, masks = render(skins[[f for f, _ in rows]], owners, captures, sensor)
+    pictures, masks = render(skins[[f for f, _ in rows]], captures, sensor)
     theta, period = true_fields(owners, captures, sensor)
     touched = masks.cpu().numpy()
     return Prints(

@@ -72,7 +72,7 @@ def draw_capture(finger: Finger, impression: int, sensor: Sensor, condition: str
     if name not in CONDITIONS:
         raise FpmlError(f"unknown condition '{name}'; allowed: fvc, {', '.join(CONDITIONS)}")
     held = CONDITIONS[name]
-    seed = seed_of(finger.seed, finger.number, impression, *sensor.name.encode())
+    seed = seed_of(finger.seed, finger.number, impression, *sensor.name.encode(), *name.encode())
     rng = np.random.default_rng(seed)
     return Capture(
         seed=seed,
@@ -160,45 +160,51 @@ class _Noise:
         """With bumps of `period` pixels."""
         self.drawn += 1
         seeds = [seed_of(c.seed, 10 + self.drawn) for c in self.captures]
-        if period <= 1:
-            return normal(seeds, *self.shape, self.device)
-        rows, columns = (max(3, round(n / period)) for n in self.shape)
-        coarse = normal(seeds, rows, columns, self.device)[:, None]
-        if period > 4:  # round bumps: bicubic as far as bumps of about three pixels, from where bilinear does
-            half = [max(3, round(3 * n / period)) for n in self.shape]
-            coarse = 1.25 * F.interpolate(coarse, half, mode="bicubic", align_corners=False)
-        else:
-            coarse = 1.5 * coarse
-        return F.interpolate(coarse, self.shape, mode="bilinear", align_corners=False)[:, 0]
+        return smooth_noise(seeds, period, *self.shape, self.device)
+
+
+def smooth_noise(seeds: list[int], period: float, height: int, width: int, device: torch.device | str) -> Tensor:
+    """Noise with bumps of about `period` pixels, (B, height, width), standard deviation 1: white noise under a Gaussian.
+    Interpolating a coarse grid of noise instead would leave the grid to be seen, as rows of gaps across the ridges."""
+    if period <= 1:
+        return normal(seeds, height, width, device)
+    step = max(1.0, period / 3)
+    rows, columns = (max(8, round(n / step)) for n in (height, width))
+    sigma = 0.36 * period / step
+    noise = _blur(normal(seeds, rows, columns, device), sigma) * float(2 * np.pi**0.5 * sigma)
+    if step == 1:
+        return noise
+    return F.interpolate(noise[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
 
 
 def lay_creases(masters: Tensor, fingers: list[Finger]) -> Tensor:
-    """The skin: the masters (B, HEIGHT, WIDTH) with the lasting lines of each finger cut into them."""
+    """The skin, (B, 2, HEIGHT, WIDTH): the masters (B, HEIGHT, WIDTH) with the lasting lines of each finger cut into them,
+    and where its pores are."""
     x, y = grid(HEIGHT, WIDTH, masters.device)
-    wave = 6 * normal([seed_of(f.seed, f.number, 4) for f in fingers], HEIGHT // 40, WIDTH // 40, masters.device)
-    wave = F.interpolate(wave[:, None], (HEIGHT, WIDTH), mode="bicubic", align_corners=False)[:, 0]
-    return masters - 2.2 * _lines([f.creases for f in fingers], x + wave / 2, y + wave / 2)
+    wave = 3 * smooth_noise([seed_of(f.seed, f.number, 4) for f in fingers], 40, HEIGHT, WIDTH, masters.device)
+    pores = smooth_noise([seed_of(f.seed, f.number, 3) for f in fingers], 3, HEIGHT, WIDTH, masters.device)
+    depth = 2.2 + 0.4 * wave.clamp(-3, 3)
+    return torch.stack([masters - depth * _lines([f.creases for f in fingers], x + wave, y + wave), pores], 1)
 
 
-def render(skins: Tensor, fingers: list[Finger], captures: list[Capture], sensor: Sensor) -> tuple[Tensor, Tensor]:
+def render(skins: Tensor, captures: list[Capture], sensor: Sensor) -> tuple[Tensor, Tensor]:
     """The pictures, (B, sensor height, width) uint8, and their contact masks, the same shape, bool.
 
-    skins: (B, HEIGHT, WIDTH), of each impression's finger, as lay_creases makes them."""
+    skins: (B, 2, HEIGHT, WIDTH), of each impression's finger, as lay_creases makes them."""
     device = skins.device
     scale = DPI / sensor.dpi  # master pixels in a sensor pixel
     # Where a sensor pixel covers several master pixels the finger is averaged first, not skipped over.
-    skin = F.avg_pool2d(skins[:, None], 3, 1, 1) if scale > 1.5 else skins[:, None]
-    pores = normal([seed_of(f.seed, f.number, 3) for f in fingers], HEIGHT // 3, WIDTH // 3, device)[:, None]
+    skin = F.avg_pool2d(skins, 3, 1, 1) if scale > 1.5 else skins
     plate_x, plate_y = plate_axes(sensor, device)
     height, width = plate_y.shape[1], plate_x.shape[2]
     noise = _Noise(captures, height, width, device)
-    fields = [noise(90 / scale), noise(26 / scale), noise(5.5 / scale), noise(max(1.0, 2.4 / scale))]
+    fields = [noise(90 / scale), noise(26 / scale), noise(5.5 / scale), noise(max(1.01, 2.4 / scale))]
     ink, edge = torch.empty_like(fields[0]), torch.empty_like(fields[0])
     band = BAND if device.type == "cpu" else height
     for top in range(0, height, band):  # so many rows stay in a core's cache through all that is done to them
         rows = slice(top, top + band)
         ink[:, rows], edge[:, rows] = _touch_down(
-            skin, pores, captures, sensor, plate_x, plate_y[:, rows], [field[:, rows] for field in fields]
+            skin, captures, sensor, plate_x, plate_y[:, rows], [field[:, rows] for field in fields]
         )
 
     # What is on the plate besides the finger: dirt, the ghost of the impression before.
@@ -219,7 +225,7 @@ def render(skins: Tensor, fingers: list[Finger], captures: list[Capture], sensor
 
 
 def _touch_down(
-    skin: Tensor, pores: Tensor, captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor, noise: list[Tensor]
+    skin: Tensor, captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor, noise: list[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """How much of a full ridge's grey there is at some rows of the plate, 0..1, and how far inside the contact area
     they are (0: at its edge), both (B, H, W)."""
@@ -227,7 +233,7 @@ def _touch_down(
     device, scale = x.device, DPI / sensor.dpi
     fine = fine / max(1.0, scale / 1.5)  # a coarse pixel averages it
     x, y = touch(captures, sensor, x, y)
-    ridges = look_up(skin, x, y, "bicubic")
+    ridges = look_up(skin[:, :1], x, y, "bicubic")
 
     # Contact: straight sides, round above, flatter below, with an uneven edge that follows the pressure.
     pressure, wetness = _column(captures, "pressure", device), _column(captures, "wetness", device)
@@ -249,7 +255,7 @@ def _touch_down(
     if sensor.bridges:
         contact = contact.add_((local - 0.25).clamp_(min=0), alpha=1.2 * sensor.bridges)
     if sensor.pores:  # small holes in the ridges, at the same places of the skin in every impression of a finger
-        spots = look_up(pores, x, y)
+        spots = look_up(skin[:, 1:], x, y)
         spots = ((spots + (0.5 * _column(captures, "pores", device) - 1.75)) * 2).clamp_(0, 1)
         contact = contact.sub_(spots, alpha=1.6 * sensor.pores)
     if any(c.scratches for c in captures):
@@ -259,7 +265,7 @@ def _touch_down(
     ink = ink * (1 - sensor.response * torch.sigmoid(torch.add(-0.6 - 5 * local, fine, alpha=-0.6)))
     # Specks of sweat round the finger.
     halo = torch.sigmoid(torch.add(8 * fine - 20.8, bumps, alpha=4.8)) * torch.sigmoid(1.2 * edge + 1.5)
-    return torch.where(edge < 0.5, torch.maximum(ink, 0.5 * halo), ink), edge
+    return torch.where(edge < 0.5, torch.maximum(ink, sensor.halo * halo), ink), edge
 
 
 def _scratches(capture: Capture) -> list[tuple[float, ...]]:
@@ -325,7 +331,7 @@ def _ghost(skin: Tensor, captures: list[Capture], sensor: Sensor, x: Tensor, y: 
         turn, right, up = rng.normal(0, 0.2), rng.normal(0, 40), rng.normal(0, 60)
         before.append(Capture(**{**asdict(capture), "rotation": turn, "shift_x": right, "shift_y": up}))
     x, y = touch(before, sensor, x, y)
-    left = look_up(skin, x, y)
+    left = look_up(skin[:, :1], x, y)
     half_w, half_h = (c / sensor.magnification for c in sensor.contact)
     inside = torch.sigmoid(6 * (1 - (x / half_w).square() - (y / half_h).square()))
     return _column(captures, "residue", x.device) * torch.sigmoid(2.5 * left) * inside

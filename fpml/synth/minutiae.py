@@ -21,16 +21,17 @@ class Minutiae:
     y: np.ndarray  # float32, up
     angle: np.ndarray  # float32, radians in 0..2 pi, counter-clockwise: along an ending's ridge, into a bifurcation's valley
     ending: np.ndarray  # bool; False: a bifurcation
+    clarity: np.ndarray  # float32 in 0..1: how clear it is which of the two; near 0 a little pressure changes it
 
 
 QUADRATURE = ((-0.75, -0.33), (-0.25, 0.75), (0.25, -0.75), (0.75, 0.33))  # a sine of one period under a Gaussian
 LEVEL = ((-0.5, -0.42), (0.5, -0.42))  # with the middle: the cosine
-NEAR = 0.9  # ridge periods: a pair closer than this, winding to and fro, is a flaw in a ridge, not two minutiae
+NEAR = 1.3  # ridge periods: a pair closer than this, winding to and fro, is a flaw in a ridge, not two minutiae
 
 
 def find_minutiae(masters: Tensor, fingers: list[Finger]) -> list[Minutiae]:
-    """The minutiae of each master, (B, HEIGHT, WIDTH), to about 2 pixels; those at the singular points are left out."""
-    x, y = grid(HEIGHT // 2, WIDTH // 2, masters.device)
+    """The minutiae of each master, (B, HEIGHT, WIDTH), to about a pixel; those at the singular points are left out."""
+    x, y = grid(HEIGHT, WIDTH, masters.device)
     theta, period = orientation(fingers, x, y), period_map(fingers, x, y)
     across_x, across_y = -torch.sin(theta), torch.cos(theta)
     even = look_up(masters[:, None], x, y)
@@ -58,8 +59,8 @@ def find_minutiae(masters: Tensor, fingers: list[Finger]) -> list[Minutiae]:
     where = torch.nonzero(winds)
     for number, finger in enumerate(fingers):
         row, column = where[where[:, 0] == number][:, 1:].T
-        at_x = x[0, 0, column] + WIDTH / (WIDTH // 2) / 2
-        at_y = y[0, row, 0] - HEIGHT / (HEIGHT // 2) / 2
+        at_x = x[0, 0, column] + 0.5
+        at_y = y[0, row, 0] - 0.5
         sign = winds[number, row, column].float()
         # On the side where the phase gains a period a ridge or a valley begins: which one tells the type.
         turn_x, turn_y = sign * first_y[number, row, column], -sign * first_x[number, row, column]
@@ -70,7 +71,7 @@ def find_minutiae(masters: Tensor, fingers: list[Finger]) -> list[Minutiae]:
         )
         keep = _lasting(at_x, at_y, sign, period[number, row, column], finger)
         angle = torch.remainder(torch.atan2(turn_y, turn_x), 2 * torch.pi)
-        columns_of = (at_x, at_y, angle, ahead > behind)
+        columns_of = (at_x, at_y, angle, ahead > behind, (ahead - behind).abs() / 2)
         found.append(Minutiae(*(v[keep].cpu().numpy() for v in columns_of)))
     return found
 
@@ -81,9 +82,11 @@ def _lasting(x: Tensor, y: Tensor, sign: Tensor, period: Tensor, finger: Finger)
     if len(x):
         apart = torch.hypot(x[:, None] - x, y[:, None] - y)
         apart = torch.where(sign[:, None] * sign < 0, apart, torch.inf)
-        nearest = apart.argmin(1)
-        mutual = nearest[nearest] == torch.arange(len(x), device=x.device)
-        keep = ~(mutual & (apart.amin(1) < NEAR * period))
+        for _ in range(2):  # what lay between two may have hidden them from each other
+            nearest = apart.argmin(1)
+            mutual = nearest[nearest] == torch.arange(len(x), device=x.device)
+            keep &= ~(mutual & (apart.amin(1) < NEAR * period))
+            apart = torch.where(keep[:, None] & keep, apart, torch.inf)
     for px, py in (*finger.loops, *finger.deltas):
         keep &= torch.hypot(x - px, y - py) > 0.6 * period
     return keep

@@ -29,6 +29,7 @@ class Sensor:
     clouds: float = 0.0  # standard deviation of the plate's uneven grey, grey levels; the same in every picture
     columns: float = 0.0  # standard deviation of the pattern of columns, grey levels; the same in every picture
     dirt: float = 0.0  # specks on the plate, a thousand pixels; half of them the same in every picture
+    halo: float = 0.5  # 0..1: grey of the specks of sweat round the finger, as a share of a ridge's
     residue: float = 0.0  # share of impressions with the ghost of the one before
     pores: float = 0.5  # 0..1: how well pores are resolved
     magnification: float = 1.0  # DB4's generator draws its ridges closer than fingers have them
@@ -41,8 +42,12 @@ class Sensor:
             raise FpmlError(f"a picture of {self.height} x {self.width} pixels; height and width are from 64 to 4096")
         if not 150 <= self.dpi <= 2000:
             raise FpmlError(f"{self.dpi} dpi; a sensor has from 150 (fewer can't hold a ridge's period) to 2000")
-        if min(*self.contact, self.blur, self.magnification) <= 0 or not 0 <= self.border <= 16:
-            raise FpmlError(f"sensor '{self.name}': contact, blur and magnification are over 0, the border is from 0 to 16")
+        if min(*self.contact, self.blur, self.magnification, self.sharpness) <= 0 or not 0 <= self.border <= 16:
+            raise FpmlError(
+                f"sensor '{self.name}': contact, blur, magnification and sharpness are over 0, the border is from 0 to 16"
+            )
+        if not (0 <= self.ridge <= 255 and 0 <= self.background <= 255) or self.grain < 0:
+            raise FpmlError(f"sensor '{self.name}': ridge and background are grey levels from 0 to 255, the grain is 0 or more")
 
 
 _ALL = (
@@ -74,12 +79,12 @@ _ALL = (
     Sensor(
         name="lumidigm", kind="multispectral", height=400, width=280, dpi=500, contact=(122, 190),
         background=150, ridge=64, sharpness=2.0,
-        response=0.25, bridges=0.1, blur=1.2, grain=4.0, vignette=26, clouds=10, pores=0.1,
+        response=0.25, bridges=0.1, blur=1.2, grain=4.0, vignette=26, clouds=10, pores=0.1, halo=0.0,
     ),
     Sensor(
         name="thermal-sweep", kind="thermal sweep", height=480, width=300, dpi=512, contact=(125, 210),
         background=205, ridge=50, sharpness=3.0,
-        response=0.3, bridges=0.3, blur=0.7, grain=7.0, clouds=6, columns=4.0, dirt=0.02, pores=0.2, sweep=0.9,
+        response=0.3, bridges=0.3, blur=0.7, grain=7.0, clouds=6, columns=4.0, dirt=0.02, pores=0.2, sweep=0.9, halo=0.15,
     ),
     Sensor(
         name="low-cost", kind="optical", height=300, width=300, dpi=500, contact=(115, 140),

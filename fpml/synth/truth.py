@@ -12,6 +12,7 @@ sensors.parquet              a row for each sensor; synth.json: the settings, an
 
 In a picture, positions are pixels from the middle of the upper left one, x to the right and y down; a minutia's angle
 is that of ISO/IEC 19794-2: counter-clockwise from the right, along an ending's ridge or into a bifurcation's valley.
+Its clarity (0..1) is how sure its type is, its depth how many pixels it lies inside the print's edge.
 In fingers/, places are pixels at 500 dpi from the middle of the master, y up; the pose in impressions/ is explained at
 `Capture` (fpml/synth/impression.py). Altered copies have no rows: what is true of them is their source's, but for the
 altered part, which is where the two pictures differ.
@@ -24,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from fpml.errors import FpmlError
@@ -33,7 +35,7 @@ from fpml.synth.minutiae import Minutiae
 from fpml.synth.sensors import Sensor
 
 BLOCK = 8  # pixels from one value of a field to the next
-MINUTIAE = ("x", "y", "angle", "type")
+MINUTIAE = ("x", "y", "angle", "type", "clarity", "depth")
 
 
 def _jacobian(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -105,7 +107,9 @@ def true_minutiae(minutiae: list[Minutiae], captures: list[Capture], sensor: Sen
         inside = ((at >= 0) & (at < np.array([[sensor.height], [sensor.width]]))).all(0)
         seen = inside & met[number, :n] & masks[number][tuple(np.clip(at, 0, [[sensor.height - 1], [sensor.width - 1]]))]
         kinds = np.where(one.ending, "ending", "bifurcation")
-        columns = (column[number, :n], row[number, :n], angle[number, 0, :n].numpy(), kinds)
+        inner = ndimage.distance_transform_edt(np.pad(masks[number][::4, ::4], 1))[1:-1, 1:-1]  # a picture's edge is an edge
+        depth = 4 * inner[tuple(np.clip(at // 4, 0, np.array(inner.shape)[:, None] - 1))].astype(np.float32)
+        columns = (column[number, :n], row[number, :n], angle[number, 0, :n].numpy(), kinds, one.clarity, depth)
         tables.append(pd.DataFrame({name: v[seen] for name, v in zip(MINUTIAE, columns, strict=True)}))
     return tables
 
@@ -139,7 +143,8 @@ class Truth:
         return {str(file): rows[list(MINUTIAE)].reset_index(drop=True) for file, rows in table.groupby("file")}
 
     def minutiae(self, file: str) -> pd.DataFrame:
-        """x, y (pixels from the upper left), angle (radians, counter-clockwise), type (ending or bifurcation)."""
+        """x, y (pixels from the upper left), angle (radians, counter-clockwise), type (ending or bifurcation), clarity
+        of the type (0..1), depth inside the print (pixels)."""
         self._row(file)
         return self._minutiae.get(file, pd.DataFrame(columns=list(MINUTIAE)))
 

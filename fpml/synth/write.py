@@ -82,6 +82,8 @@ def write_prints(
             f"{out} is a link or a mount point, which a new folder can't take the place of; name a folder inside it"
         )
     out = Path(os.path.abspath(out))
+    if inside := next((p for p in out.parents if _read_settings(p) is not None), None):
+        raise FpmlError(f"{out} lies inside {inside}, which fpml synth made; name a folder beside it")
     unfinished = out.with_name(f"{out.name}.unfinished")
     settings = _settings([plan])
     _check_in_the_way(out, settings, resume and not unfinished.exists(), force)
@@ -103,7 +105,9 @@ def write_prints(
         try:
             _write(unfinished, plan.shards(), workers, device, "synth")
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"what was made is in {unfinished}; --resume goes on with it") from None
+            done = sum(_done(unfinished, plan.shard_name(n)) for _, n in plan.shards())
+            whole = f"{done} of {len(plan.shards())} shards are in {unfinished}"
+            raise KeyboardInterrupt(f"{whole}; --resume goes on with it") from None
         _check_in_the_way(out, settings, False, force)  # it may have been filled meanwhile
         old = out.with_name(f".{out.name}.{os.getpid()}.old.part")
         if out.exists():
@@ -123,8 +127,23 @@ def _check_in_the_way(out: Path, settings: dict[str, Any], done_is_fine: bool, f
     if made is None:
         raise FpmlError(f"{out} exists and is not an empty folder; name a new one")
     if not force and not (done_is_fine and made == settings):
-        what = "has other settings than were asked for" if made != settings else "has all these prints already"
+        what = f"has other settings ({_difference(made, settings)})" if made != settings else "has all these prints already"
         raise FpmlError(f"{out} exists, is not an empty folder and {what}; name a new one, or replace it with --force")
+    mine = {"truth", *(sensor["name"] for plan in made["plans"] for sensor in plan["sensors"])}
+    if foreign := [p.name for p in out.iterdir() if p.name not in mine]:
+        raise FpmlError(f"{out} holds '{foreign[0]}', which fpml synth did not make; move it elsewhere first")
+
+
+def _difference(made: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The first setting in which two sets differ; a set does not grow: all of it is made anew."""
+    if made.get("generator") != wanted["generator"]:
+        return "made by another version of the generator"
+    for key, value in wanted["plans"][0].items():
+        before = made["plans"][0].get(key)
+        if before != value:
+            short = [v["name"] for v in before] if key == "sensors" and before else before
+            return f"{key} {short}"
+    return "another plan"
 
 
 @contextmanager
@@ -171,7 +190,7 @@ def _settings(plans: list[Plan]) -> dict[str, Any]:
 def _read_settings(folder: Path) -> dict[str, Any] | None:
     try:
         made: dict[str, Any] = json.loads((folder / "truth" / "synth.json").read_text())
-        return made
+        return made if isinstance(made, dict) and made.get("plans") else None
     except (OSError, ValueError):
         return None
 
@@ -223,7 +242,7 @@ def _write_shard(job: tuple[Plan, int], folder: Path, device: str) -> None:
         for part in prints_of(fingers, plan.impressions, list(plan.sensors), plan.condition, on):
             name = part.sensor.name
             files = [plan.file(part.sensor, f.number, i) for f, i in zip(part.fingers, part.impressions, strict=True)]
-            list(savers.map(partial(_save, folder, plan), files, part.pictures, part.fingers))
+            list(savers.map(partial(_save, folder, plan, part.sensor.dpi), files, part.pictures, part.fingers))
             at = len(fields.get(("mask", name), []))
             for k, (file, finger, capture) in enumerate(zip(files, part.fingers, part.captures, strict=True)):
                 place = {"file": file, "finger": finger.number, "pattern": finger.pattern, "sensor": name}
@@ -247,11 +266,12 @@ def _write_shard(job: tuple[Plan, int], folder: Path, device: str) -> None:
             frame.to_parquet(temporary, index=False)
 
 
-def _save(folder: Path, plan: Plan, file: str, picture: np.ndarray, finger: Any) -> None:
+def _save(folder: Path, plan: Plan, dpi: int, file: str, picture: np.ndarray, finger: Any) -> None:
     target = folder / file
     target.parent.mkdir(parents=True, exist_ok=True)
     # Level 1: PNG's own default takes twice as long as making the print, for files a tenth smaller.
-    Image.fromarray(picture).save(target, compress_level=1)  # which other formats leave unread
+    # (the other formats leave compress_level unread)
+    Image.fromarray(picture).save(target, compress_level=1, dpi=(dpi, dpi))
     if plan.layout == "socofing":
         _write_altered(folder, target.stem, picture, finger.seed, finger.number)
 

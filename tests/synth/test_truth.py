@@ -58,7 +58,7 @@ def test_a_border_moves_picture_and_truth_alike(fingers: dict[str, Finger], mast
     capture = draw_capture(finger, 1, bare)
     (own,) = find_minutiae(masters["whorl"][None], [finger])
     skin = lay_creases(masters["whorl"][None], [finger])
-    (picture, mask), (bare_picture, bare_mask) = (render(skin, [finger], [capture], s) for s in (framed, bare))
+    (picture, mask), (bare_picture, bare_mask) = (render(skin, [capture], s) for s in (framed, bare))
     assert torch.equal(picture[0, 8:-16, 8:-16], bare_picture[0])
     for inside, outside in zip(*(true_fields([finger], [capture], s) for s in (bare, framed)), strict=True):
         rows, columns = bare.height // 8, bare.width // 8
@@ -83,7 +83,7 @@ def test_fields_are_those_of_the_picture() -> None:
             gap = prints.orientation[k, r, c] - seen[8 * r + 4, 8 * c + 4]
             off.append(abs((gap + np.pi / 2) % np.pi - np.pi / 2))
         window, frequency = np.outer(np.hanning(64), np.hanning(64)), np.hypot(*np.meshgrid(*[np.fft.fftfreq(256)] * 2))
-        for r, c in blocks[::17]:
+        for r, c in blocks[::7]:
             top, left = 8 * r + 4 - 32, 8 * c + 4 - 32
             if top < 0 or left < 0 or not inner[top : top + 64, left : left + 64].all():
                 continue
@@ -145,10 +145,20 @@ def test_a_finger_has_the_same_minutiae_on_every_sensor() -> None:
     assert (apart < 0.5).mean() > 0.8
 
 
+def test_depth_is_how_far_inside_the_print_a_minutia_lies() -> None:
+    prints = generate(2, 1, "fvc2002-db1", 4, "normal")
+    for mask, table in zip(prints.masks, prints.minutiae, strict=True):
+        exact = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+        at = np.rint(table[["y", "x"]].to_numpy(float)).astype(int)
+        assert np.abs(exact[tuple(at.T)] - table["depth"]).max() < 8
+        assert table["clarity"].between(0, 1).all()
+        assert table["clarity"].max() > 0.5
+
+
 def test_no_minutiae_at_all(fingers: dict[str, Finger]) -> None:
-    none = Minutiae(*(np.zeros(0, t) for t in (np.float32, np.float32, np.float32, bool)))
+    none = Minutiae(*(np.zeros(0, t) for t in (np.float32, np.float32, np.float32, bool, np.float32)))
     sensor = SENSORS["secugen"]
     capture = draw_capture(fingers["arch"], 1, sensor)
     (table,) = true_minutiae([none], [capture], sensor, np.ones((1, sensor.height, sensor.width), bool))
-    assert list(table.columns) == ["x", "y", "angle", "type"]
+    assert list(table.columns) == ["x", "y", "angle", "type", "clarity", "depth"]
     assert table.empty

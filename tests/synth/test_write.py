@@ -195,10 +195,23 @@ def test_what_is_in_the_way(tmp_path: Path, fpml: Callable[..., Any]) -> None:
     assert (mine / "x").read_text() == "x"
     begun = tmp_path / "p.unfinished" / "truth"
     begun.mkdir(parents=True)
-    (begun / "synth.json").write_text(json.dumps({"plans": []}))
+    (begun / "synth.json").write_text(json.dumps({"plans": [{"seed": 1, "sensors": []}]}))
     assert "other settings" in fpml("synth", "--out", str(tmp_path / "p"), *small, "--resume", code=2).err
     fpml("synth", "--out", str(tmp_path / "p"), *small, "--force")
     assert not begun.exists()
+
+
+def test_force_keeps_what_it_did_not_make(tmp_path: Path, fpml: Callable[..., Any]) -> None:
+    out = tmp_path / "o"
+    small = ["--fingers", "1", "--impressions", "1", "--sensor", "socofing"]
+    fpml("synth", "--out", str(out), *small)
+    (out / "notes.txt").write_text("mine")
+    assert "holds 'notes.txt', which fpml synth did not make" in fpml("synth", "--out", str(out), *small, "--force", code=2).err
+    assert (out / "notes.txt").read_text() == "mine"
+    assert "lies inside" in fpml("synth", "--out", str(out / "extra"), *small, code=2).err
+    (out / "notes.txt").unlink()
+    said = fpml("synth", "--out", str(out), *small[:1], "2", *small[2:], code=2).err
+    assert "has other settings (fingers 1)" in said
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
@@ -243,6 +256,11 @@ def test_another_size_and_resolution(tmp_path: Path, fpml: Callable[..., Any]) -
     fpml("synth", "--out", str(out), "--fingers", "1", "--impressions", "1", "--dpi", "1000", "--size", "600", "500")
     with Image.open(out / "fvc2002-db1" / "1_1.png") as picture:
         assert picture.size == (500, 600)
+        assert picture.info["dpi"] == pytest.approx((1000, 1000), abs=0.1)
+    finer = tmp_path / "finer"
+    fpml("synth", "--out", str(finer), "--fingers", "1", "--impressions", "1", "--sensor", "secugen", "--dpi", "1000")
+    with Image.open(finer / "secugen" / "1_1.png") as picture:
+        assert picture.size == (520, 600)  # the same plate, twice as fine
     from fpml.data.sources import synth as reader
 
     assert reader.default_dpi(str(out), ["fvc2002-db1"]) == {"fvc2002-db1": 1000.0}

@@ -22,7 +22,6 @@ from fpml.models import MODELS
 from fpml.train import reconstruct, stage
 from tests.conftest import REPOSITORY
 
-
 RUNS = {"reconstruct": ("reconstruct", "autoencoder"), "reconstruct-tight": ("reconstruct", "tight")}
 
 
