@@ -34,8 +34,10 @@ def row(pictures: list[np.ndarray], height: int) -> Image.Image:
 
 
 def sheet() -> Image.Image:
-    classes = [generate(1, 1, "fvc2002-db2", SEED + n, "normal", pattern).pictures[0] for n, pattern in enumerate(CLASS_SHARES)]
-    eight = list(generate(1, 8, "fvc2002-db1", SEED, pattern="left-loop").pictures)
+    classes = [
+        generate(1, 1, "fvc2002-db2", SEED + 20 + n, "normal", pattern).pictures[0] for n, pattern in enumerate(CLASS_SHARES)
+    ]
+    eight = list(generate(1, 8, "fvc2002-db1", SEED + 1, pattern="left-loop").pictures)
     finger = draw_finger(SEED, 5, "whorl")
     with torch.inference_mode():
         skins = lay_creases(grow_masters([finger]), [finger])
@@ -43,7 +45,7 @@ def sheet() -> Image.Image:
             draw_capture(finger, 1, SENSORS["secugen"], "normal"), residue=0.0, breaks=0.8, shift_x=0.0, shift_y=0.0
         )
         through = [render(skins, [capture], sensor)[0][0].numpy() for sensor in SENSORS.values()]
-    whole = generate(1, 1, "socofing", SEED + 3, "normal", "right-loop").pictures[0][2:-4, 2:-4]
+    whole = generate(1, 1, "socofing", SEED + 5, "normal", "right-loop").pictures[0][2:-4, 2:-4]
     altered = [alter(whole, kind, level, np.random.default_rng(5)) for kind in ALTERATIONS for level in LEVELS]
     rows = [row(classes, 420), row(eight, 190), row(through, 210), row(altered, 170)]
     out = Image.new("L", (WIDTH, sum(r.height for r in rows)), 255)

@@ -19,7 +19,8 @@ def alter(picture: np.ndarray, kind: str, level: str, rng: np.random.Generator) 
     radius = _SIZE[level] * min(height, width)
     inside = np.argwhere(ndimage.uniform_filter((picture < 128).astype(np.float32), 9) > 0.3)
     middle = inside.mean(0) if len(inside) else np.array([height / 2, width / 2])
-    cy, cx = middle + rng.uniform(-0.6, 0.6, 2) * radius
+    reach = 1.3 * radius  # all of it lies in the picture
+    cy, cx = (middle + rng.uniform(-0.6, 0.6, 2) * radius).clip(reach, np.array(picture.shape) - reach)
     y, x = np.mgrid[:height, :width]
     return apply(picture, y - cy, x - cx, (cy, cx), radius, rng)
 
