@@ -164,10 +164,10 @@ def _correction(angle: Tensor, knots: Tensor) -> Tensor:
 
 
 def look_up(values: Tensor, x: Tensor, y: Tensor, mode: str = "bilinear") -> Tensor:
-    """values (B, 1, h, w), spread over the whole master, at x and y in finger coordinates: (B, H, W)."""
+    """values (B, C, h, w), spread over the whole master, at x and y in finger coordinates: (B, C, H, W)."""
     shape = np.broadcast_shapes(x.shape, y.shape, (len(values), 1, 1))
     places = torch.stack([(x / (WIDTH / 2)).expand(shape), (y / (-HEIGHT / 2)).expand(shape)], -1)
-    return F.grid_sample(values, places, mode=mode, padding_mode="border", align_corners=False)[:, 0]
+    return F.grid_sample(values, places, mode=mode, padding_mode="border", align_corners=False)
 
 
 def period_map(fingers: list[Finger], x: Tensor, y: Tensor) -> Tensor:
@@ -179,5 +179,5 @@ def period_map(fingers: list[Finger], x: Tensor, y: Tensor) -> Tensor:
     below = torch.sigmoid((lowest - 10 - y) / 22)
     above = torch.sigmoid((y - topmost - 70) / 30)
     coarse = normal([seed_of(f.seed, f.number, 1) for f in fingers], 7, 6, device)
-    uneven = look_up(coarse[:, None], x, y, "bicubic")
+    uneven = look_up(coarse[:, None], x, y, "bicubic")[:, 0]
     return (_column([f.period for f in fingers], device) * (1 + 0.16 * below + 0.06 * above + 0.045 * uneven)).clamp(7.0, 12.5)

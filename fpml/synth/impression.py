@@ -171,10 +171,15 @@ def smooth_noise(seeds: list[int], period: float, height: int, width: int, devic
     step = max(1.0, period / 3)
     rows, columns = (max(8, round(n / step)) for n in (height, width))
     sigma = 0.36 * period / step
-    noise = _blur(normal(seeds, rows, columns, device), sigma) * float(2 * np.pi**0.5 * sigma)
+    noise = soften(normal(seeds, rows, columns, device), sigma)
     if step == 1:
         return noise
     return F.interpolate(noise[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+
+
+def soften(white: Tensor, sigma: float) -> Tensor:
+    """White noise under a Gaussian of `sigma` pixels, again with standard deviation 1."""
+    return _blur(white, sigma).mul_(float(2 * np.pi**0.5 * sigma))
 
 
 def lay_creases(masters: Tensor, fingers: list[Finger]) -> Tensor:
@@ -198,7 +203,9 @@ def render(skins: Tensor, captures: list[Capture], sensor: Sensor) -> tuple[Tens
     plate_x, plate_y = plate_axes(sensor, device)
     height, width = plate_y.shape[1], plate_x.shape[2]
     noise = _Noise(captures, height, width, device)
-    fields = [noise(90 / scale), noise(26 / scale), noise(5.5 / scale), noise(max(1.01, 2.4 / scale))]
+    white = noise(1)
+    fine = soften(white, 0.86 / scale) if scale < 1.5 else white
+    fields = [noise(90 / scale), noise(26 / scale), noise(5.5 / scale), fine]
     ink, edge = torch.empty_like(fields[0]), torch.empty_like(fields[0])
     band = BAND if device.type == "cpu" else height
     for top in range(0, height, band):  # so many rows stay in a core's cache through all that is done to them
@@ -215,7 +222,7 @@ def render(skins: Tensor, captures: list[Capture], sensor: Sensor) -> tuple[Tens
 
     plate = _plate(sensor, device)
     grey = _blur(torch.lerp(plate, torch.full_like(plate, sensor.ridge), ink), sensor.blur)
-    grey = torch.addcmul(grey, noise(1), ink.add_(1), value=sensor.grain / 2)
+    grey = torch.addcmul(grey, white, ink.add_(1), value=sensor.grain / 2)
     pictures, masks = grey.clamp_(0, 255).round_().to(torch.uint8), edge > 0
     if sensor.border:  # two grey pixels above and left; black strips below and right, as SOCOFing's files have them
         b = sensor.border
@@ -233,7 +240,7 @@ def _touch_down(
     device, scale = x.device, DPI / sensor.dpi
     fine = fine / max(1.0, scale / 1.5)  # a coarse pixel averages it
     x, y = touch(captures, sensor, x, y)
-    ridges = look_up(skin[:, :1], x, y, "bicubic")
+    ridges, pores = look_up(skin, x, y, "bicubic").unbind(1)
 
     # Contact: straight sides, round above, flatter below, with an uneven edge that follows the pressure.
     pressure, wetness = _column(captures, "pressure", device), _column(captures, "wetness", device)
@@ -255,8 +262,7 @@ def _touch_down(
     if sensor.bridges:
         contact = contact.add_((local - 0.25).clamp_(min=0), alpha=1.2 * sensor.bridges)
     if sensor.pores:  # small holes in the ridges, at the same places of the skin in every impression of a finger
-        spots = look_up(skin[:, 1:], x, y)
-        spots = ((spots + (0.5 * _column(captures, "pores", device) - 1.75)) * 2).clamp_(0, 1)
+        spots = ((pores + (0.5 * _column(captures, "pores", device) - 1.75)) * 2).clamp_(0, 1)
         contact = contact.sub_(spots, alpha=1.6 * sensor.pores)
     if any(c.scratches for c in captures):
         contact = contact.sub_(_lines([_scratches(c) for c in captures], x + 2 * patches, y + 2 * patches), alpha=2.2)
@@ -331,7 +337,7 @@ def _ghost(skin: Tensor, captures: list[Capture], sensor: Sensor, x: Tensor, y: 
         turn, right, up = rng.normal(0, 0.2), rng.normal(0, 40), rng.normal(0, 60)
         before.append(Capture(**{**asdict(capture), "rotation": turn, "shift_x": right, "shift_y": up}))
     x, y = touch(before, sensor, x, y)
-    left = look_up(skin[:, :1], x, y)
+    left = look_up(skin[:, :1], x, y)[:, 0]
     half_w, half_h = (c / sensor.magnification for c in sensor.contact)
     inside = torch.sigmoid(6 * (1 - (x / half_w).square() - (y / half_h).square()))
     return _column(captures, "residue", x.device) * torch.sigmoid(2.5 * left) * inside

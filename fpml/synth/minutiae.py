@@ -34,12 +34,12 @@ def find_minutiae(masters: Tensor, fingers: list[Finger]) -> list[Minutiae]:
     x, y = grid(HEIGHT, WIDTH, masters.device)
     theta, period = orientation(fingers, x, y), period_map(fingers, x, y)
     across_x, across_y = -torch.sin(theta), torch.cos(theta)
-    even = look_up(masters[:, None], x, y)
+    even = look_up(masters[:, None], x, y)[:, 0]
     odd = torch.zeros_like(even)
     for place, weight in LEVEL:
-        even = even + weight * look_up(masters[:, None], x + place * period * across_x, y + place * period * across_y)
+        even = even + weight * look_up(masters[:, None], x + place * period * across_x, y + place * period * across_y)[:, 0]
     for place, weight in QUADRATURE:
-        odd = odd + weight * look_up(masters[:, None], x + place * period * across_x, y + place * period * across_y)
+        odd = odd + weight * look_up(masters[:, None], x + place * period * across_x, y + place * period * across_y)[:, 0]
 
     # The phase gained on the way round each square of four pixels. The direction across the ridges is known
     # but for its sign: each corner is brought to the sign of the first, which turns its phase about.
@@ -66,7 +66,7 @@ def find_minutiae(masters: Tensor, fingers: list[Finger]) -> list[Minutiae]:
         turn_x, turn_y = sign * first_y[number, row, column], -sign * first_x[number, row, column]
         reach = 0.25 * period[number, row, column]
         ahead, behind = (
-            look_up(masters[number, None, None], (at_x + r * turn_x)[None, None], (at_y + r * turn_y)[None, None])[0, 0]
+            look_up(masters[number, None, None], (at_x + r * turn_x)[None, None], (at_y + r * turn_y)[None, None])[0, 0, 0]
             for r in (reach, -reach)
         )
         keep = _lasting(at_x, at_y, sign, period[number, row, column], finger)

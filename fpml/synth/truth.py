@@ -89,7 +89,7 @@ def true_minutiae(minutiae: list[Minutiae], captures: list[Capture], sensor: Sen
     turn = torch.tensor([c.rotation for c in captures], dtype=torch.float32)[:, None, None]
     c, s = turn.cos() * sensor.magnification, turn.sin() * sensor.magnification
     x, y = torch.zeros_like(to_x), torch.zeros_like(to_y)
-    for _ in range(8):
+    for _ in range(6):
         at_x, at_y = touch(captures, sensor, x, y)
         x, y = x + c * (to_x - at_x) - s * (to_y - at_y), y + s * (to_x - at_x) + c * (to_y - at_y)
     at_x, at_y = touch(captures, sensor, x, y)

@@ -150,7 +150,9 @@ def test_depth_is_how_far_inside_the_print_a_minutia_lies() -> None:
     for mask, table in zip(prints.masks, prints.minutiae, strict=True):
         exact = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
         at = np.rint(table[["y", "x"]].to_numpy(float)).astype(int)
-        assert np.abs(exact[tuple(at.T)] - table["depth"]).max() < 8
+        off = np.abs(exact[tuple(at.T)] - table["depth"])
+        assert off.median() < 3
+        assert off.max() < 16  # every fourth pixel is looked at
         assert table["clarity"].between(0, 1).all()
         assert table["clarity"].max() > 0.5
 
