@@ -33,6 +33,7 @@ HERE = Path(__file__).parent / "generator"
 DATABASES = ("DB1", "DB2", "DB3", "DB4")
 DPI = {"DB1": 500, "DB2": 569, "DB3": 500, "DB4": 500}
 FINGERS, SEED = 40, 2002  # generated fingers a sensor, 8 impressions each
+COMPARED = 2000  # fingers that are compared with each other
 LOOKS = {
     "period": "ridge period, pixels at 500 dpi",
     "coherence": "orientation coherence",
@@ -234,7 +235,7 @@ def minutiae(root: Path, pool: ProcessPoolExecutor) -> dict[str, Any]:
 
 
 def unique(root: Path, pool: ProcessPoolExecutor) -> dict[str, Any]:
-    """All pairs of 2,000 fingers, one print each, and as many pairs again of fingers of two sets (two seeds)."""
+    """All pairs of COMPARED fingers, one print each, and 200,000 pairs of fingers of two sets (two seeds)."""
     first, other = (_many(pool, seed) for seed in (SEED, SEED + 1))
     inside = np.concatenate(list(pool.map(_row, [(first[i], first[i + 1 :]) for i in range(len(first))], chunksize=4)))
     chosen = np.random.default_rng(1).integers(0, len(first), (200_000, 2))
@@ -247,7 +248,7 @@ def unique(root: Path, pool: ProcessPoolExecutor) -> dict[str, Any]:
 
 
 def _many(pool: ProcessPoolExecutor, seed: int) -> list[Template]:
-    return [t for part in pool.map(partial(_few, seed=seed), range(0, 2000, 50)) for t in part]
+    return [t for part in pool.map(partial(_few, seed=seed), range(0, COMPARED, 50)) for t in part]
 
 
 def _few(start: int, seed: int) -> list[Template]:

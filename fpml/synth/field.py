@@ -21,6 +21,7 @@ DPI = 500
 # Natural shares of the five classes (Cappelli, SFinGe; the figures are those of NIST's counts).
 CLASS_SHARES = {"arch": 0.037, "tented-arch": 0.029, "left-loop": 0.338, "right-loop": 0.317, "whorl": 0.279}
 KNOTS = 8  # pieces of the piecewise-linear correction (Vizcaya and Gerhardt 1996)
+SWAY = 0.13  # radians, standard deviation at the nodes of a grid of about 90 pixels
 ROUND_WITHIN = 110.0  # pixels round a loop in which its ridges are bent round
 
 Point = tuple[float, float]
@@ -60,25 +61,25 @@ def draw_finger(seed: int, number: int, pattern: str | None = None) -> Finger:
     def u(low: float, high: float) -> float:
         return float(rng.uniform(low, high))
 
-    core = np.array([u(-12, 12), u(10, 55)])
+    core = np.array([u(-16, 16), u(0, 60)])
     loops: list[Any] = []
     deltas: list[Any] = []
     if pattern == "tented-arch":
         loops, deltas = [core], [core + np.array([u(-6, 6), -u(55, 105)])]
     elif pattern in ("left-loop", "right-loop"):
         side = 1 if pattern == "left-loop" else -1  # a left loop opens to the left: its delta is on the right
-        loops, deltas = [core], [core + np.array([side * u(65, 125), -u(80, 150)])]
+        loops, deltas = [core], [core + np.array([side * u(55, 130), -u(70, 155)])]
     elif pattern == "whorl":
         half = np.array([float(rng.normal(0, 14)), u(8, 42)])
         loops = [core + half, core - half]
-        deltas = [core + np.array([side * u(80, 140), -u(90, 160)]) for side in (-1, 1)]
+        deltas = [core + np.array([side * u(75, 145), -u(85, 165)]) for side in (-1, 1)]
     finger = Finger(
         seed=seed,
         number=number,
         pattern=pattern,
         loops=tuple((float(a), float(b)) for a, b in loops),
         deltas=tuple((float(a), float(b)) for a, b in deltas),
-        knots=tuple(tuple(float(v) for v in rng.normal(0, 0.11, KNOTS)) for _ in range(len(loops) + len(deltas))),
+        knots=tuple(tuple(float(v) for v in rng.normal(0, 0.15, KNOTS)) for _ in range(len(loops) + len(deltas))),
         opens=(0.0,) * len(loops),
         roundness=0.0 if pattern == "tented-arch" else u(0.55, 1.0),
         spiral=float(rng.normal(0, 0.22)) if pattern == "whorl" else 0.0,
@@ -147,6 +148,9 @@ def orientation(fingers: list[Finger], x: Tensor, y: Tensor) -> Tensor:
         far = (x - _column([m[0] for m in middle], device)).square() + (y - _column([m[1] for m in middle], device)).square()
         theta = theta + _column([f.spiral for f in fingers], device) * torch.exp(-far / (2 * 60.0**2))
     top = y - _column([f.arch_top for f in fingers], device)
+    # What no singular point explains: ridges sway a little, another way in every finger.
+    sway = look_up(normal([seed_of(f.seed, f.number, 5) for f in fingers], 6, 5, device)[:, None], x, y, "bicubic")[:, 0]
+    theta = theta + SWAY * sway
     envelope = torch.sigmoid((top + 130) / 45)
     arches = _column([float(f.pattern == "arch") for f in fingers], device)
     envelope = torch.where(arches > 0, torch.exp(-((top / 150) ** 2)) + 0.35 * envelope, envelope)
