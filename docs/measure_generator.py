@@ -26,14 +26,16 @@ from sklearn.metrics import roc_curve
 
 from fpml.data.prepare import segment
 from fpml.evaluate.figures import save
-from fpml.synth.generate import generate
+from fpml.synth.field import HEIGHT, WIDTH, draw_finger
+from fpml.synth.generate import generate, prints_of
+from fpml.synth.ridges import grow_masters
 from fpml.synth.sensors import SENSORS
 
 HERE = Path(__file__).parent / "generator"
 DATABASES = ("DB1", "DB2", "DB3", "DB4")
 DPI = {"DB1": 500, "DB2": 569, "DB3": 500, "DB4": 500}
 FINGERS, SEED = 40, 2002  # generated fingers a sensor, 8 impressions each
-COMPARED = 2000  # fingers that are compared with each other
+GROWN, COMPARED = 2000, 800  # fingers whose ridges, and whose prints, are compared with each other
 LOOKS = {
     "period": "ridge period, pixels at 500 dpi",
     "coherence": "orientation coherence",
@@ -235,16 +237,43 @@ def minutiae(root: Path, pool: ProcessPoolExecutor) -> dict[str, Any]:
 
 
 def unique(root: Path, pool: ProcessPoolExecutor) -> dict[str, Any]:
-    """All pairs of COMPARED fingers, one print each, and 200,000 pairs of fingers of two sets (two seeds)."""
+    """Are two fingers ever alike? Beside every figure stands the same over pairs of two sets with other seeds, which can
+    have nothing in common: all pairs of ridge patterns of GROWN fingers, correlated place by place; all pairs of one
+    print each of COMPARED fingers, and 100,000 pairs across, by bozorth3."""
+    masters = [np.concatenate(list(pool.map(partial(_masters, seed=s), range(0, GROWN, 50)))) for s in (SEED, SEED + 1)]
+    alike = [torch.from_numpy(masters[0]) @ torch.from_numpy(m).T for m in masters]
+    same, across = alike[0][np.triu_indices(GROWN, 1)].numpy(), alike[1].numpy().ravel()
     first, other = (_many(pool, seed) for seed in (SEED, SEED + 1))
     inside = np.concatenate(list(pool.map(_row, [(first[i], first[i + 1 :]) for i in range(len(first))], chunksize=4)))
-    chosen = np.random.default_rng(1).integers(0, len(first), (200_000, 2))
-    across = np.array(list(pool.map(_match, [(first[a], other[b]) for a, b in chosen], chunksize=500)))
-    counts = {str(limit): [int((inside >= limit).sum()), int((across >= limit).sum())] for limit in (10, 15, 20, 25, 30, 40)}
+    chosen = np.random.default_rng(1).integers(0, len(first), (100_000, 2))
+    between = np.array(list(pool.map(_match, [(first[a], other[b]) for a, b in chosen], chunksize=500)))
+    limits = (10, 15, 20, 25, 30, 40)
+    counts = {str(limit): [int((inside >= limit).sum()), int((between >= limit).sum())] for limit in limits}
     return {
-        "pairs": [len(inside), len(across)], "pairs at or above a score, within and across": counts,
-        "maximum": [int(inside.max()), int(across.max())], "KS": ks_2samp(inside, across).statistic,
+        "ridges": {
+            "fingers": GROWN, "pairs, within and across": [len(same), len(across)],
+            "highest correlation, within and across": [float(same.max()), float(across.max())],
+            "standard deviation, within and across": [float(same.std()), float(across.std())],
+        },
+        "bozorth3": {
+            "fingers": COMPARED, "pairs, within and across": [len(inside), len(between)],
+            "pairs at or above a score, within and across": counts,
+            "maximum, within and across": [int(inside.max()), int(between.max())],
+            "KS": ks_2samp(inside, between).statistic,
+        },
     }  # fmt: skip
+
+
+def _masters(start: int, seed: int) -> np.ndarray:
+    """The ridges of 50 fingers inside a print's area at every second pixel, each row of length 1."""
+    y, x = np.mgrid[:HEIGHT:2, :WIDTH:2]
+    inside = ((x - WIDTH / 2) / 118) ** 2 + ((y - HEIGHT / 2) / 178) ** 2 < 1
+    rows = []
+    with torch.inference_mode():
+        for number in range(start + 1, start + 51):
+            values = grow_masters([draw_finger(seed, number)])[0, ::2, ::2].numpy()[inside]
+            rows.append((values - values.mean()) / np.linalg.norm(values - values.mean()))
+    return np.stack(rows)
 
 
 def _many(pool: ProcessPoolExecutor, seed: int) -> list[Template]:
@@ -252,9 +281,6 @@ def _many(pool: ProcessPoolExecutor, seed: int) -> list[Template]:
 
 
 def _few(start: int, seed: int) -> list[Template]:
-    from fpml.synth.field import draw_finger
-    from fpml.synth.generate import prints_of
-
     fingers = [draw_finger(seed, n) for n in range(start + 1, start + 51)]
     sensor = SENSORS["fvc2002-db1"]
     parts = prints_of(fingers, 1, [sensor], "normal", torch.device("cpu"))
