@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 from fpml.synth.alter import ALTERATIONS, LEVELS, alter
+from fpml.synth.capture import draw_capture
 from fpml.synth.field import CLASS_SHARES, draw_finger
 from fpml.synth.generate import generate
-from fpml.synth.impression import draw_capture, lay_creases, render
+from fpml.synth.impression import lay_creases, render
 from fpml.synth.ridges import grow_masters
 from fpml.synth.sensors import SENSORS
 

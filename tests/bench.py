@@ -21,9 +21,10 @@ from fpml.config import Dataset, Ingest, Model, Runtime, Train
 from fpml.data.ingest import ingest
 from fpml.data.store import Prepared
 from fpml.models.autoencoder import build
+from fpml.synth.capture import draw_capture
 from fpml.synth.field import HEIGHT, WIDTH, draw_finger, grid, orientation, period_map
 from fpml.synth.generate import prints_of
-from fpml.synth.impression import draw_capture, lay_creases, render
+from fpml.synth.impression import lay_creases, render
 from fpml.synth.ridges import COARSE_STEPS, FINE_STEPS, grow_masters
 from fpml.synth.sensors import SENSORS
 from fpml.synth.write import Plan, write_prints

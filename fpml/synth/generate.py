@@ -14,8 +14,9 @@ import pandas as pd
 import torch
 
 from fpml.errors import FpmlError
+from fpml.synth.capture import CONDITIONS, Capture, draw_capture
 from fpml.synth.field import CLASS_SHARES, Finger, draw_finger
-from fpml.synth.impression import CONDITIONS, Capture, draw_capture, lay_creases, render
+from fpml.synth.impression import lay_creases, render
 from fpml.synth.minutiae import find_minutiae
 from fpml.synth.ridges import grow_masters
 from fpml.synth.sensors import Sensor, sensor_named

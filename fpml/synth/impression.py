@@ -1,10 +1,10 @@
-"""One impression: how the finger was laid down this time, and what the sensor made of it.
+"""What the sensor made of a finger that lay on it: the skin, its contact with the plate, and the picture.
 
-Everything works on many impressions at once: B of them, each with its own master.
+Everything works on many impressions at once: B of them, each with the skin of its own finger.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 
 import numpy as np
@@ -12,174 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fpml.errors import FpmlError
+from fpml.synth.capture import Capture, column, plate_axes, touch
 from fpml.synth.field import DPI, HEIGHT, WIDTH, Finger, grid, look_up
-from fpml.synth.noise import normal, seed_of
+from fpml.synth.noise import blur, normal, seed_of, smooth_noise, soften
 from fpml.synth.sensors import Sensor
 
 BAND = 190  # rows that are made together on a CPU
-FRAME = 8.0  # pixels at 500 dpi that a sweep sensor sees at once
-
-
-@dataclass(frozen=True)
-class Condition:
-    """How the finger is held: the quality levels of FVC's sessions (Maio et al. 2002)."""
-
-    rotation: float  # degrees, standard deviation; never over 35, as FVC asked
-    shift: float  # pixels at 500 dpi, standard deviation across the finger; 1.4 times as much along it
-    moisture: float  # mean wetness
-
-
-CONDITIONS = {
-    "normal": Condition(rotation=6, shift=13, moisture=0.0),
-    "displaced": Condition(rotation=8, shift=42, moisture=0.0),
-    "rotated": Condition(rotation=18, shift=16, moisture=0.0),
-    "dry": Condition(rotation=6, shift=15, moisture=-0.4),
-    "wet": Condition(rotation=6, shift=15, moisture=0.4),
-}
-# FVC2002 asked its volunteers for these; which of the twelve captures became the eight of a finger is not published.
-FVC_SESSIONS = ("normal", "normal", "displaced", "displaced", "rotated", "rotated", "dry", "wet")
-
-
-@dataclass(frozen=True)
-class Capture:
-    """The drawn circumstances of one impression; lengths in pixels at 500 dpi, angles in radians.
-
-    A place p of the plate (origin in its middle, y up) touches the finger at R(-rotation) skin(p) + shift: a positive
-    rotation turns the print counter-clockwise, a positive shift_x moves it to the left, a positive shift_y down."""
-
-    seed: int
-    condition: str  # one of CONDITIONS
-    rotation: float  # normal, of the condition
-    shift_x: float  # normal, of the condition
-    shift_y: float  # normal, of the condition
-    wetness: float  # normal, 0.12 round the condition's and the finger's, within 0.6; below 0 dry, above 0 wet
-    pressure: float  # normal, 1, within 2: the larger, the wider the contact and the thicker the ridges
-    push_x: float  # normal, 7: skin distortion by traction
-    push_y: float  # normal, 9
-    twist: float  # normal, 3 degrees: skin distortion by torsion
-    breaks: float  # gamma, shape 3, mean 1, at most 2: how grainy and broken the ridges are
-    pores: float  # uniform 0-1: how open they are
-    scratches: int  # Poisson, 0.4
-    residue: float  # 0, or uniform 0.06-0.22 in the sensor's share of impressions: the ghost of the one before
-
-
-def draw_capture(finger: Finger, impression: int, sensor: Sensor, condition: str = "fvc") -> Capture:
-    """The circumstances of an impression (from 1) on a sensor; "fvc" goes through FVC's sessions in turn.
-
-    Raises FpmlError for an unknown condition."""
-    name = FVC_SESSIONS[(impression - 1) % len(FVC_SESSIONS)] if condition == "fvc" else condition
-    if name not in CONDITIONS:
-        raise FpmlError(f"unknown condition '{name}'; allowed: fvc, {', '.join(CONDITIONS)}")
-    held = CONDITIONS[name]
-    seed = seed_of(finger.seed, finger.number, impression, *sensor.name.encode(), *name.encode())
-    rng = np.random.default_rng(seed)
-    return Capture(
-        seed=seed,
-        condition=name,
-        rotation=float(np.deg2rad(np.clip(rng.normal(0, held.rotation), -35, 35))),
-        shift_x=float(rng.normal(0, held.shift)),
-        shift_y=float(rng.normal(0, 1.4 * held.shift)),
-        wetness=float(np.clip(rng.normal(held.moisture + finger.moisture, 0.12), -0.6, 0.6)),
-        pressure=float(np.clip(rng.normal(0, 1), -2, 2)),
-        push_x=float(rng.normal(0, 7)),
-        push_y=float(rng.normal(0, 9)),
-        twist=float(rng.normal(0, np.deg2rad(3))),
-        breaks=float(min(2.0, rng.gamma(3, 1 / 3))),
-        pores=float(rng.uniform(0, 1)),
-        scratches=int(rng.poisson(0.4)),
-        residue=float((rng.uniform() < sensor.residue) * rng.uniform(0.06, 0.22)),
-    )
-
-
-def _column(captures: list[Capture], name: str, device: torch.device | str) -> Tensor:
-    return torch.tensor([float(getattr(c, name)) for c in captures], device=device, dtype=torch.float32)[:, None, None]
-
-
-def plate_axes(sensor: Sensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
-    """x (1, 1, W) and y (1, H, 1) of the sensor's pixels inside its border: pixels at 500 dpi from the middle of the
-    plate, x to the right, y up."""
-    scale = DPI / sensor.dpi
-    height, width = sensor.height - 3 * sensor.border, sensor.width - 3 * sensor.border
-    x = ((torch.arange(width, device=device) + 0.5 - width / 2) * scale)[None, None, :]
-    y = ((height / 2 - torch.arange(height, device=device) - 0.5) * scale)[None, :, None]
-    return x, y
-
-
-def touch(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Where on the finger each place of the plate touches: x and y, broadcast to (B, H, W), of plate and of finger."""
-    return pressed(captures, sensor, *swept(captures, sensor, x, y))
-
-
-def swept(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The places of the plate where a sweep sensor's frames were really taken: each is shifted as a whole, since the
-    finger wanders while it is drawn across."""
-    device = x.device
-    if sensor.sweep:
-        height = sensor.height * DPI / sensor.dpi
-        frames = int(np.ceil(height / FRAME)) + 1
-        steps = normal([seed_of(c.seed, 1) for c in captures], 2, frames, device) * sensor.sweep
-        wander = steps.cumsum(-1) - steps.cumsum(-1).mean(-1, keepdim=True)
-        frame = ((height / 2 - y) / FRAME).clamp(0, frames - 1).long().expand(len(captures), *y.shape[1:])
-        flat = frame.flatten(1)
-        x = x + 0.7 * steps[:, 0].gather(1, flat).view_as(frame)
-        y = y + wander[:, 1].gather(1, flat).view_as(frame) * 0.6
-    return x, y
-
-
-def pressed(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """From the plate to the finger: a view at a slant, then the skin by Cappelli's distortion model, then the pose.
-
-    Inside an ellipse skin sticks (rigid); outside it slides with traction and torsion, the more the farther from it,
-    up to the full displacement about one ellipse further out."""
-    device = x.device
-    if sensor.keystone:
-        x = x * (1 + sensor.keystone * (y / (sensor.height * DPI / sensor.dpi) + 0.5))
-    x, y = x / sensor.magnification, y / sensor.magnification
-    a, b = (0.45 * c / sensor.magnification for c in sensor.contact)
-    far = torch.sqrt((x / a).square() + (y / b).square()) - 1
-    slide = 0.5 * (1 - torch.cos((torch.pi / 1.2) * far.clamp(0, 1.2)))
-    twist = _column(captures, "twist", device)
-    x, y = (
-        x + slide * (_column(captures, "push_x", device) - y * twist),
-        y + slide * (_column(captures, "push_y", device) + x * twist),
-    )
-    turn = _column(captures, "rotation", device)
-    c, s = turn.cos(), turn.sin()
-    return c * x + s * y + _column(captures, "shift_x", device), c * y - s * x + _column(captures, "shift_y", device)
-
-
-class _Noise:
-    """Smooth noise, (B, H, W), standard deviation 1, each field from a seed of its own."""
-
-    def __init__(self, captures: list[Capture], height: int, width: int, device: torch.device | str) -> None:
-        self.captures, self.shape, self.device = captures, (height, width), device
-        self.drawn = 0
-
-    def __call__(self, period: float) -> Tensor:
-        """With bumps of `period` pixels."""
-        self.drawn += 1
-        seeds = [seed_of(c.seed, 10 + self.drawn) for c in self.captures]
-        return smooth_noise(seeds, period, *self.shape, self.device)
-
-
-def smooth_noise(seeds: list[int], period: float, height: int, width: int, device: torch.device | str) -> Tensor:
-    """Noise with bumps of about `period` pixels, (B, height, width), standard deviation 1: white noise under a Gaussian.
-    Interpolating a coarse grid of noise instead would leave the grid to be seen, as rows of gaps across the ridges."""
-    if period <= 1:
-        return normal(seeds, height, width, device)
-    step = max(1.0, period / 3)
-    rows, columns = (max(8, round(n / step)) for n in (height, width))
-    sigma = 0.36 * period / step
-    noise = soften(normal(seeds, rows, columns, device), sigma)
-    if step == 1:
-        return noise
-    return F.interpolate(noise[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
-
-
-def soften(white: Tensor, sigma: float) -> Tensor:
-    """White noise under a Gaussian of `sigma` pixels, again with standard deviation 1."""
-    return _blur(white, sigma).mul_(float(2 * np.pi**0.5 * sigma))
 
 
 def lay_creases(masters: Tensor, fingers: list[Finger]) -> Tensor:
@@ -202,10 +40,13 @@ def render(skins: Tensor, captures: list[Capture], sensor: Sensor) -> tuple[Tens
     skin = F.avg_pool2d(skins, 3, 1, 1) if scale > 1.5 else skins
     plate_x, plate_y = plate_axes(sensor, device)
     height, width = plate_y.shape[1], plate_x.shape[2]
-    noise = _Noise(captures, height, width, device)
-    white = noise(1)
+
+    def noise(number: int, period: float) -> Tensor:
+        return smooth_noise([seed_of(c.seed, number) for c in captures], period, height, width, device)
+
+    white = noise(11, 1)
     fine = soften(white, 0.86 / scale) if scale < 1.5 else white
-    fields = [noise(90 / scale), noise(26 / scale), noise(5.5 / scale), fine]
+    fields = [noise(12, 90 / scale), noise(13, 26 / scale), noise(14, 5.5 / scale), fine]
     ink, edge = torch.empty_like(fields[0]), torch.empty_like(fields[0])
     band = BAND if device.type == "cpu" else height
     for top in range(0, height, band):  # so many rows stay in a core's cache through all that is done to them
@@ -221,7 +62,7 @@ def render(skins: Tensor, captures: list[Capture], sensor: Sensor) -> tuple[Tens
         ink = torch.maximum(ink, _ghost(skin, captures, sensor, plate_x, plate_y) * torch.sigmoid(2 * fields[1] - 4 * edge))
 
     plate = _plate(sensor, device)
-    grey = _blur(torch.lerp(plate, torch.full_like(plate, sensor.ridge), ink), sensor.blur)
+    grey = blur(torch.lerp(plate, torch.full_like(plate, sensor.ridge), ink), sensor.blur)
     grey = torch.addcmul(grey, white, ink.add_(1), value=sensor.grain / 2)
     pictures, masks = grey.clamp_(0, 255).round_().to(torch.uint8), edge > 0
     if sensor.border:  # two grey pixels above and left; black strips below and right, as SOCOFing's files have them
@@ -243,7 +84,7 @@ def _touch_down(
     ridges, pores = look_up(skin, x, y, "bicubic").unbind(1)
 
     # Contact: straight sides, round above, flatter below, with an uneven edge that follows the pressure.
-    pressure, wetness = _column(captures, "pressure", device), _column(captures, "wetness", device)
+    pressure, wetness = column(captures, "pressure", device), column(captures, "wetness", device)
     half_w, half_h = (c / sensor.magnification * (0.94 + 0.06 * pressure) for c in sensor.contact)
     up = y / half_h
     across = x / (half_w - (0.1 * half_w) * up.clamp(-1, 1))
@@ -253,7 +94,7 @@ def _touch_down(
     # Ridge thickness: moisture and pressure (less at the rim, uneven inside), the skin's own small bumps.
     local = torch.add(wetness + 0.07 * pressure, uneven, alpha=0.14).add_(patches, alpha=0.14)
     dryness = (-local).clamp_(min=0)
-    breaks = sensor.unevenness * _column(captures, "breaks", device)
+    breaks = sensor.unevenness * column(captures, "breaks", device)
     rough = breaks * ((0.26 + 0.6 * dryness) * bumps + (0.42 + 0.3 * dryness) * fine)
     # What is missing breaks a ridge; what is too much fills a valley only where there is moisture.
     rough = torch.where(rough < 0, rough, rough * (0.55 + local).clamp_(0.3, 1))
@@ -262,7 +103,7 @@ def _touch_down(
     if sensor.bridges:
         contact = contact.add_((local - 0.25).clamp_(min=0), alpha=1.2 * sensor.bridges)
     if sensor.pores:  # small holes in the ridges, at the same places of the skin in every impression of a finger
-        spots = ((pores + (0.5 * _column(captures, "pores", device) - 1.75)) * 2).clamp_(0, 1)
+        spots = ((pores + (0.5 * column(captures, "pores", device) - 1.75)) * 2).clamp_(0, 1)
         contact = contact.sub_(spots, alpha=1.6 * sensor.pores)
     if any(c.scratches for c in captures):
         contact = contact.sub_(_lines([_scratches(c) for c in captures], x + 2 * patches, y + 2 * patches), alpha=2.2)
@@ -340,7 +181,7 @@ def _ghost(skin: Tensor, captures: list[Capture], sensor: Sensor, x: Tensor, y: 
     left = look_up(skin[:, :1], x, y)[:, 0]
     half_w, half_h = (c / sensor.magnification for c in sensor.contact)
     inside = torch.sigmoid(6 * (1 - (x / half_w).square() - (y / half_h).square()))
-    return _column(captures, "residue", x.device) * torch.sigmoid(2.5 * left) * inside
+    return column(captures, "residue", x.device) * torch.sigmoid(2.5 * left) * inside
 
 
 def _sensor_seed(sensor: Sensor) -> int:
@@ -363,21 +204,4 @@ def _plate(sensor: Sensor, device: torch.device) -> Tensor:
         grey = grey + sensor.clouds * clouds
     if sensor.columns:
         grey = grey + sensor.columns * _fixed(sensor, 1, 1, grey.shape[-1], device)
-    return grey
-
-
-def _blur(grey: Tensor, sigma: float) -> Tensor:
-    """A Gaussian of `sigma` pixels, cut at 2.5 sigma: shifted sums, which for so few places are faster than a convolution."""
-    reach = max(1, round(2.5 * sigma))
-    kernel = np.exp(-((np.arange(reach + 1) / sigma) ** 2) / 2)
-    kernel = kernel / (2 * kernel.sum() - kernel[0])
-    grey = F.pad(grey[:, None], (reach, reach, reach, reach), mode="replicate")[:, 0]
-    for axis in (1, 2):
-        size = grey.shape[axis] - 2 * reach
-        total = float(kernel[0]) * grey.narrow(axis, reach, size)
-        for place in range(1, reach + 1):
-            total = total + float(kernel[place]) * (
-                grey.narrow(axis, reach - place, size) + grey.narrow(axis, reach + place, size)
-            )
-        grey = total
     return grey

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -27,3 +28,39 @@ def normal(seeds: list[int], height: int, width: int, device: torch.device | str
     radius, angle = (-2 * first.log()).sqrt(), 2 * torch.pi * second
     both = torch.cat([radius * angle.cos(), radius * angle.sin()], 1)
     return both[:, : height * width].reshape(len(seeds), height, width)
+
+
+def smooth_noise(seeds: list[int], period: float, height: int, width: int, device: torch.device | str) -> Tensor:
+    """Noise with bumps of about `period` pixels, (B, height, width), standard deviation 1: white noise under a Gaussian.
+    Interpolating a coarse grid of noise instead would leave the grid to be seen, as rows of gaps across the ridges."""
+    if period <= 1:
+        return normal(seeds, height, width, device)
+    step = max(1.0, period / 3)
+    rows, columns = (max(8, round(n / step)) for n in (height, width))
+    sigma = 0.36 * period / step
+    noise = soften(normal(seeds, rows, columns, device), sigma)
+    if step == 1:
+        return noise
+    return F.interpolate(noise[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+
+
+def soften(white: Tensor, sigma: float) -> Tensor:
+    """White noise under a Gaussian of `sigma` pixels, again with standard deviation 1."""
+    return blur(white, sigma).mul_(float(2 * np.pi**0.5 * sigma))
+
+
+def blur(grey: Tensor, sigma: float) -> Tensor:
+    """A Gaussian of `sigma` pixels, cut at 2.5 sigma: shifted sums, which for so few places are faster than a convolution."""
+    reach = max(1, round(2.5 * sigma))
+    kernel = np.exp(-((np.arange(reach + 1) / sigma) ** 2) / 2)
+    kernel = kernel / (2 * kernel.sum() - kernel[0])
+    grey = F.pad(grey[:, None], (reach, reach, reach, reach), mode="replicate")[:, 0]
+    for axis in (1, 2):
+        size = grey.shape[axis] - 2 * reach
+        total = float(kernel[0]) * grey.narrow(axis, reach, size)
+        for place in range(1, reach + 1):
+            total = total + float(kernel[place]) * (
+                grey.narrow(axis, reach - place, size) + grey.narrow(axis, reach + place, size)
+            )
+        grey = total
+    return grey

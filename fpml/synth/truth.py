@@ -14,7 +14,7 @@ In a picture, positions are pixels from the middle of the upper left one, x to t
 is that of ISO/IEC 19794-2: counter-clockwise from the right, along an ending's ridge or into a bifurcation's valley.
 Its clarity (0..1) is how sure its type is, its depth how many pixels it lies inside the print's edge.
 In fingers/, places are pixels at 500 dpi from the middle of the master, y up; the pose in impressions/ is explained at
-`Capture` (fpml/synth/impression.py). Altered copies have no rows: what is true of them is their source's, but for the
+`Capture` (fpml/synth/capture.py). Altered copies have no rows: what is true of them is their source's, but for the
 altered part, which is where the two pictures differ.
 """
 
@@ -29,8 +29,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from fpml.errors import FpmlError
+from fpml.synth.capture import Capture, pressed, swept, touch
 from fpml.synth.field import DPI, Finger, orientation, period_map
-from fpml.synth.impression import Capture, pressed, swept, touch
 from fpml.synth.minutiae import Minutiae
 from fpml.synth.sensors import Sensor
 

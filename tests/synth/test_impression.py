@@ -6,18 +6,9 @@ import torch
 from torch import Tensor
 
 from fpml.errors import FpmlError
+from fpml.synth.capture import CONDITIONS, FVC_SESSIONS, Capture, draw_capture, plate_axes, touch
 from fpml.synth.field import Finger
-from fpml.synth.impression import (
-    CONDITIONS,
-    FVC_SESSIONS,
-    Capture,
-    draw_capture,
-    lay_creases,
-    plate_axes,
-    render,
-    smooth_noise,
-    touch,
-)
+from fpml.synth.impression import lay_creases, render
 from fpml.synth.sensors import SENSORS, Sensor, sensor_named
 
 STILL = {"rotation": 0.0, "shift_x": 0.0, "shift_y": 0.0, "push_x": 0.0, "push_y": 0.0, "twist": 0.0}
@@ -87,41 +78,6 @@ def test_the_pose_moves_the_print_as_is_said(masters: dict[str, Tensor], whorl: 
     on_x, on_y = touch([replace(still, rotation=0.3)], sensor, x, y)
     turned = torch.atan2(on_y[0, 187, 250], on_x[0, 187, 250]) - torch.atan2(y[0, 187, 0], x[0, 0, 250])
     assert float(turned) == pytest.approx(-0.3, abs=0.02)  # the print turns counter-clockwise
-
-
-def test_a_still_finger_is_not_moved_and_the_middle_sticks(whorl: Finger) -> None:
-    sensor = SENSORS["fvc2002-db1"]
-    capture = replace(draw_capture(whorl, 1, sensor), **STILL)
-    x, y = plate_axes(sensor, "cpu")
-    on_x, on_y = touch([capture], sensor, x, y)
-    assert torch.allclose(on_x[0, 0], x[0, 0], atol=1e-4)
-    assert torch.allclose(on_y[0, :, 0], y[0, :, 0], atol=1e-4)
-    pushed_x, _ = touch([replace(capture, push_x=6.0)], sensor, x, y)
-    moved = (pushed_x - on_x)[0]
-    middle = sensor.height // 2, sensor.width // 2
-    assert moved[middle] == pytest.approx(0, abs=1e-4)
-    assert moved[middle[0], 5] == pytest.approx(6, abs=0.5)  # outside it slides all the way
-
-
-def test_noise_leaves_no_grid_to_be_seen() -> None:
-    """Of many fields, the variance is the same at every place: an interpolated grid has less between its nodes."""
-    fields = smooth_noise(list(range(400)), 5.5, 44, 44, "cpu")
-    spread = fields.std(0)[8:-8, 8:-8]
-    assert float(fields.std()) == pytest.approx(1, abs=0.1)
-    assert float(spread.std() / spread.mean()) < 0.08
-    neighbours = (fields[:, :, 1:] * fields[:, :, :-1]).mean()
-    far = (fields[:, :, 8:] * fields[:, :, :-8]).mean()
-    assert neighbours > 0.7
-    assert abs(far) < 0.1
-
-
-def test_a_sweep_shifts_frame_by_frame(whorl: Finger) -> None:
-    sensor = SENSORS["thermal-sweep"]
-    capture = replace(draw_capture(whorl, 1, sensor), **STILL)
-    on_x, _ = touch([capture], sensor, *plate_axes(sensor, "cpu"))
-    column = on_x[0, :, 150]
-    assert 20 < int((column.diff().abs() > 1e-3).sum()) < 80  # steps between frames, none inside
-    assert float(column.std()) > 0.2
 
 
 def test_what_lies_on_the_plate_stays_and_the_rest_goes(masters: dict[str, Tensor], whorl: Finger) -> None:

@@ -1,8 +1,9 @@
 import math
 
+import pytest
 import torch
 
-from fpml.synth.noise import normal, seed_of
+from fpml.synth.noise import normal, seed_of, smooth_noise
 
 
 def splitmix(state: int) -> int:
@@ -33,3 +34,15 @@ def test_noise_is_white_and_the_same_in_any_batch() -> None:
     neighbours = (together[:, :, 1:] * together[:, :, :-1]).mean((1, 2))
     assert neighbours.abs().max() < 0.04
     assert (together[0] * together[1]).mean().abs() < 0.04
+
+
+def test_noise_leaves_no_grid_to_be_seen() -> None:
+    """Of many fields, the variance is the same at every place: an interpolated grid has less between its nodes."""
+    fields = smooth_noise(list(range(400)), 5.5, 44, 44, "cpu")
+    spread = fields.std(0)[8:-8, 8:-8]
+    assert float(fields.std()) == pytest.approx(1, abs=0.1)
+    assert float(spread.std() / spread.mean()) < 0.08
+    neighbours = (fields[:, :, 1:] * fields[:, :, :-1]).mean()
+    far = (fields[:, :, 8:] * fields[:, :, :-8]).mean()
+    assert neighbours > 0.7
+    assert abs(far) < 0.1

@@ -9,9 +9,10 @@ from scipy import ndimage
 from torch import Tensor
 
 from fpml.errors import FpmlError
+from fpml.synth.capture import Capture, draw_capture, touch
 from fpml.synth.field import Finger
 from fpml.synth.generate import generate
-from fpml.synth.impression import Capture, draw_capture, lay_creases, render, touch
+from fpml.synth.impression import lay_creases, render
 from fpml.synth.minutiae import Minutiae, find_minutiae
 from fpml.synth.sensors import SENSORS, Sensor
 from fpml.synth.truth import Truth, true_fields, true_minutiae
