@@ -1,15 +1,19 @@
 """Trained or registered models on a person's own pictures, through ONNX Runtime alone."""
 
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from fpml import package
 from fpml.config import Data, Params
 from fpml.data.pictures import EXTENSIONS, BadPicture, check_print, read_grey
 from fpml.data.prepare import place_print
+from fpml.data.sources import READERS
 from fpml.errors import FpmlError
 from fpml.files import new_file, root
 from fpml.progress import progress
@@ -17,20 +21,61 @@ from fpml.progress import progress
 BATCH = 16
 
 
-def find_model(model: str, params: Params) -> tuple[Path, dict[str, Any]]:
-    """The ONNX file and its input rule: of a run here, of a folder, or of the registry."""
+@dataclass(frozen=True)
+class Model:
+    """A model of any origin, ready to run."""
+
+    session: Any  # onnxruntime.InferenceSession
+    data: Data  # how its prints are placed
+    config: dict[str, Any]
+    name: str  # as it was asked for
+
+    def __call__(self, outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
+        out: list[np.ndarray] = self.session.run(outputs, inputs)
+        return out
+
+
+def open_model(model: str, outputs: list[str], params: Params) -> Model:
+    """A run's model, a folder's, a file of `fpml export` or one of the registry, which must give these outputs."""
+    import onnxruntime
+
+    content, config = _find(model, params)
+    try:
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        rule = config["input"]
+        data = Data(["-"], [], int(rule["height"]), int(rule["width"]), float(rule["dpi"]), rule["crop"])
+    except Exception as error:  # ONNX Runtime's errors have no common base
+        raise FpmlError(f"{model} can't be used as a model: {' '.join(str(error).split())[:200]}") from None
+    gives = [o.name for o in session.get_outputs()]
+    if missing := [o for o in outputs if o not in gives]:
+        raise FpmlError(f"{model} gives {' and '.join(gives)}, not {missing[0]}; give --model another one")
+    return Model(session, data, config, model)
+
+
+def _find(model: str, params: Params) -> tuple[bytes, dict[str, Any]]:
+    """model.onnx and its config."""
     if model.startswith("models:/"):
         return _registered(model, params)
+    if Path(model).is_file():
+        parts = package.read(Path(model))
+        return parts["model.onnx"], _config(parts["config.json"], model)
     folder = Path(model) if (Path(model) / "model.onnx").exists() else root() / "models" / model
     if not (folder / "model.onnx").exists():
         raise FpmlError(f"no model '{model}': {folder}/model.onnx is not there; run `dvc repro`, or give --model")
+    return (folder / "model.onnx").read_bytes(), _config((folder / "config.json").read_bytes(), str(folder))
+
+
+def _config(content: bytes, where: str) -> dict[str, Any]:
     try:
-        return folder / "model.onnx", json.loads((folder / "config.json").read_text())["input"]
-    except (ValueError, KeyError):
-        raise FpmlError(f"{folder}/config.json is damaged; run: dvc repro, or give another --model") from None
+        config: dict[str, Any] = json.loads(content)
+        if {"height", "width", "dpi", "crop"} <= set(config["input"]):
+            return config
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise FpmlError(f"{where}: config.json is damaged; run: dvc repro, or give another --model")
 
 
-def _registered(model: str, params: Params) -> tuple[Path, dict[str, Any]]:
+def _registered(model: str, params: Params) -> tuple[bytes, dict[str, Any]]:
     from fpml import tracking
 
     mlflow = tracking.connect(params.tracking)
@@ -41,11 +86,11 @@ def _registered(model: str, params: Params) -> tuple[Path, dict[str, Any]]:
         info = mlflow.models.get_model_info(str(folder))
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise FpmlError(f"{model} can't be had: {' '.join(str(error).split())[:200]}") from None
-    m = info.metadata or {}
+    m = dict(info.metadata or {})
     if not {"height", "width", "dpi", "crop"} <= set(m):
         raise FpmlError(f"{model} is no model of this project: its metadata has no height, width, dpi and crop")
-    size = {k: int(m[k]) for k in ("height", "width")}
-    return folder / "model.onnx", {**size, "dpi": float(m["dpi"]), "crop": m["crop"]}
+    config = {"input": m, "classes": json.loads(m.pop("classes", "[]"))}
+    return (folder / "model.onnx").read_bytes(), config
 
 
 def find_pictures(inputs: list[Path]) -> list[Path]:
@@ -63,64 +108,119 @@ def find_pictures(inputs: list[Path]) -> list[Path]:
     return out
 
 
-def reconstruct(inputs: list[Path], out: Path, model: str, dpi: float, params: Params) -> None:
-    """Write <name>-original.png and <name>-reconstruction.png for every picture; a line with the error each.
+@dataclass(frozen=True)
+class Placed:
+    """Pictures as a model sees them."""
 
-    A picture that can't be used is named and left out; FpmlError if none can."""
-    import onnxruntime
+    pictures: list[Path]
+    prints: np.ndarray  # uint8 (n, 1, height, width)
+    boxes: list[tuple[int, ...]]  # top, bottom, left, right of what a picture covers of its canvas
 
+
+def placed(inputs: list[Path], dpi: float, reader: str, model: Model, params: Params, what: str) -> Iterator[Placed]:
+    """The pictures of files and folders, some at a time. One that can't be used is named and left out; FpmlError if
+    none can."""
     if not 50 <= dpi <= 5000:
         raise FpmlError(f"--dpi is {dpi:g}; allowed: 50 to 5000")
-    path, rule = find_model(model, params)
-    try:
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        data = Data(["-"], [], rule["height"], rule["width"], float(rule["dpi"]), rule["crop"] == "squash")
-    except Exception as error:  # ONNX Runtime's errors have no common base
-        raise FpmlError(f"{path} can't be used as a model: {' '.join(str(error).split())[:200]}") from None
     pictures = find_pictures(inputs)
-    if out.exists() and not out.is_dir():
-        raise FpmlError(f"--out is {out}, a file; give a folder, which is made if it is not there")
-    out.mkdir(parents=True, exist_ok=True)
-    names = _names(pictures)
-    bad = 0
-    for start in progress(range(0, len(pictures), BATCH), "reconstruct", -(-len(pictures) // BATCH), "batches"):
-        prints, kept = [], []
+    good = 0
+    for start in progress(range(0, len(pictures), BATCH), what, -(-len(pictures) // BATCH), "batches"):
+        kept, prints, boxes = [], [], []
         for picture in pictures[start : start + BATCH]:
             try:
-                grey = read_grey(picture, params.ingest.max_pixels)
+                grey = READERS[reader].crop(read_grey(picture, params.ingest.max_pixels))
                 check_print(grey)
-                prints.append(_canvas(grey, dpi, data))
-                kept.append(picture)
             except BadPicture as error:
-                bad += 1
                 print(f"{picture}: left out: {error}")
-        if not kept:
-            continue
-        batch = np.stack(prints)[:, None]
-        output = session.run(None, {"prints": batch})[0][:, 0].clip(0, 1)
-        for picture, before, after in zip(kept, batch[:, 0], output, strict=True):
-            for what, array in (("original", before), ("reconstruction", (after * 255).round().astype(np.uint8))):
-                with new_file(out / f"{names[picture]}-{what}.png") as temporary:
-                    Image.fromarray(array).save(temporary, format="png")
-            error_db = -10 * np.log10(max(float(((after - before / 255) ** 2).mean()), 1e-10))
-            print(f"{picture}: PSNR {error_db:.2f} dB")
-    if bad == len(pictures):
-        raise FpmlError(f"none of the {bad} pictures can be used; the reasons are above")
-    print(f"{len(pictures) - bad} reconstructions in {out}" + (f", {bad} left out" if bad else ""))
+                continue
+            canvas, box = _canvas(grey, dpi, model.data)
+            kept.append(picture)
+            prints.append(canvas)
+            boxes.append(box)
+        good += len(kept)
+        if kept:
+            yield Placed(kept, np.stack(prints)[:, None], boxes)
+    if not good:
+        raise FpmlError(f"none of the {len(pictures)} pictures can be used; the reasons are above")
+    left = f", {len(pictures) - good} left out" if good < len(pictures) else ""
+    print(f"{good} of {len(pictures)} pictures{left}")
 
 
-def _canvas(grey: np.ndarray, dpi: float, data: Data) -> np.ndarray:
+def _canvas(grey: np.ndarray, dpi: float, data: Data) -> tuple[np.ndarray, tuple[int, ...]]:
     """A picture as the model saw its training prints, padded with its own plate's grey."""
-    canvas, _, (top, bottom, left, right), plate = place_print(grey, dpi, data)
+    canvas, _, box, plate = place_print(grey, dpi, data)
+    top, bottom, left, right = box
     outside = np.ones(canvas.shape, bool)
     outside[top:bottom, left:right] = False
     canvas = canvas.copy()
     canvas[outside] = 255 if plate is None else plate
-    return canvas
+    return canvas, box
 
 
-def _names(pictures: list[Path]) -> dict[Path, str]:
-    """A name for each picture, with its folders where two would be called the same."""
+def reconstruct(inputs: list[Path], out: Path, model: str, dpi: float, reader: str, params: Params) -> None:
+    """Write NAME-original.png and NAME-reconstruction.png for every picture; a line with the error each."""
+    network = open_model(model, ["reconstruction"], params)
+    name = _namer(inputs, out)
+    for part in placed(inputs, dpi, reader, network, params, "reconstruct"):
+        (after,) = network(["reconstruction"], prints=part.prints)
+        for picture, before, given in zip(part.pictures, part.prints[:, 0], after[:, 0], strict=True):
+            _save(before, name(picture, "original"))
+            _save(_bytes(given), name(picture, "reconstruction"))
+            error = float(((given.clip(0, 1) - before / 255) ** 2).mean())
+            print(f"{picture}: PSNR {-10 * np.log10(max(error, 1e-10)):.2f} dB")
+    print(f"the reconstructions are in {out}")
+
+
+def repair(inputs: list[Path], out: Path, model: str, dpi: float, reader: str, params: Params) -> None:
+    """Write NAME-repaired.png and NAME-damage.png (white: damaged) for every picture; a line with the share each.
+
+    Both have the picture's size at the model's dpi. FpmlError for a picture that is larger than the model's canvas."""
+    network = open_model(model, ["repaired", "damage"], params)
+    name = _namer(inputs, out)
+    for part in placed(inputs, dpi, reader, network, params, "repair"):
+        after, damage = network(["repaired", "damage"], prints=part.prints)
+        for picture, given, where, (top, bottom, left, right) in zip(
+            part.pictures, after[:, 0], damage[:, 0], part.boxes, strict=True
+        ):
+            _save(_bytes(given[top:bottom, left:right]), name(picture, "repaired"))
+            _save(_bytes(where[top:bottom, left:right]), name(picture, "damage"))
+            print(f"{picture}: {(where[top:bottom, left:right] > 0.5).mean():.1%} damaged")
+    print(f"the repaired prints and their damage maps are in {out}")
+
+
+def encode(inputs: list[Path], out: Path, model: str, dpi: float, reader: str, params: Params) -> None:
+    """Write a Parquet file with a row for each picture: its path and the numbers of its code, code_0, code_1 …"""
+    import pandas as pd
+
+    network = open_model(model, ["code"], params)
+    if out.suffix != ".parquet" or out.is_dir():
+        raise FpmlError(f"--out is {out}; give a file NAME.parquet")
+    frames = []
+    for part in placed(inputs, dpi, reader, network, params, "encode"):
+        (codes,) = network(["code"], prints=part.prints)
+        frame = pd.DataFrame(codes, columns=[f"code_{n}" for n in range(codes.shape[1])])
+        frame.insert(0, "picture", [str(p) for p in part.pictures])
+        frames.append(frame)
+    with new_file(out) as temporary:
+        pd.concat(frames, ignore_index=True).to_parquet(temporary, index=False)
+    print(f"the codes are in {out}")
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return (values.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _save(pixels: np.ndarray, path: Path) -> None:
+    with new_file(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="png")
+
+
+def _namer(inputs: list[Path], out: Path) -> Callable[[Path, str], Path]:
+    """Where a picture's outputs go: OUT/NAME-WHAT.png, with its folders where two would be called the same."""
+    if out.exists() and not out.is_dir():
+        raise FpmlError(f"--out is {out}, a file; give a folder, which is made if it is not there")
+    pictures = find_pictures(inputs)
+    out.mkdir(parents=True, exist_ok=True)
     names: dict[Path, str] = {}
     taken: set[str] = set()
     for picture in pictures:
@@ -128,4 +228,4 @@ def _names(pictures: list[Path]) -> dict[Path, str]:
         tries = (picture.stem, picture.name, whole, *(f"{whole}-{n}" for n in range(2, len(pictures) + 2)))
         names[picture] = next(name for name in tries if name not in taken)
         taken.add(names[picture])
-    return names
+    return lambda picture, what: out / f"{names[picture]}-{what}.png"

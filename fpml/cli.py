@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fpml.config import Params
 
 Arguments = argparse.Namespace
+READERS = ("fvc", "socofing", "folder", "synth", "idx")
 
 
 def _params() -> "Params":
@@ -107,11 +108,14 @@ def train(a: Arguments) -> None:
 
 
 def evaluate(a: Arguments) -> None:
+    from fpml.evaluate.results import METRICS
     from fpml.evaluate.stage import evaluate_stage
 
-    table = evaluate_stage(a.run, _run(a.run))
-    wide = table[table["metric"] == "psnr_mask"].pivot_table(index=["side", "sensor"], columns="method", values="value")
-    print(f"PSNR inside the print, dB\n{wide.round(2).to_string()}")
+    found = evaluate_stage(a.run, _run(a.run))
+    metric = found.facts["headline"]
+    own = found.table[found.table["metric"] == metric]
+    wide = own.pivot_table(index=["side", "part"], columns="method", values="value")
+    print(f"{METRICS[metric].label}\n{wide.round(METRICS[metric].digits).to_string()}")
 
 
 def report(a: Arguments) -> None:
@@ -132,7 +136,26 @@ def register(a: Arguments) -> None:
 def reconstruct(a: Arguments) -> None:
     from fpml.apply import reconstruct
 
-    reconstruct(a.inputs, a.out, a.model, a.dpi, _params())
+    reconstruct(a.inputs, a.out, a.model, a.dpi, a.reader, _params())
+
+
+def repair(a: Arguments) -> None:
+    from fpml.apply import repair
+
+    repair(a.inputs, a.out, a.model, a.dpi, a.reader, _params())
+
+
+def encode(a: Arguments) -> None:
+    from fpml.apply import encode
+
+    encode(a.inputs, a.out, a.model, a.dpi, a.reader, _params())
+
+
+def export(a: Arguments) -> None:
+    from fpml.package import export
+
+    _run(a.run)
+    print(export(a.run, a.out))
 
 
 def data_add(a: Arguments) -> None:
@@ -192,17 +215,33 @@ def _synth_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--force", action="store_true", help="replace what fpml synth made in DIR before")
 
 
-def _reconstruct_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, or folders of pictures")
-    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the reconstructions go")
-    p.add_argument("--model", default="reconstruct", help="a run's name, a folder with model.onnx, or models:/NAME@ALIAS")
-    p.add_argument("--dpi", type=float, default=500, help="of the pictures (default 500)")
+def _apply_arguments(model: str, dpi: int) -> Callable[[argparse.ArgumentParser], None]:
+    """Arguments of a command that sends pictures through a model."""
+
+    def add(p: argparse.ArgumentParser) -> None:
+        p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, or folders of pictures")
+        p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the outputs go")
+        _model_arguments(p, model, dpi)
+
+    return add
+
+
+def _model_arguments(p: argparse.ArgumentParser, model: str, dpi: int) -> None:
+    what = "a run's name, a folder with model.onnx, a file of `fpml export`, or models:/NAME@ALIAS"
+    p.add_argument("--model", default=model, help=f"{what} (default {model})")
+    p.add_argument("--dpi", type=float, default=dpi, help=f"of the pictures (default {dpi})")
+    p.add_argument("--reader", default="folder", choices=READERS, help="the layout whose frame is cut off (socofing has one)")
+
+
+def _export_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("run")
+    p.add_argument("--out", type=Path, metavar="FILE", help="default: RUN.fpml.zip here")
 
 
 def _add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("name", help="small letters, digits and hyphens")
     p.add_argument("path", type=Path, help="the folder of prints")
-    p.add_argument("--reader", required=True, choices=["fvc", "socofing", "folder", "synth"])
+    p.add_argument("--reader", required=True, choices=READERS)
     p.add_argument("--dpi", type=float, help="of all its sensors; known by itself for FVC collections")
     p.add_argument("--pattern", default="", help="folder reader: a regular expression for the path, with (?P<finger>…)")
     p.add_argument("--use", metavar="RECIPE:train|test", help="enter it in a recipe too")
@@ -244,7 +283,14 @@ COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
         _preset_arguments,
     ),
     "register": ("send trained runs to the tracking store and registry (again)", register, _name("runs", "*")),
-    "reconstruct": ("send your own pictures through a trained model", reconstruct, _reconstruct_arguments),
+    "export": ("a trained run as one file, which every --model takes", export, _export_arguments),
+    "reconstruct": ("send your own pictures through a trained autoencoder", reconstruct, _apply_arguments("reconstruct", 500)),
+    "repair": (
+        "repair your own altered prints, and show where they are damaged",
+        repair,
+        _apply_arguments("repair-gated", 180),
+    ),
+    "encode": ("write the codes of your own pictures as a table", encode, _apply_arguments("compress", 500)),
     "show": ("what was made, and where to look", show, _nothing),
     "doctor": ("check the environment, stores, git and DVC, and say what to do", doctor, _nothing),
 }

@@ -21,6 +21,9 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Dpi = Annotated[float, Field(ge=50, le=5000)]
+LearningRate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Resamples = Annotated[int, Field(ge=100, le=100_000)]  # of the fingers, for 95 % intervals
+Pictures = Annotated[int, Field(ge=1, le=50)]  # prints shown for each sensor
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 Name = Annotated[str, Field(pattern=NAME)]
 
@@ -28,7 +31,7 @@ Name = Annotated[str, Field(pattern=NAME)]
 @dataclass(frozen=True, config=STRICT)
 class Dataset:
     path: str  # a folder, below the project's root or absolute
-    reader: Literal["fvc", "socofing", "folder", "synth"]
+    reader: Literal["fvc", "socofing", "folder", "synth", "idx"]
     dpi: Dpi | dict[str, Dpi]  # one for all sensors, or sensor: dpi
     pattern: str  # folder reader: a regular expression for the file's path, with named groups; '' for none
 
@@ -55,12 +58,12 @@ class Data:
     height: Annotated[int, Field(ge=8, le=4096)]  # pixels
     width: Annotated[int, Field(ge=8, le=4096)]
     dpi: Dpi
-    squash: bool  # the published plain resize of the whole picture, which loses the ridge period
+    crop: Literal["print", "none", "squash"]  # the print found and cut out; the whole picture; that, resized to a rectangle
 
 
 @dataclass(frozen=True, config=STRICT)
 class Split:
-    by: Literal["finger", "subject", "image"]
+    by: Literal["finger", "subject", "image", "given"]
     validation: Annotated[float, Field(gt=0, lt=1)]  # share of the groups
     seed: Seed
 
@@ -76,29 +79,73 @@ class Train:
     epochs: Annotated[int, Field(ge=1, le=100_000)]
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
     optimizer: Literal["rmsprop", "adam", "adamw"]
-    learning_rate: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+    learning_rate: LearningRate
+    schedule: Literal["constant", "cosine"]  # of the learning rate, over the epochs
+    flips: bool  # prints turned over at random, left to right and top to bottom: another finger, yet as good to learn from
+    loss: Literal["mse", "l1", "bce"]  # between the picture that comes out and the one that should
     start_from: str  # a weights.safetensors to go on training from, below the project's root or absolute; '' for none
 
 
 @dataclass(frozen=True, config=STRICT)
-class Evaluate:
-    bootstrap: Annotated[int, Field(ge=100, le=100_000)]  # resamples of the fingers
+class EvaluateReconstruct:
+    bootstrap: Resamples
     pca_prints: Annotated[int, Field(ge=2)]  # at most so many training prints are used for the PCA baseline
-    pictures: Annotated[int, Field(ge=1, le=50)]  # prints shown for each sensor
+    pictures: Pictures
 
 
 @dataclass(frozen=True, config=STRICT)
-class Recipe:
+class EvaluateRepair:
+    bootstrap: Resamples
+    pictures: Pictures
+    filters: list[Literal["median", "clahe", "gabor"]]  # of the network's input, each measured beside none
+
+
+@dataclass(frozen=True, config=STRICT)
+class EvaluateCompress:
+    bootstrap: Resamples
+    pca_prints: Annotated[int, Field(ge=2)]  # at most so many training prints for PCA and the nearest neighbours
+    noise: list[Annotated[float, Field(gt=0, le=1)]]  # standard deviations of the de-noising test, on a scale of 0..1
+    bits: list[Annotated[int, Field(ge=1, le=8)]]  # for each number of the code, in the compression test
+    one_class_epochs: Annotated[int, Field(ge=0, le=1000)]  # of a network that sees one class only; 0: left out
+
+
+@dataclass(frozen=True, config=STRICT)
+class Reconstruct:
+    task: Literal["reconstruct"]
     data: Data
     split: Split
     model: Model
     train: Train
-    evaluate: Evaluate
+    evaluate: EvaluateReconstruct
+
+
+@dataclass(frozen=True, config=STRICT)
+class Repair:
+    task: Literal["repair"]
+    data: Data
+    split: Split
+    model: Model
+    train: Train
+    evaluate: EvaluateRepair
+
+
+@dataclass(frozen=True, config=STRICT)
+class Compress:
+    task: Literal["compress"]
+    data: Data
+    split: Split
+    model: Model
+    train: Train
+    evaluate: EvaluateCompress
+
+
+Recipe = Reconstruct | Repair | Compress
+TASKS = {str(get_args(get_type_hints(recipe)["task"])[0]): recipe for recipe in get_args(Recipe)}
 
 
 @dataclass(frozen=True, config=STRICT)
 class Run:
-    task: Literal["reconstruct"]
+    task: str  # the recipe's; said again here, since DVC finds the stages' code by it
     model: str  # one of fpml/models
 
 
@@ -123,7 +170,7 @@ class Params:
     synth: Synth
     ingest: Ingest
     run: Annotated[dict[Name, Run], Field(min_length=1)]
-    recipes: dict[Name, Recipe]
+    recipes: dict[Name, Annotated[Recipe, Field(discriminator="task")]]
     runtime: Runtime
     tracking: Tracking
 
@@ -165,6 +212,8 @@ def _check_references(params: Params, source: str) -> None:
     families = sorted(p.stem for p in (Path(__file__).parent / "models").glob("*.py"))
     families = [f for f in families if f not in ("__init__", "layers")]
     for name, run in params.run.items():
+        if run.task != params.recipes[name].task:
+            raise FpmlError(f"{source}: run.{name}.task is '{run.task}'; recipes.{name}.task is '{params.recipes[name].task}'")
         if run.model not in families:
             raise FpmlError(f"{source}: run.{name}.model is '{run.model}'; allowed: {', '.join(families)}")
         data = params.recipes[name].data
@@ -192,8 +241,9 @@ def _explanations(errors: list[Any], source: str) -> list[str]:
 
 
 def _location(error: Any) -> list[str]:
-    """The keys on the way; a union's branches ('constrained-float', 'dict[...]') are no keys of the file."""
-    return [str(p) for p in error["loc"] if not str(p).startswith(("constrained-", "dict[", "[key]", "function-"))]
+    """The keys on the way; a union's branches ('constrained-float', 'dict[...]', a recipe's task) are no keys of the file."""
+    location = [str(p) for p in error["loc"] if not str(p).startswith(("constrained-", "dict[", "[key]", "function-"))]
+    return location[:2] + location[3:] if location[0] == "recipes" else location
 
 
 def _explain(error: Any, source: str) -> str:
@@ -201,12 +251,16 @@ def _explain(error: Any, source: str) -> str:
     key = ".".join(location)
     found = error["input"]
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        names = _names_at(location[:-1])
+        task = str(error["loc"][2]) if location[0] == "recipes" else ""
+        names = _names_at(location[:-1], task)
         close = difflib.get_close_matches(location[-1], names, 1)
         hint = f"; did you mean '{close[0]}'?" if close else ";"
         return f"{source}: unknown key '{key}'{hint} allowed: {', '.join(names)}"
     if error["type"] in ("missing", "missing_argument"):
         return f"{source}: missing key '{key}'; every setting is stated (presets/demo.yaml has them all)"
+    if error["type"].startswith("union_tag"):
+        found = found.get("task") if isinstance(found, dict) else found
+        return f"{source}: '{key}.task' is {found!r}; allowed: {', '.join(TASKS)}"
     message = error["msg"].replace("Input should", "should").replace("String should", "should")
     hint = ""
     if isinstance(found, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", found):
@@ -214,9 +268,10 @@ def _explain(error: Any, source: str) -> str:
     return f"{source}: '{key}' is {found!r} ({type(found).__name__}); it {message}{hint}"
 
 
-def _names_at(location: list[str]) -> list[str]:
-    """The names allowed below a place in the file."""
+def _names_at(location: list[str], task: str) -> list[str]:
+    """The names allowed below a place in the file; task: of the recipe in which it lies."""
     here: Any = Params
     for part in location:
         here = get_type_hints(here)[part] if is_dataclass(here) else get_args(here)[1]
+        here = TASKS.get(task) if here == Recipe else here
     return [f.name for f in fields(here)] if is_dataclass(here) else []

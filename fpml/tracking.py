@@ -19,6 +19,8 @@ from fpml.identity import Identity, run_name
 RUN_TAG = "fpml.run"  # the id under which a run was first made; a rebuilt one keeps it, so links go on working
 REBUILT_TAG = "rebuilt"
 SYSTEM_METRICS_SECONDS = 5.0
+MODEL_NAME = "model"  # of the whole model in its run; a part of it has another
+CURVE = "images_per_second"  # what every loop logs each epoch
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -124,11 +126,11 @@ class RunLog:
             say(f"tracking: the store failed at epoch {step} ({_one_line(error)}); metrics stay in files from here")
             self.mlflow = None
 
-    def model(self, onnx_path: Path, example: Any, metadata: dict[str, str]) -> None:
+    def model(self, folder: Path, example: Any) -> None:
         if self.mlflow is None:
             return
         try:
-            self.identity.model_id = log_model(self.mlflow, onnx_path, example, metadata)
+            self.identity.model_id = log_model(self.mlflow, folder, example)
         except Exception as error:  # as above
             say(f"tracking: the model could not be logged ({_one_line(error)}); `fpml register` sends it later")
             self.mlflow = None
@@ -161,7 +163,7 @@ def _open(log: RunLog, settings: Tracking, resume: Path) -> None:
         experiment = client.get_experiment_by_name(settings.experiment).experiment_id
         known = _find(client, settings, resume.read_text().strip()) if resume.exists() else None
         if known:
-            log.logged = {m.step for m in client.get_metric_history(known, "train/loss")}
+            log.logged = {m.step for m in client.get_metric_history(known, CURVE)}
         mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_SECONDS)
         run = mlflow.start_run(
             run_id=known,
@@ -198,34 +200,43 @@ def _describe(mlflow: Any, identity: Identity, tags: dict[str, str]) -> None:
         mlflow.log_input(MetaDataset(source, name=d["name"], digest=d["digest"]), "training", {"digest_from": d["digest_from"]})
 
 
-def log_model(mlflow: Any, onnx_path: Path, example: Any, metadata: dict[str, str]) -> str:
-    """Log an ONNX file as a model that needs neither this project nor pickle; its model id.
+def log_model(mlflow: Any, folder: Path, example: Any, name: str = MODEL_NAME) -> str:
+    """Log a folder's model.onnx, under `name` in the open run, as a model that needs neither this project nor pickle; its
+    model id.
 
-    example: uint8 (1, 1, H, W), which becomes the model's input example."""
+    example: uint8 (1, 1, H, W), the input example of a model that takes prints."""
+    import numpy as np
     import onnx
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    model = onnx.load(str(onnx_path))
-    inputs = Schema([TensorSpec(example.dtype, (-1, *example.shape[1:]), "prints")])
-    outputs = Schema([TensorSpec(_float32(), (-1, *example.shape[1:]), "reconstruction")])
+    model = onnx.load(str(folder / "model.onnx"))
+    config = json.loads((folder / "config.json").read_text())
+    metadata = {k: str(v) for k, v in config["input"].items()}
+    if config.get("classes"):
+        metadata["classes"] = json.dumps(config["classes"])
+
+    def specs(values: Any) -> list[Any]:
+        out = []
+        for value in values:
+            tensor = value.type.tensor_type
+            shape = (-1, *(d.dim_value for d in tensor.shape.dim[1:]))
+            out.append(TensorSpec(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), shape, value.name))
+        return out
+
+    inputs, outputs = specs(model.graph.input), specs(model.graph.output)
+    examples = {s.name: example if s.name == "prints" else np.zeros((1, *s.shape[1:]), s.type) for s in inputs}
     info = mlflow.onnx.log_model(
         model,
-        name="model",
-        signature=ModelSignature(inputs, outputs),
-        input_example={"prints": example},
+        name=name,
+        signature=ModelSignature(Schema(inputs), Schema(outputs)),
+        input_example=examples,
         onnx_execution_providers=["CPUExecutionProvider"],
         pip_requirements=["mlflow", "onnx", "onnxruntime", "numpy"],
         metadata=metadata,
         save_as_external_data=False,
     )
     return str(info.model_id)
-
-
-def _float32() -> Any:
-    import numpy as np
-
-    return np.dtype("float32")
 
 
 def _find(client: Any, settings: Tracking, run_id: str) -> str | None:
@@ -243,21 +254,19 @@ def ensure_run(mlflow: Any, settings: Tracking, model_folder: Path, example: Any
     name = run_name(identity, model_folder)
     known = _find(client, settings, name)
     history = pd.read_parquet(model_folder / "history.parquet").to_dict("records")
-    config = json.loads((model_folder / "config.json").read_text())
-    metadata = {k: str(v) for k, v in config["input"].items()}
     if known is None:
         with mlflow.start_run(experiment_id=experiment.experiment_id, run_name=identity.name) as run:
             _describe(mlflow, identity, {RUN_TAG: name, REBUILT_TAG: "from files"})
             known = run.info.run_id
         say(f"tracking: run {known} made from the files in {model_folder}")
-    steps = {m.step for m in client.get_metric_history(known, "train/loss")}
+    steps = {m.step for m in client.get_metric_history(known, CURVE)}
     # Only whole models; the status is compared here because the store's own filter on it finds nothing (3.17).
     models = client.search_logged_models([experiment.experiment_id], f"source_run_id = '{known}'")
-    model_id = next((m.model_id for m in models if str(m.status) == "READY"), None)
+    model_id = next((m.model_id for m in models if str(m.status) == "READY" and m.name == MODEL_NAME), None)
     missing = [row for row in history if int(row["epoch"]) not in steps]
     if missing or model_id is None:
         with mlflow.start_run(run_id=known, log_system_metrics=False):
             for row in missing:
                 mlflow.log_metrics({k: v for k, v in row.items() if k != "epoch"}, step=int(row["epoch"]))
-            model_id = model_id or log_model(mlflow, model_folder / "model.onnx", example, metadata)
+            model_id = model_id or log_model(mlflow, model_folder, example)
     return known, str(model_id)

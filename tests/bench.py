@@ -20,7 +20,7 @@ from torch import nn
 from fpml.config import Dataset, Ingest, Model, Runtime, Train
 from fpml.data.ingest import ingest
 from fpml.data.store import Prepared
-from fpml.models.autoencoder import build
+from fpml.models import autoencoder
 from fpml.synth.capture import draw_capture
 from fpml.synth.field import HEIGHT, WIDTH, draw_finger, grid, orientation, period_map
 from fpml.synth.generate import prints_of
@@ -29,7 +29,8 @@ from fpml.synth.ridges import COARSE_STEPS, FINE_STEPS, grow_masters
 from fpml.synth.sensors import SENSORS
 from fpml.synth.write import Plan, write_prints
 from fpml.train.batches import Batches
-from fpml.train.reconstruct import train
+from fpml.train.pictures import train
+from fpml.train.session import Session, Sets
 from fpml.train.stage import _accelerator
 from tests.conftest import make_print
 
@@ -72,14 +73,25 @@ def plain_network() -> nn.Sequential:
 def bench_training() -> None:
     images = np.stack([make_print(n, SIDE, SIDE) for n in range(PRINTS)])
     prints = Prepared([images], [images], None, {"rows_per_shard": PRINTS})  # type: ignore[arg-type]
-    settings = Train(seed=1, epochs=1, batch_size=BATCH, optimizer="rmsprop", learning_rate=1e-3, start_from="")
+    settings = Train(
+        seed=1,
+        epochs=1,
+        batch_size=BATCH,
+        optimizer="rmsprop",
+        learning_rate=1e-3,
+        schedule="constant",
+        flips=False,
+        loss="mse",
+        start_from="",
+    )
     accelerator = _accelerator(Runtime(workers=0, device="auto", precision="auto", processes=1))
     rows = np.arange(PRINTS)
 
     def ours() -> None:
-        network = build(Model(widths=[32, 64, 128]), SIDE, SIDE)
-        training, validation = Batches(prints, rows, BATCH, accelerator), Batches(prints, rows[:1], BATCH, accelerator)
-        train(network, training, validation, settings, accelerator, NoCheckpoints(), lambda row: None, lambda: None)  # type: ignore[arg-type]
+        network = autoencoder.build(Model(widths=[32, 64, 128]), SIDE, SIDE, 0)
+        sets = Sets(Batches(prints, rows, BATCH, accelerator), Batches(prints, rows[:1], BATCH, accelerator))
+        session = Session(accelerator, NoCheckpoints(), lambda row: None, lambda: None)  # type: ignore[arg-type]
+        train(network, autoencoder, sets, settings, session)
 
     def plain() -> None:
         network = plain_network().to(accelerator.device)

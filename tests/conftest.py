@@ -59,6 +59,16 @@ def write_socofing(folder: Path, subjects: int = 2) -> Path:
     return folder
 
 
+def with_altered_prints(project: Path, recipe: str, change_params: Callable[..., None]) -> None:
+    """A dataset 'altered' with made prints, real and altered, for a repair recipe to train on."""
+    write_socofing(project / "raw" / "altered", 4)
+    change_params("datasets.altered", {"path": "raw/altered", "reader": "socofing", "dpi": 180, "pattern": ""})
+    change_params(f"recipes.{recipe}.data", {
+        "train": ["altered"], "test": [], "height": 100, "width": 100, "dpi": 180, "crop": "none",
+    })  # fmt: skip
+    change_params(f"recipes.{recipe}.split.validation", 0.5)
+
+
 def tiny_params() -> dict[str, Any]:
     """The demo's settings over made prints, so small that everything takes moments."""
     params: dict[str, Any] = yaml.safe_load((REPOSITORY / "presets" / "demo.yaml").read_text())
@@ -74,10 +84,12 @@ def tiny_params() -> dict[str, Any]:
 
 
 def _make_tiny(recipe: dict[str, Any]) -> None:
-    recipe["data"] |= {"train": ["prints"], "test": ["other"], "height": 32, "width": 32, "dpi": 160}
+    side = 28 if recipe["task"] == "compress" else 32
+    recipe["data"] |= {"train": ["prints"], "test": ["other"], "height": side, "width": side, "dpi": 160}
     recipe["model"]["widths"] = [4] * len(recipe["model"]["widths"])
     recipe["train"] |= {"epochs": 2, "batch_size": 8}
-    recipe["evaluate"] |= {"bootstrap": 100, "pictures": 2}
+    small = {"bootstrap": 100, "pictures": 2, "one_class_epochs": 1}
+    recipe["evaluate"] |= {key: value for key, value in small.items() if key in recipe["evaluate"]}
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,9 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("recipes.reconstruct.train.epohcs", 3, ["unknown key 'recipes.reconstruct.train.epohcs'", "did you mean 'epochs'"]),
         ("recipes.reconstruct.train.optimizer", "sgd", ["optimizer", "'sgd'", "'rmsprop', 'adam' or 'adamw'"]),
         ("recipes.reconstruct.split.validation", 1.5, ["split.validation", "1.5", "less than 1"]),
-        ("recipes.reconstruct.data.squash", "no", ["data.squash", "'no'", "boolean"]),
+        ("recipes.reconstruct.task", "guess", ["'recipes.reconstruct.task' is 'guess'", "reconstruct, repair"]),
+        ("run.reconstruct.task", "repair", ["run.reconstruct.task is 'repair'", "recipes.reconstruct.task is 'reconstruct'"]),
+        ("recipes.reconstruct.data.crop", "no", ["data.crop", "'no'", "'print', 'none' or 'squash'"]),
         ("recipes.reconstruct.data.train", ["absent"], ["data.train", "'absent'", "prints, other"]),
         ("recipes.reconstruct.data.train", ["other"], ["trains and tests on other"]),
         ("datasets.prints.reader", "fcv", ["datasets.prints.reader", "'fcv'", "'fvc'"]),
@@ -40,7 +42,11 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("datasets.prints.dpi", "500", ["datasets.prints.dpi", "'500'"]),
         ("datasets.prints.pattern", "x", ["datasets.prints.pattern", "folder"]),
         ("run.second", {"task": "reconstruct", "model": "autoencoder"}, ["run.second", "recipes.second"]),
-        ("run.reconstruct", {"task": "reconstruct", "model": "transformer"}, ["run.reconstruct.model", "autoencoder, tight"]),
+        (
+            "run.reconstruct",
+            {"task": "reconstruct", "model": "transformer"},
+            ["run.reconstruct.model", "gated, small, tight"],
+        ),
         ("tracking.log_images", "yes", ["tracking.log_images", "'synthetic-only', 'all' or 'none'"]),
         ("runtime", None, ["runtime"]),
     ],
@@ -68,9 +74,11 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
 
 
 def test_settings_have_no_defaults() -> None:
-    for name in ("Dataset", "Synth", "Ingest", "Data", "Split", "Model", "Train", "Evaluate", "Runtime", "Tracking", "Params"):
-        for field in dataclasses.fields(getattr(config, name)):
-            assert field.default is dataclasses.MISSING, f"{name}.{field.name} hides a default"
+    settings = [c for c in vars(config).values() if isinstance(c, type) and dataclasses.is_dataclass(c)]
+    assert len(settings) > 10
+    for one in settings:
+        for field in dataclasses.fields(one):
+            assert field.default is dataclasses.MISSING, f"{one.__name__}.{field.name} hides a default"
             assert field.default_factory is dataclasses.MISSING
 
 
@@ -83,7 +91,7 @@ def test_presets_are_whole_and_the_shipped_settings_are_the_demo() -> None:
 
 def test_published_values() -> None:
     recipe = config.load(REPOSITORY / "presets" / "published.yaml").recipes["reconstruct"]
-    assert (recipe.data.height, recipe.data.width, recipe.data.squash) == (224, 224, True)
+    assert (recipe.data.height, recipe.data.width, recipe.data.crop) == (224, 224, "squash")
     assert recipe.model.widths == [32, 64, 128]
     assert (recipe.train.epochs, recipe.train.batch_size) == (200, 128)
     assert (recipe.train.optimizer, recipe.train.learning_rate) == ("rmsprop", 1e-3)

@@ -11,7 +11,7 @@ import pandas as pd
 from fpml.config import Dataset, Ingest
 from fpml.data import manifest
 from fpml.data.pictures import EXTENSIONS, BadPicture, check_print, pixel_hash, read_grey
-from fpml.data.sources import READERS
+from fpml.data.sources import READERS, idx
 from fpml.errors import FpmlError
 from fpml.parallel import in_parallel
 
@@ -60,8 +60,25 @@ def _refuse(error: OSError) -> None:
     raise error
 
 
+def read_file(relative: PurePosixPath, folder: Path, dataset: Dataset, max_pixels: int) -> list[dict[str, Any]]:
+    """The rows of one file, without what only the whole set knows: one, or one for each picture of an idx file."""
+    if dataset.reader != "idx":
+        return [read_one(relative, folder, dataset, max_pixels)]
+    found = idx.rows(relative, folder)
+    if found is None:
+        return [{"file": relative.as_posix(), "status": manifest.IGNORED, "reason": "no file of idx pictures"}]
+    for row, grey in zip(found, idx.pictures(folder / relative), strict=True):
+        row |= {"file": relative.as_posix(), "height": grey.shape[0], "width": grey.shape[1], "sha256": pixel_hash(grey)}
+        row["status"] = manifest.OK
+        try:
+            check_print(grey)
+        except BadPicture as error:
+            row |= {"status": manifest.QUARANTINED, "reason": str(error)}
+    return found
+
+
 def read_one(relative: PurePosixPath, folder: Path, dataset: Dataset, max_pixels: int) -> dict[str, Any]:
-    """The row of one file, without what only the whole set knows."""
+    """The row of a picture's file."""
     row: dict[str, Any] = {"file": relative.as_posix()}
     if relative.suffix.lower() not in EXTENSIONS:
         return {**row, "status": manifest.IGNORED, "reason": f"no picture type ({relative.suffix or 'no extension'})"}
@@ -90,15 +107,16 @@ def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: i
     given, or more quarantined files than the settings allow."""
     folder = root / dataset.path
     files = find_files(folder)
-    work = partial(read_one, folder=folder, dataset=dataset, max_pixels=settings.max_pixels)
-    rows: list[dict[str, Any]] = in_parallel(work, files, workers, f"ingest {name}", "files")
+    work = partial(read_file, folder=folder, dataset=dataset, max_pixels=settings.max_pixels)
+    rows = [row for of_file in in_parallel(work, files, workers, f"ingest {name}", "files") for row in of_file]
     truth = f"{dataset.path}/truth" if has_truth(folder) else None
     patterns = _patterns(folder) if truth else {}
     stems = {Path(r["file"]).stem: r["file"] for r in rows if r.get("sensor") == "real"}
     for row in rows:
         relative = row["file"]
         source = row.pop("source_stem", None)
-        row |= {"image_id": f"{name}/{relative}", "dataset": name, "file": f"{dataset.path}/{relative}", "truth": truth}
+        place = f"#{row['index']}" if "index" in row else ""
+        row |= {"image_id": f"{name}/{relative}{place}", "dataset": name, "file": f"{dataset.path}/{relative}", "truth": truth}
         if row["status"] == manifest.IGNORED:
             continue
         if "finger" in row:

@@ -1,6 +1,7 @@
 """prepare: find the print, crop, bring all prints to one dpi and one size.
 
-The ridge period survives: resampling is isotropic, by dpi alone. `squash` gives the published plain resize.
+The ridge period survives: resampling is isotropic, by dpi alone. `crop: none` keeps the whole picture, so that an
+altered print lies where its real one does; `crop: squash` is the published plain resize to a rectangle.
 """
 
 import json
@@ -15,8 +16,8 @@ from scipy import ndimage
 
 from fpml.config import Data
 from fpml.data import manifest, store
-from fpml.data.pictures import BadPicture, pixel_hash, read_grey
-from fpml.data.sources import READERS
+from fpml.data.pictures import BadPicture, pixel_hash
+from fpml.data.sources import READERS, read_print
 from fpml.errors import FpmlError
 from fpml.files import new_folder
 from fpml.parallel import in_parallel
@@ -67,11 +68,14 @@ def place_print(grey: np.ndarray, dpi: float, data: Data) -> tuple[np.ndarray, n
 
     Returns the canvas and its mask (both uint8), the box of the canvas that the picture covers
     (top, bottom, left, right), and the grey of the empty plate (None where there is none to see)."""
+    if data.crop == "none":
+        rim = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+        return *_lay(grey, np.ones(grey.shape, bool), dpi, data), int(np.median(rim))
     mask = segment(grey, dpi)
     outside = ~ndimage.binary_dilation(mask, iterations=max(1, round(dpi / 100)))
     plate = int(np.median(grey[outside])) if outside.mean() > 0.01 else None
     height, width = data.height, data.width
-    if data.squash:
+    if data.crop == "squash":
         canvas = _resize(grey, height, width, Image.Resampling.BILINEAR)
         small = _resize(mask.astype(np.uint8), height, width, Image.Resampling.NEAREST)
         return canvas, small, (0, height, 0, width), plate
@@ -79,10 +83,16 @@ def place_print(grey: np.ndarray, dpi: float, data: Data) -> tuple[np.ndarray, n
     margin = round(MARGIN * dpi)
     top, bottom = max(rows[0] - margin, 0), min(rows[-1] + 1 + margin, grey.shape[0])
     left, right = max(columns[0] - margin, 0), min(columns[-1] + 1 + margin, grey.shape[1])
+    return *_lay(grey[top:bottom, left:right], mask[top:bottom, left:right], dpi, data), plate
+
+
+def _lay(grey: np.ndarray, mask: np.ndarray, dpi: float, data: Data) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    """A picture and its mask brought to the recipe's dpi and laid in the middle of its canvas; canvas, mask, box."""
+    height, width = data.height, data.width
     scale = data.dpi / dpi
-    size = max(1, round((bottom - top) * scale)), max(1, round((right - left) * scale))
-    inner = _resize(grey[top:bottom, left:right], *size, Image.Resampling.LANCZOS)
-    inner_mask = _resize(mask[top:bottom, left:right].astype(np.uint8), *size, Image.Resampling.NEAREST)
+    size = max(1, round(grey.shape[0] * scale)), max(1, round(grey.shape[1] * scale))
+    inner = grey if size == grey.shape else _resize(grey, *size, Image.Resampling.LANCZOS)
+    inner_mask = _resize(mask.astype(np.uint8), *size, Image.Resampling.NEAREST)
     canvas, canvas_mask = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)
     # A print larger than the canvas is cut at its rim, a smaller one laid in the middle.
     cut = [max(0, (s - c) // 2) for s, c in zip(size, (height, width), strict=True)]
@@ -91,18 +101,18 @@ def place_print(grey: np.ndarray, dpi: float, data: Data) -> tuple[np.ndarray, n
     box = (lay[0], lay[0] + high, lay[1], lay[1] + wide)
     for target, source in ((canvas, inner), (canvas_mask, inner_mask)):
         target[box[0] : box[1], box[2] : box[3]] = source[cut[0] : cut[0] + high, cut[1] : cut[1] + wide]
-    return canvas, canvas_mask, box, plate
+    return canvas, canvas_mask, box
 
 
 def _prepare_one(row: dict[str, Any], root: Path, data: Data, readers: dict[str, str]) -> Any:
-    path = root / row["file"]
+    path, reader = root / row["file"], readers[row["dataset"]]
     try:
-        grey = read_grey(path, 2 * int(row["width"]) * int(row["height"]))
+        grey = read_print(row, reader, root, 2 * int(row["width"]) * int(row["height"]))
     except (BadPicture, OSError) as error:
         raise FpmlError(f"{path} was fine when it was ingested and is not now: {error}; ingest it again") from None
     if pixel_hash(grey) != row["sha256"]:
         raise FpmlError(f"{path} has changed since it was ingested; run: fpml ingest {row['dataset']}")
-    return place_print(READERS[readers[row["dataset"]]].crop(grey), float(row["dpi"]), data)
+    return place_print(READERS[reader].crop(grey), float(row["dpi"]), data)
 
 
 def select(manifests: dict[str, pd.DataFrame], entries: list[str], what: str) -> pd.DataFrame:
@@ -142,6 +152,7 @@ def prepare(
             boxes += [d[2] for d in done]
             plates += [d[3] for d in done]
         index["plate"] = plate = _plates(index, plates)
+        index[list(store.BOX)] = np.array(boxes, np.int32)
         for number in range(len(sizes)):
             shard = np.load(folder / f"images-{number:03d}.npy", mmap_mode="r+")
             for place in range(len(shard)):
@@ -150,7 +161,7 @@ def prepare(
             shard.flush()
         index.to_parquet(folder / "index.parquet", index=False)
         meta = {
-            "height": data.height, "width": data.width, "dpi": data.dpi, "squash": data.squash, "rows": len(index),
+            "height": data.height, "width": data.width, "dpi": data.dpi, "crop": data.crop, "rows": len(index),
             "rows_per_shard": each, "shards": store.digest(sorted(folder.glob("*.npy"))),
         }  # fmt: skip
         (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")

@@ -16,7 +16,7 @@ def groups(index: pd.DataFrame, by: str) -> np.ndarray:
 
     By finger: one finger, its altered copies, and all pixel-identical pictures. By subject: all fingers of
     a person too (the finger, where no subject is known)."""
-    if by == "image":
+    if by in ("image", "given"):
         return np.arange(len(index))
     identity = index["finger_id"]
     if by == "subject":
@@ -30,11 +30,27 @@ def groups(index: pd.DataFrame, by: str) -> np.ndarray:
     return np.asarray(connected_components(graph, directed=False)[1][nodes[:count]])
 
 
+def _given(index: pd.DataFrame) -> pd.DataFrame:
+    """The set's own division, by its sensors 'train' and 'test'."""
+    sensor = index["sensor"].astype(str)
+    side = np.where(sensor == "train", TRAIN, VALIDATION).astype(object)
+    side[(index["role"] != "train").to_numpy()] = UNSEEN
+    own = set(sensor[index["role"] == "train"])
+    if own != {"train", "test"}:
+        raise FpmlError(
+            f"split.by is given, but the training sets have the sensors {', '.join(sorted(own))}, not train and test; "
+            "use by: finger"
+        )
+    return pd.DataFrame({"image_id": index["image_id"].astype("string"), "side": pd.array(side, "string")})
+
+
 def split(index: pd.DataFrame, settings: Split) -> pd.DataFrame:
     """image_id and side of every prepared print.
 
     The recipe's training sets are divided, sensor by sensor, into train and validation; its test sets are
     'unseen'. An unseen print whose finger is trained on is 'excluded'. FpmlError where a side is empty."""
+    if settings.by == "given":
+        return _given(index)
     group = groups(index, settings.by)
     side = np.where(index["role"] == "train", TRAIN, UNSEEN).astype(object)
     own = (index["role"] == "train").to_numpy()

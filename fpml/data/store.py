@@ -2,8 +2,8 @@
 
 DIR/images-000.npy   (n, height, width) uint8
 DIR/masks-000.npy    (n, height, width) uint8, 1 inside the print
-DIR/index.parquet    a row per image, in the shards' order
-DIR/meta.json        height, width, dpi, squash, rows per shard, SHA-256 of every shard
+DIR/index.parquet    a row per image, in the shards' order: the manifest's columns, the plate's grey, and BOX
+DIR/meta.json        height, width, dpi, crop, rows per shard, SHA-256 of every shard
 """
 
 import hashlib
@@ -18,6 +18,7 @@ import pandas as pd
 from fpml.errors import FpmlError
 
 SHARD_BYTES = 256 * 2**20
+BOX = ("top", "bottom", "left", "right")  # columns of the index: the part of the canvas that the picture covers
 
 
 @dataclass(frozen=True)

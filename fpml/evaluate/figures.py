@@ -10,6 +10,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from fpml.evaluate.results import MODEL
+
 plt.style.use(Path(__file__).with_name("fpml.mplstyle"))
 ERROR_TOP = 96  # grey levels at which the error map is fully lit
 
@@ -43,16 +45,24 @@ def reconstructions(prints: np.ndarray, outputs: np.ndarray, title: str, path: P
 
 
 def losses(history: pd.DataFrame, title: str, path: Path | IO[bytes]) -> None:
+    """Every loss of the history over the epochs."""
     figure, axis = plt.subplots(figsize=(6, 3.6))
-    axis.plot(history["epoch"], history["train/loss"], label="training prints")
-    axis.plot(history["epoch"], history["validation/loss"], label="validation prints")
-    axis.set(xlabel="epoch", ylabel="mean squared error", yscale="log", title=title)
+    for column in (c for c in history.columns if "loss" in c):
+        axis.plot(history["epoch"], history[column], label=column.replace("/", " "))
+    axis.set(xlabel="epoch", ylabel="loss", yscale="log", title=title)
     axis.legend()
     save(figure, path)
 
 
-def heat_map(table: pd.DataFrame, title: str, label: str, path: Path | IO[bytes]) -> None:
-    """Rows: trained on; columns: tested on."""
+def heat_map(
+    table: pd.DataFrame,
+    title: str,
+    label: str,
+    path: Path | IO[bytes],
+    axes: tuple[str, str] = ("tested on", "trained on"),
+    digits: int = 1,
+) -> None:
+    """A number in every cell; axes: what the columns and the rows are."""
     figure, axis = plt.subplots(figsize=(1.05 * len(table.columns) + 2.6, 0.7 * len(table) + 2.4))
     values = table.to_numpy(float)
     shown = axis.imshow(values, cmap="viridis", aspect="auto")
@@ -60,19 +70,55 @@ def heat_map(table: pd.DataFrame, title: str, label: str, path: Path | IO[bytes]
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             color = "black" if value > middle else "white"
-            axis.text(column, row, f"{value:.1f}", ha="center", va="center", color=color)
+            axis.text(column, row, f"{value:.{digits}f}", ha="center", va="center", color=color)
     axis.set_xticks(range(len(table.columns)), table.columns, rotation=35, ha="right")
     axis.set_yticks(range(len(table)), table.index)
-    axis.set(xlabel="tested on", ylabel="trained on", title=title)
+    axis.set(xlabel=axes[0], ylabel=axes[1], title=title)
     axis.grid(False)
     figure.colorbar(shown, label=label)
     save(figure, path)
 
 
-def matrix(table: pd.DataFrame, trained_on: str) -> pd.DataFrame:
-    """One row of the train-sensor x test-sensor matrix: PSNR in the mask for every sensor."""
-    own = table[(table["method"] == "model") & (table["metric"] == "psnr_mask")]
-    return pd.DataFrame([dict(zip(own["sensor"], own["value"], strict=True))], index=[trained_on])
+def rows_of_prints(rows: dict[str, np.ndarray], title: str, path: Path | IO[bytes]) -> None:
+    """Named rows of pictures, one above the other, column by column of the same finger; each uint8 (N, H, W)."""
+    count = len(next(iter(rows.values())))
+    figure, axes = plt.subplots(len(rows), count, figsize=(1.5 * count + 0.5, 1.6 * len(rows) + 0.4), squeeze=False)
+    for line, (name, pictures) in zip(axes, rows.items(), strict=True):
+        for axis, picture in zip(line, pictures, strict=True):
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
+            _bare(axis)
+        line[0].set_ylabel(name)
+    figure.suptitle(title)
+    save(figure, path)
+
+
+def sheet(prints: np.ndarray, names: list[str], title: str, path: Path | IO[bytes]) -> None:
+    """Pictures (N, H, W) uint8 in rows of ten, each under its name."""
+    lines = -(-len(prints) // 10)
+    figure, axes = plt.subplots(lines, 10, figsize=(10, 1.15 * lines + 0.5), squeeze=False)
+    for number, axis in enumerate(axes.ravel()):
+        _bare(axis)
+        if number < len(prints):
+            axis.imshow(prints[number], cmap="gray", vmin=0, vmax=255)
+            axis.set_title(names[number], fontsize=6, pad=1, loc="center", fontweight="normal")
+    figure.suptitle(title)
+    save(figure, path)
+
+
+def curves(table: pd.DataFrame, title: str, labels: tuple[str, str], path: Path | IO[bytes]) -> None:
+    """A line for each column of a table over its index."""
+    figure, axis = plt.subplots(figsize=(6, 3.6))
+    for column in table.columns:
+        axis.plot(table.index, table[column], marker="o", label=column)
+    axis.set(xlabel=labels[0], ylabel=labels[1], title=title)
+    axis.legend()
+    save(figure, path)
+
+
+def matrix(table: pd.DataFrame, metric: str, trained_on: str) -> pd.DataFrame:
+    """One row of the train-sensor x test-sensor matrix: a metric for every sensor."""
+    own = table[(table["method"] == MODEL) & (table["metric"] == metric)]
+    return pd.DataFrame([dict(zip(own["part"], own["value"], strict=True))], index=[trained_on])
 
 
 def examples(prints: list[np.ndarray], title: str, path: Path | IO[bytes]) -> None:

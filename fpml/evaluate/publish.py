@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,8 @@ def publish(name: str, params: Params) -> tuple[str, str] | None:
         run_id, model_id = tracking.ensure_run(mlflow, params.tracking, models, example)
         _log_evaluation(mlflow, name, params, run_id, model_id, results)
         version = registry.register(mlflow, name, model_id, models)
+        if json.loads((models / "config.json").read_text())["task"] == "compress":
+            _register_encoder(mlflow, name, run_id, models, example)
     except mlflow.exceptions.MlflowException as error:
         tracking.say(f"tracking: the store failed ({' '.join(str(error).split())[:300]}); run `fpml register` when it is back")
         return None
@@ -57,8 +61,30 @@ def publish(name: str, params: Params) -> tuple[str, str] | None:
     return run_id, version
 
 
+def _register_encoder(mlflow: Any, name: str, run_id: str, models: Path, example: np.ndarray) -> None:
+    """The encoder of an autoencoder as a model of its own, NAME-encoder."""
+    part = f"{name}-encoder"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        cut_encoder(models / "model.onnx", folder / "model.onnx")
+        shutil.copy(models / "config.json", folder)
+        digest = hashlib.md5((folder / "model.onnx").read_bytes()).hexdigest()
+        if registry.known_version(mlflow, part, digest) is None:
+            with mlflow.start_run(run_id=run_id, log_system_metrics=False):
+                model_id = tracking.log_model(mlflow, folder, example, "encoder")
+            registry.register(mlflow, part, model_id, folder)
+
+
+def cut_encoder(model: Path, encoder: Path) -> None:
+    """What leads from the prints to the code, out of an exported autoencoder, as an ONNX file of its own."""
+    from onnx.utils import extract_model
+
+    extract_model(str(model), str(encoder), ["prints"], ["code"])
+
+
 def _log_evaluation(mlflow: Any, name: str, params: Params, run_id: str, model_id: str, results: Path) -> None:
-    """A child run with a metric for each sensor, also on the logged model, and the figures that may be shown."""
+    """A child run with a metric for each part that was measured (a sensor, an alteration), also on the logged model, and
+    the figures that may be shown."""
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.data.sources import LocalArtifactDatasetSource
 
@@ -71,17 +97,17 @@ def _log_evaluation(mlflow: Any, name: str, params: Params, run_id: str, model_i
     wanted = f"tags.`{EVALUATION_TAG}` = '{digest}' and tags.`mlflow.parentRunId` = '{run_id}'"
     if client.search_runs([experiment], wanted, max_results=1):
         return
-    sensors = sorted({sensor for values in metrics.values() for sensor in values})
-    names = sorted({s.split("/")[0] for s in sensors})
+    parts = sorted({part for values in metrics.values() for part in values})
+    names = sorted({part.split("/")[0] for part in parts})
     digests = dataset_digests(names, {n: params.datasets[n].path for n in names}, root() / "data" / "manifest")
     known = {d["name"]: d for d in digests}
     with mlflow.start_run(experiment_id=experiment, run_name=f"{name} evaluation", parent_run_id=run_id):
         mlflow.set_tags(stage_tags(name))
-        for sensor in sensors:
-            d = known[sensor.split("/")[0]]
-            dataset = MetaDataset(LocalArtifactDatasetSource(d["source"]), name=sensor, digest=d["digest"])
+        for part in parts:
+            d = known[part.split("/")[0]]
+            dataset = MetaDataset(LocalArtifactDatasetSource(d["source"]), name=part, digest=d["digest"])
             mlflow.log_input(dataset, "testing", {"digest_from": d["digest_from"]})
-            values = {f"{m}/{sensor}": by_sensor[sensor] for m, by_sensor in metrics.items() if sensor in by_sensor}
+            values = {f"{m}/{part}": by_part[part] for m, by_part in metrics.items() if part in by_part}
             mlflow.log_metrics(values, model_id=model_id, dataset=dataset)
         mlflow.log_table(pd.read_parquet(results / "table.parquet"), "table.json")
         for figure in shown:

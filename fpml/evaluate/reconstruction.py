@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fpml.data.store import Prepared
+from fpml.evaluate.results import METRICS as SHOWN
 
 METRICS = ("mse", "psnr", "ssim", "mse_mask", "psnr_mask", "ssim_mask")
 BATCH = 32
-MODEL, PCA, LOW_PASS = "model", "pca", "low-pass"  # what is measured side by side
+PCA, LOW_PASS = "PCA", "low-pass copy"  # what is measured beside the model
 COARSE = 4  # the low-pass copy keeps one number for 4 x 4 pixels, the size of the network's grid
 Reconstruct = Callable[[Tensor], Tensor]  # (B, 1, H, W) float 0..1 → the same
 
@@ -82,6 +83,11 @@ def to_float(prints: np.ndarray, device: torch.device) -> Tensor:
     return out.contiguous(memory_format=torch.channels_last)
 
 
+def to_bytes(prints: Tensor) -> np.ndarray:
+    """Float (B, 1, H, W) in 0..1 → uint8 (B, H, W)."""
+    return (prints[:, 0].float().clamp(0, 1) * 255).round().byte().cpu().numpy()
+
+
 def bootstrap(values: np.ndarray, fingers: np.ndarray, resamples: int, seed: int = 0) -> tuple[float, float]:
     """The 95 % interval of the mean, by drawing fingers (not prints) with replacement; nan for one finger."""
     keep = np.isfinite(values)
@@ -95,14 +101,19 @@ def bootstrap(values: np.ndarray, fingers: np.ndarray, resamples: int, seed: int
 
 
 def summarise(scores: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """The mean of each metric by sensor, side and method, with its interval, prints and fingers."""
+    """The mean of each metric by part, side and method, with its interval, prints and fingers.
+
+    A metric that a method does not have (nan for all its prints) gets no row."""
     rows: list[dict[str, Any]] = []
-    for (side, sensor, method), part in scores.groupby(["side", "sensor", "method"], sort=True):
-        for metric in METRICS:
+    metrics = [m for m in SHOWN if m in scores]
+    for (side, name, method), part in scores.groupby(["side", "part", "method"], sort=True):
+        for metric in metrics:
             values = part[metric].to_numpy(float)
+            if not np.isfinite(values).any():
+                continue
             low, high = bootstrap(values, part["finger_id"].to_numpy(object), resamples)
             rows.append({
-                "side": side, "sensor": sensor, "method": method, "metric": metric, "value": float(np.nanmean(values)),
+                "side": side, "part": name, "method": method, "metric": metric, "value": float(np.nanmean(values)),
                 "low": low, "high": high, "prints": len(part), "fingers": part["finger_id"].nunique(),
             })  # fmt: skip
     return pd.DataFrame(rows)

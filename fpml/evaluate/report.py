@@ -14,16 +14,15 @@ import pandas as pd
 from fpml import tracking
 from fpml.config import Params
 from fpml.data import manifest
-from fpml.data.pictures import read_grey
-from fpml.data.sources import READERS
+from fpml.data.sources import READERS, read_print
 from fpml.errors import FpmlError
 from fpml.evaluate import figures
 from fpml.evaluate.publish import may_show
+from fpml.evaluate.results import METRICS, MODEL, Metric
 from fpml.files import new_folder, root
 from fpml.identity import Identity, run_name
 
 EXAMPLES = 5  # prints shown for each sensor
-TABLE_METRICS = ("psnr_mask", "ssim_mask", "mse_mask", "psnr", "ssim", "mse")
 UI = "http://127.0.0.1:5000"  # where `make ui` serves the MLflow pages
 
 
@@ -43,7 +42,8 @@ def report(params: Params) -> Path:
         sensors=_sensors(manifests, params),
         quarantined=_listed(manifests, manifest.QUARANTINED),
         ignored=_listed(manifests, manifest.IGNORED),
-        matrix=_matrix(runs),
+        matrices=_matrices(runs),
+        labels={name: metric.label for name, metric in METRICS.items()},
         log_images=params.tracking.log_images,
     )
     with new_folder(root() / "report") as folder:
@@ -72,6 +72,7 @@ def _run(name: str, params: Params, experiment_id: str) -> dict[str, Any]:
         "metrics": json.loads((models / "metrics.json").read_text()),
         "link": _link(identity, params, experiment_id or identity.experiment_id),
         "rows": _rows(table),
+        "methods": _methods(table),
         "table": table,
         "figures": shown,
         "hidden": len(drawn) - len(shown),
@@ -86,33 +87,43 @@ def _link(identity: Identity, params: Params, experiment_id: str) -> dict[str, s
     return {"run": name, "url": f"{uri}/#/experiments/{experiment_id}/runs?searchFilter={search}"}
 
 
+def _methods(table: pd.DataFrame) -> list[str]:
+    """What stands side by side: the model first, then the others in the order of the table."""
+    return sorted(table["method"].unique(), key=lambda m: m != MODEL)
+
+
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row for each sensor, side and metric: the model and its two baselines, each with its interval."""
+    """A row for each part, side and metric: every method with its interval."""
     rows = []
-    order = {m: i for i, m in enumerate(TABLE_METRICS)}
-    for (side, sensor, metric), part in table.groupby(["side", "sensor", "metric"], sort=True):
-        cells = {r["method"]: _cell(str(metric), r) for r in part.to_dict("records")}
-        best = max if "mse" not in str(metric) else min
+    order = list(METRICS)
+    for (side, name, metric), part in table.groupby(["side", "part", "metric"], sort=True):
+        shown = METRICS[str(metric)]
         values = dict(zip(part["method"], part["value"], strict=True))
         rows.append({
-            "sensor": sensor, "side": side, "metric": metric, "cells": cells, "best": best(values, key=lambda k: values[k]),
-            "prints": part["prints"].iat[0], "fingers": part["fingers"].iat[0], "order": order[str(metric)],
+            "part": name, "side": side, "metric": metric,
+            "cells": {r["method"]: _cell(shown, r) for r in part.to_dict("records")},
+            "best": shown.better(values, key=lambda k: values[k]) if len(values) > 1 else "",
+            "prints": part["prints"].iat[0], "fingers": part["fingers"].iat[0], "order": order.index(str(metric)),
         })  # fmt: skip
-    return sorted(rows, key=lambda r: (r["order"], r["side"], r["sensor"]))
+    return sorted(rows, key=lambda r: (r["order"], r["side"], r["part"]))
 
 
-def _cell(metric: str, row: Mapping[Any, Any]) -> str:
-    digits = {"psnr": 2, "ssim": 3, "mse": 4}[metric.removesuffix("_mask")]
-    value = f"{row['value']:.{digits}f}"
-    return value if np.isnan(row["low"]) else f"{value} ({row['low']:.{digits}f}–{row['high']:.{digits}f})"
+def _cell(metric: Metric, row: Mapping[Any, Any]) -> str:
+    value = f"{row['value']:.{metric.digits}f}"
+    return value if np.isnan(row["low"]) else f"{value} ({row['low']:.{metric.digits}f}–{row['high']:.{metric.digits}f})"
 
 
-def _matrix(runs: list[dict[str, Any]]) -> str:
-    """The train-sensor x test-sensor heat map, all runs' rows joined."""
-    frames = [figures.matrix(r["table"], f"{r['facts']['trained_on']} ({r['name']})") for r in runs]
-    buffer = io.BytesIO()
-    figures.heat_map(pd.concat(frames), "PSNR inside the print", "PSNR, dB", buffer)
-    return _picture(buffer.getvalue())
+def _matrices(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A train-sensor x test-sensor heat map for each metric that has one, the rows of all its runs joined."""
+    out = []
+    for metric in dict.fromkeys(r["facts"]["matrix"] for r in runs if "matrix" in r["facts"]):
+        mine = [r for r in runs if r["facts"].get("matrix") == metric]
+        frames = [figures.matrix(r["table"], metric, f"{r['facts']['trained_on']} ({r['name']})") for r in mine]
+        buffer = io.BytesIO()
+        label = METRICS[metric].label
+        figures.heat_map(pd.concat(frames), label, label, buffer)
+        out.append({"label": label, "data": _picture(buffer.getvalue()), "runs": mine})
+    return out
 
 
 def _sensors(manifests: dict[str, pd.DataFrame], params: Params) -> list[dict[str, Any]]:
@@ -137,8 +148,9 @@ def _sensors(manifests: dict[str, pd.DataFrame], params: Params) -> list[dict[st
 
 def _examples(ok: pd.DataFrame, name: str, sensor: str, params: Params) -> str:
     rows = ok.iloc[np.linspace(0, len(ok) - 1, min(EXAMPLES, len(ok))).round().astype(int)]
-    crop = READERS[params.datasets[name].reader].crop
-    prints = [crop(read_grey(root() / f, params.ingest.max_pixels)) for f in rows["file"]]
+    reader = params.datasets[name].reader
+    found = [read_print(row, reader, root(), params.ingest.max_pixels) for _, row in rows.iterrows()]
+    prints = [READERS[reader].crop(grey) for grey in found]
     buffer = io.BytesIO()
     figures.examples(prints, f"{name}, sensor {sensor}", buffer)
     return _picture(buffer.getvalue())

@@ -1,21 +1,33 @@
 """The networks: one family a file. MODELS is the table of them; a name in it is a file's name.
 
-A family has two functions: build(recipe.model, height, width) -> nn.Module, which raises FpmlError for settings that
-don't fit, and code_size(recipe.model, height, width) -> int."""
+A family has TASKS, the tasks that it can do, and build(recipe.model, height, width, classes) -> nn.Module, which raises
+FpmlError for settings that don't fit. Those that turn pictures into pictures have loss(output, prints, targets,
+picture_loss) -> a scalar; autoencoders have code_size(recipe.model, height, width) -> int."""
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
-from fpml.models import autoencoder, tight
+from fpml.errors import FpmlError
+from fpml.models import autoencoder, gated, small, tight
 
-MODELS: dict[str, ModuleType] = {"autoencoder": autoencoder, "tight": tight}
+MODELS: dict[str, ModuleType] = {"autoencoder": autoencoder, "tight": tight, "gated": gated, "small": small}
 
 
-def summary(network: nn.Module, height: int, width: int) -> list[dict[str, Any]]:
-    """A row for each layer, in the order in which a print passes: name, type, shape of its output, parameters."""
+def family_of(model: str, task: str) -> ModuleType:
+    """The family of a name. FpmlError where it can't do the task."""
+    family = MODELS[model]
+    if task not in family.TASKS:
+        able = [name for name, other in MODELS.items() if task in other.TASKS]
+        raise FpmlError(f"the model '{model}' does {' and '.join(family.TASKS)}, not {task}; for that: {', '.join(able)}")
+    return family
+
+
+def summary(network: nn.Module, run: Callable[[], Any]) -> list[dict[str, Any]]:
+    """A row for each layer, in the order in which run() passes them: name, type, shape of its output, parameters."""
     rows: list[dict[str, Any]] = []
 
     def note(name: str) -> Any:
@@ -28,7 +40,7 @@ def summary(network: nn.Module, height: int, width: int) -> list[dict[str, Any]]
     leaves = [(name, layer) for name, layer in network.named_modules() if not list(layer.children())]
     hooks = [layer.register_forward_hook(note(name)) for name, layer in leaves]
     with torch.inference_mode():
-        network(torch.zeros(1, 1, height, width))
+        run()
     for hook in hooks:
         hook.remove()
     return rows

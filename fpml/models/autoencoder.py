@@ -5,12 +5,13 @@ copying is possible and a low error proves little. Measure it beside PCA and a l
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpml.config import Model
 from fpml.errors import FpmlError
-from fpml.models.layers import UpsampledConv, glorot
+from fpml.models.layers import UpsampledConv, glorot, plain_loss
+
+TASKS = ("reconstruct", "repair")
 
 
 class Autoencoder(nn.Module):
@@ -34,7 +35,7 @@ class Autoencoder(nn.Module):
         return torch.sigmoid(self.decoder(self.encoder(prints)))
 
 
-def build(model: Model, height: int, width: int) -> Autoencoder:
+def build(model: Model, height: int, width: int, classes: int) -> Autoencoder:
     if height % 4 or width % 4:
         raise FpmlError(f"data.height and data.width are {height} x {width}; this model needs multiples of 4")
     if len(model.widths) != 3:
@@ -47,6 +48,4 @@ def code_size(model: Model, height: int, width: int) -> int:
     return model.widths[2] * (height // 4) * (width // 4)
 
 
-def loss(output: Tensor, prints: Tensor) -> Tensor:
-    """Mean squared error, in float32 whatever the network ran in."""
-    return F.mse_loss(output.float(), prints)
+loss = plain_loss

@@ -1,5 +1,7 @@
 """Layers that several families of networks share."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -41,3 +43,11 @@ class FromBytes(nn.Module):
     def forward(self, prints: Tensor) -> Tensor:
         out: Tensor = self.network(prints.float() / 255)
         return out
+
+
+PictureLoss = Callable[[Tensor, Tensor], Tensor]  # (output, targets) → a scalar
+
+
+def plain_loss(output: Tensor, prints: Tensor, targets: Tensor, picture_loss: PictureLoss) -> Tensor:
+    """The loss of a family that gives a picture and nothing else."""
+    return picture_loss(output, targets)

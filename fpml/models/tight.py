@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from fpml.config import Model
 from fpml.errors import FpmlError
-from fpml.models.layers import UpsampledConv, glorot
+from fpml.models.layers import UpsampledConv, glorot, plain_loss
 
 SHARE = 8  # pixels for each number of the code, at least
+TASKS = ("reconstruct", "repair")
 
 
 class TightAutoencoder(nn.Module):
@@ -37,7 +38,7 @@ class TightAutoencoder(nn.Module):
         return torch.sigmoid(self.decoder(self.encoder(prints)))
 
 
-def build(model: Model, height: int, width: int) -> TightAutoencoder:
+def build(model: Model, height: int, width: int, classes: int) -> TightAutoencoder:
     if height % 8 or width % 8:
         raise FpmlError(f"data.height and data.width are {height} x {width}; this model needs multiples of 8")
     if len(model.widths) != 4:
@@ -52,3 +53,6 @@ def build(model: Model, height: int, width: int) -> TightAutoencoder:
 def code_size(model: Model, height: int, width: int) -> int:
     """How many numbers the code of one print has."""
     return model.widths[-1] * (height // 8) * (width // 8)
+
+
+loss = plain_loss

@@ -40,20 +40,21 @@ class Checkpoints:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def save(self, network: nn.Module, optimiser: Any, history: list[dict[str, float]]) -> None:
+    def save(self, network: nn.Module, optimisers: list[Any], history: list[dict[str, float]]) -> None:
         with new_folder(self.folder / f"epoch-{len(history):05d}") as folder:
             # As bytes, so that a full disk is an OSError like any other.
             weights = {k: v.contiguous() for k, v in network.state_dict().items()}
             (folder / "network.safetensors").write_bytes(to_bytes(weights))
-            tensors, groups = _flatten(optimiser.state_dict())
+            flat = [_flatten(o.state_dict()) for o in optimisers]
+            tensors = {f"{number}/{key}": tensor for number, (each, _) in enumerate(flat) for key, tensor in each.items()}
             (folder / "optimizer.safetensors").write_bytes(to_bytes({**tensors, "rng": torch.get_rng_state()}))
-            state = {"history": history, "optimizer": groups, "sha256": _digests(folder)}
+            state = {"history": history, "optimizers": [groups for _, groups in flat], "sha256": _digests(folder)}
             (folder / "state.json").write_text(json.dumps(state))
         for old in self._epochs()[:-KEPT]:
             shutil.rmtree(old)
 
-    def restore(self, network: nn.Module, optimiser: Any) -> list[dict[str, float]]:
-        """Load the newest whole checkpoint into network and optimiser; its history, [] where there is none."""
+    def restore(self, network: nn.Module, optimisers: list[Any]) -> list[dict[str, float]]:
+        """Load the newest whole checkpoint into network and optimisers; its history, [] where there is none."""
         for folder in reversed(self._epochs()):
             try:
                 state = json.loads((folder / "state.json").read_text())
@@ -65,7 +66,9 @@ class Checkpoints:
                 continue
             network.load_state_dict(weights)
             torch.set_rng_state(tensors.pop("rng"))
-            optimiser.load_state_dict(_unflatten(tensors, state["optimizer"]))
+            for number, (optimiser, groups) in enumerate(zip(optimisers, state["optimizers"], strict=True)):
+                mine = {k.removeprefix(f"{number}/"): t for k, t in tensors.items() if k.startswith(f"{number}/")}
+                optimiser.load_state_dict(_unflatten(mine, groups))
             history: list[dict[str, float]] = state["history"]
             print(f"going on after epoch {len(history)}, from {folder}", file=sys.stderr)
             return history

@@ -1,17 +1,14 @@
 """train: the wiring round a task's loop. Device, data, lock, checkpoints, the run, and the outputs."""
 
-import contextlib
 import hashlib
-import io
 import json
-import logging
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,20 +22,22 @@ from safetensors.torch import save as to_bytes
 
 from fpml import tracking
 from fpml.config import Params, Recipe, Runtime
-from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared, open_prepared
 from fpml.errors import FpmlError
 from fpml.evaluate.publish import input_example
 from fpml.files import new_folder, root, state_folder
 from fpml.identity import Identity, dataset_digests, stage_tags
-from fpml.models import MODELS, summary
+from fpml.models import family_of, summary
 from fpml.progress import bar
-from fpml.train import reconstruct
-from fpml.train.batches import Batches
+from fpml.train import compress, reconstruct, repair
 from fpml.train.checkpoint import Checkpoints
+from fpml.train.export import export
+from fpml.train.session import Session
 
-LOOPS = {"reconstruct": reconstruct.train}
-PARITY = 1e-4  # how far the exported model may be from torch, on a scale of 0..1
+# A task has sets(prints, side, recipe, accelerator), train(network, family, sets, settings, session), which gives the
+# network whose weights stand, and registered(network, prints), the form that is exported.
+TASKS: dict[str, ModuleType] = {"reconstruct": reconstruct, "repair": repair, "compress": compress}
+SHARED = ("stage", "session", "pictures", "batches", "checkpoint")  # files of fpml/train that a checkpoint depends on too
 
 
 def train_stage(name: str, params: Params) -> None:
@@ -55,15 +54,15 @@ def train_stage(name: str, params: Params) -> None:
 
     accelerator = _accelerator(params.runtime)
     set_seed(recipe.train.seed)
-    network = MODELS[run.model].build(recipe.model, recipe.data.height, recipe.data.width)
+    task, family = TASKS[run.task], family_of(run.model, run.task)
+    sets = task.sets(prints, side["side"].astype(str).to_numpy(), recipe, accelerator)
+    network = family.build(recipe.model, recipe.data.height, recipe.data.width, len(sets.classes))
     start = load_start(network, root() / recipe.train.start_from) if recipe.train.start_from else ""
-    rows = {s: np.flatnonzero((side["side"] == s).to_numpy()) for s in (TRAIN, VALIDATION)}
-    training, validation = (Batches(prints, rows[s], recipe.train.batch_size, accelerator) for s in (TRAIN, VALIDATION))
     key = _key(name, recipe, run.task, run.model, prints, start)
     checkpoints = Checkpoints(state_folder() / "checkpoints" / f"{name}-{key}")
     still_wanted = _parent_watch()
     if not accelerator.is_main_process:
-        LOOPS[run.task](network, training, validation, recipe.train, accelerator, checkpoints, lambda row: None, still_wanted)
+        task.train(network, family, sets, recipe.train, Session(accelerator, checkpoints, lambda row: None, still_wanted))
         return
 
     with checkpoints.lock():
@@ -74,17 +73,15 @@ def train_stage(name: str, params: Params) -> None:
 
             def log_epoch(row: dict[str, float]) -> None:
                 log.epoch(row)
-                shown.set_postfix_str(
-                    f"loss {row['train/loss']:.5f}, validation {row['validation/loss']:.5f}, "
-                    f"{row['images_per_second']:.0f} images/s",
-                    refresh=False,
-                )
+                losses = ", ".join(f"{k.replace('/', ' ')} {v:.4g}" for k, v in row.items() if "loss" in k)
+                shown.set_postfix_str(f"{losses}, {row['images_per_second']:.0f} images/s", refresh=False)
                 shown.update()
 
-            LOOPS[run.task](network, training, validation, recipe.train, accelerator, checkpoints, log_epoch, still_wanted)
+            session = Session(accelerator, checkpoints, log_epoch, still_wanted)
+            trained = task.train(network, family, sets, recipe.train, session)
             shown.close()
             still_wanted()
-            _write_outputs(name, params, network.state_dict(), prints, log, key)
+            _write_outputs(name, params, trained.state_dict(), sets.classes, prints, log, key)
         (checkpoints.folder / "run").unlink(missing_ok=True)
 
 
@@ -125,7 +122,7 @@ def _key(name: str, recipe: Recipe, task: str, model: str, prints: Prepared, sta
     """What a checkpoint is good for: the same settings, prints, split, first weights and training code."""
     package = Path(__file__).parent.parent
     code = [package / "models" / f"{file}.py" for file in (model, "layers")]
-    code += [package / "train" / f"{file}.py" for file in (task, "stage", "batches", "checkpoint")]
+    code += [package / "train" / f"{file}.py" for file in (task, *SHARED)]
     parts = [
         json.dumps([asdict(recipe.model), asdict(recipe.train), start, task, prints.meta["shards"]], sort_keys=True).encode()
     ]
@@ -191,10 +188,13 @@ def _identity(
     )
 
 
-def _write_outputs(name: str, params: Params, weights: Any, prints: Prepared, log: tracking.RunLog, key: str) -> None:
+def _write_outputs(
+    name: str, params: Params, weights: Any, classes: tuple[str, ...], prints: Prepared, log: tracking.RunLog, key: str
+) -> None:
     recipe, run = params.recipe(name), params.run[name]
+    height, width = recipe.data.height, recipe.data.width
     # A new network: the trained one's forward was wrapped for mixed precision.
-    network = MODELS[run.model].build(recipe.model, recipe.data.height, recipe.data.width)
+    network = family_of(run.model, run.task).build(recipe.model, height, width, len(classes))
     network.load_state_dict({k: v.cpu() for k, v in weights.items()})
     network.eval()
     with new_folder(root() / "models" / name) as folder:
@@ -203,47 +203,19 @@ def _write_outputs(name: str, params: Params, weights: Any, prints: Prepared, lo
             "task": run.task,
             "model": run.model,
             "settings": asdict(recipe.model),
+            "classes": list(classes),
             "checkpoints": f"{name}-{key}",  # where this training left its last epochs; evaluate removes them
             "parameters": sum(p.numel() for p in network.parameters()),
-            "layers": summary(network, recipe.data.height, recipe.data.width),
-            "input": {
-                "height": recipe.data.height, "width": recipe.data.width, "dpi": recipe.data.dpi, "type": "uint8",
-                "crop": "squash" if recipe.data.squash else "segment, crop, isotropic resampling, padded with the plate's grey",
-            },
-        }  # fmt: skip
-        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+            "input": {"height": height, "width": width, "dpi": recipe.data.dpi, "type": "uint8", "crop": recipe.data.crop},
+        }
         history = pd.DataFrame(log.history).astype({"epoch": "int64"})
         history.to_parquet(folder / "history.parquet", index=False)
-        last = history.iloc[-1]
-        metrics = {"epochs": int(last["epoch"]), "train_loss": last["train/loss"], "validation_loss": last["validation/loss"]}
+        last = history.iloc[-1].drop("images_per_second").to_dict()
+        metrics = {"epochs": int(last.pop("epoch")), **{str(k).replace("/", "_"): v for k, v in last.items()}}
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-        export(network, folder / "model.onnx", prints.take(np.arange(min(4, len(prints)))))
-        metadata = {k: str(v) for k, v in config["input"].items()}
-        log.model(folder / "model.onnx", input_example(prints, params.tracking.log_images), metadata)
+        registered = TASKS[run.task].registered(network, torch.from_numpy(prints.take(np.arange(min(4, len(prints))))[:, None]))
+        config["layers"] = summary(network, lambda: registered.network(*(v[:1] for v in registered.inputs.values())))
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        export(registered, folder / "model.onnx")
+        log.model(folder, input_example(prints, params.tracking.log_images))
         log.identity.write(folder / "run.json")
-
-
-def export(network: torch.nn.Module, path: Path, examples: np.ndarray) -> None:
-    """Write ONNX with a dynamic batch, and see that it says what torch says. FpmlError where it does not."""
-    import onnxruntime
-
-    from fpml.models.layers import FromBytes
-
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    whole = FromBytes(network).eval()
-    prints = torch.from_numpy(np.ascontiguousarray(examples[:, None]))
-    pair = prints if len(prints) > 1 else prints.repeat(2, 1, 1, 1)  # a batch of 1 would be taken for a constant
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # the exporter prints its steps
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            whole, (pair,), dynamo=True, input_names=["prints"], output_names=["reconstruction"],
-            dynamic_shapes={"prints": {0: torch.export.Dim("batch", min=1)}}, verbose=False,
-        )  # fmt: skip
-    assert program is not None
-    program.save(path, external_data=False)
-    with torch.inference_mode():
-        ours = whole(prints).numpy()
-    theirs = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"prints": prints.numpy()})[0]
-    gap = float(np.abs(ours - theirs).max())
-    if not gap <= PARITY:
-        raise FpmlError(f"the exported model differs from torch by {gap:.2g} (at most {PARITY} is allowed); not registered")

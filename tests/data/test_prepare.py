@@ -16,7 +16,7 @@ from tests.conftest import make_print
 
 
 def data(**more: Any) -> Data:
-    return Data(**{"train": ["x"], "test": [], "height": 256, "width": 256, "dpi": 500.0, "squash": False, **more})
+    return Data(**{"train": ["x"], "test": [], "height": 256, "width": 256, "dpi": 500.0, "crop": "print", **more})
 
 
 def ridge_period(picture: np.ndarray) -> float:
@@ -47,7 +47,7 @@ def test_a_tall_print_is_not_squeezed_unless_asked() -> None:
     *_, box, _ = place_print(picture, 500, data(dpi=250))
     high, wide = box[1] - box[0], box[3] - box[2]
     assert high / wide == pytest.approx(1.2, abs=0.15)
-    squashed, _, box, _ = place_print(picture, 500, data(squash=True))
+    squashed, _, box, _ = place_print(picture, 500, data(crop="squash"))
     assert box == (0, 256, 0, 256)
     assert (
         np.abs(squashed.astype(int) - np.asarray(Image.fromarray(picture).resize((256, 256), Image.Resampling.BILINEAR))).max()
@@ -90,6 +90,15 @@ def test_same_input_same_bytes_and_shards_join(
     sharded = store.open_prepared(folder)
     assert [len(s) for s in sharded.images] == [5, 5, 5, 5, 3]
     assert np.array_equal(sharded.take(np.array([22, 0, 7])), whole[[22, 0, 7]])
+
+
+def test_the_whole_picture_is_kept_where_it_lies() -> None:
+    picture = make_print(1, 97, 90, 4)
+    canvas, mask, box, plate = place_print(picture, 180, data(height=100, width=100, dpi=180, crop="none"))
+    assert box == (1, 98, 5, 95)
+    assert np.array_equal(canvas[1:98, 5:95], picture)
+    assert mask.sum() == 97 * 90
+    assert plate == pytest.approx(250, abs=2)  # the rim's median
 
 
 def test_a_full_disk_leaves_nothing(project: Path, prepared: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ def test_intervals_are_over_fingers_not_prints() -> None:
 
 def test_a_summary_states_its_denominators() -> None:
     scores = pd.DataFrame({
-        "side": "unseen", "sensor": "s", "method": "model", "finger_id": ["a", "a", "b"],
+        "side": "unseen", "part": "s", "method": "model", "finger_id": ["a", "a", "b"],
         **{m: [1.0, 2.0, 6.0] for m in ("mse", "psnr", "ssim", "mse_mask", "psnr_mask", "ssim_mask")},
     })  # fmt: skip
     row = summarise(scores, 200).iloc[0]

@@ -46,9 +46,9 @@ def test_the_matrix_joins_the_rows_of_all_runs(
     assert "<h2>reconstruct</h2>" in page
     assert "<h2>on-db1</h2>" in page
     tables = {r: pd.read_parquet(project / "results" / r / "table.parquet") for r in ("reconstruct", "on-db1")}
-    joined = pd.concat([matrix(table, name) for name, table in tables.items()])
+    joined = pd.concat([matrix(table, "psnr_mask", name) for name, table in tables.items()])
     assert set(joined.columns) == {"prints/DB1", "prints/DB2", "other"}
     assert joined.notna().all().all()
-    sides = tables["on-db1"].set_index("sensor")["side"]
+    sides = tables["on-db1"].set_index("part")["side"]
     assert set(sides["prints/DB2"]) == {"unseen"}
     assert set(sides["prints/DB1"]) == {"validation"}

@@ -7,7 +7,7 @@ from torch import nn
 from fpml.train.checkpoint import KEPT, Checkpoints
 
 
-def trained(steps: int) -> tuple[nn.Module, torch.optim.Optimizer]:
+def trained(steps: int) -> tuple[nn.Module, list[torch.optim.Optimizer]]:
     torch.manual_seed(1)
     network = nn.Linear(3, 2)
     optimiser = torch.optim.RMSprop(network.parameters(), 0.01)
@@ -15,7 +15,7 @@ def trained(steps: int) -> tuple[nn.Module, torch.optim.Optimizer]:
         network(torch.ones(4, 3)).square().mean().backward()
         optimiser.step()
         optimiser.zero_grad()
-    return network, optimiser
+    return network, [optimiser]
 
 
 def history(epochs: int) -> list[dict[str, float]]:
@@ -23,16 +23,16 @@ def history(epochs: int) -> list[dict[str, float]]:
 
 
 def test_weights_optimiser_and_rng_come_back(tmp_path: Path) -> None:
-    network, optimiser = trained(3)
-    Checkpoints(tmp_path).save(network, optimiser, history(3))
+    network, optimisers = trained(3)
+    Checkpoints(tmp_path).save(network, optimisers, history(3))
     after = torch.rand(2)
-    other, other_optimiser = trained(0)
+    other, others = trained(0)
     torch.manual_seed(5)
-    assert Checkpoints(tmp_path).restore(other, other_optimiser) == history(3)
+    assert Checkpoints(tmp_path).restore(other, others) == history(3)
     assert torch.equal(torch.rand(2), after)
     for a, b in zip(network.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
-        assert torch.equal(optimiser.state[a]["square_avg"], other_optimiser.state[b]["square_avg"])
+        assert torch.equal(optimisers[0].state[a]["square_avg"], others[0].state[b]["square_avg"])
 
 
 def test_two_are_kept_and_none_after_clear(tmp_path: Path) -> None:
@@ -52,8 +52,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path) -> Non
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1  # one bit in one weight: still a readable file
     weights.write_bytes(content)
-    network, optimiser = trained(0)
-    assert len(Checkpoints(tmp_path).restore(network, optimiser)) == 1
+    network, optimisers = trained(0)
+    assert len(Checkpoints(tmp_path).restore(network, optimisers)) == 1
     assert torch.equal(network.weight, trained(1)[0].weight)  # type: ignore[arg-type]
 
 

@@ -19,10 +19,16 @@ from safetensors.torch import load_file
 from fpml.config import load
 from fpml.errors import FpmlError
 from fpml.models import MODELS
-from fpml.train import reconstruct, stage
-from tests.conftest import REPOSITORY
+from fpml.train import export, pictures, reconstruct, stage
+from tests.conftest import REPOSITORY, with_altered_prints
 
-RUNS = {"reconstruct": ("reconstruct", "autoencoder"), "reconstruct-tight": ("reconstruct", "tight")}
+RUNS = {
+    "reconstruct": ("reconstruct", "autoencoder"),
+    "reconstruct-tight": ("reconstruct", "tight"),
+    "repair": ("repair", "autoencoder"),
+    "repair-gated": ("repair", "gated"),
+    "compress": ("compress", "small"),
+}
 
 
 @pytest.mark.parametrize("recipe", yaml.safe_load((REPOSITORY / "params.yaml").read_text())["recipes"])
@@ -31,6 +37,9 @@ def test_every_recipe_trains_and_leaves_its_outputs(
 ) -> None:
     task, model = RUNS[recipe]
     change_params("run", {recipe: {"task": task, "model": model}})
+    if task == "repair":
+        with_altered_prints(project, recipe, change_params)
+        prepared("ingest", "altered")
     for command in ("prepare", "split", "train"):
         prepared(command, recipe)
     folder = project / "models" / recipe
@@ -59,7 +68,7 @@ def test_optimizers(optimizer: str, project: Path, prepared: Callable[..., Any],
     change_params("recipes.reconstruct.train.optimizer", optimizer)
     prepared("train", "reconstruct")
     assert json.loads((project / "models/reconstruct/run.json").read_text())["params"]["train.optimizer"] == optimizer
-    used = reconstruct.optimizer(load(project / "params.yaml").recipes["reconstruct"].train, torch.nn.Linear(1, 1))
+    used = pictures.optimizer(load(project / "params.yaml").recipes["reconstruct"].train, torch.nn.Linear(1, 1))
     assert type(used).__name__.lower() == optimizer
     assert used.defaults["eps"] == 1e-7
 
@@ -68,7 +77,7 @@ def test_the_exported_model_says_what_torch_says(project: Path, prepared: Callab
     prepared("train", "reconstruct")
     folder = project / "models" / "reconstruct"
     config = json.loads((folder / "config.json").read_text())
-    network = MODELS[config["model"]].build(_model(config), 32, 32).eval()
+    network = MODELS[config["model"]].build(_model(config), 32, 32, 0).eval()
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     for batch in (1, 5):
@@ -91,23 +100,24 @@ def test_a_model_that_exports_wrongly_is_not_let_through(tmp_path: Path) -> None
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x * 0.5 if torch.onnx.is_in_onnx_export() or torch.compiler.is_compiling() else x
 
+    made = reconstruct.registered(Fickle(), torch.full((2, 1, 8, 8), 200, dtype=torch.uint8))
     with pytest.raises(FpmlError, match="differs from torch"):
-        stage.export(Fickle(), tmp_path / "m.onnx", np.full((2, 8, 8), 200, np.uint8))
+        export.export(made, tmp_path / "m.onnx")
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_weights(
     project: Path, prepared: Callable[..., Any], change_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = reconstruct.validate, []
+    real, calls = pictures.validate, []
 
     def breaks_in_the_third_epoch(*arguments: Any) -> float:
         calls.append(1)
         return float("nan") if len(calls) == 3 else real(*arguments)
 
-    monkeypatch.setattr(reconstruct, "validate", breaks_in_the_third_epoch)
+    monkeypatch.setattr(pictures, "validate", breaks_in_the_third_epoch)
     change_params("recipes.reconstruct.train.epochs", 4)
     error = prepared("train", "reconstruct", code=2).err
-    assert "the loss of epoch 3 is" in error
+    assert "the loss of epoch 3 is no number" in error
     assert "learning_rate" in error
     assert not (project / "models" / "reconstruct").exists()
     (kept,) = (project / ".fpml" / "checkpoints").glob("*/epoch-00002")
@@ -186,4 +196,4 @@ def test_dvc_knows_the_code_that_a_checkpoint_is_good_for() -> None:
     deps = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]["train"]["do"]["deps"]
     code = {d for d in deps if d.startswith("fpml/")}
     named = {"fpml/models/${item.model}.py", "fpml/models/layers.py", "fpml/train/${item.task}.py"}
-    assert code == named | {f"fpml/train/{f}.py" for f in ("stage", "batches", "checkpoint")}
+    assert code == named | {f"fpml/train/{f}.py" for f in (*stage.SHARED, "export")}

@@ -1,14 +1,28 @@
-"""One reader a dataset layout. A reader has five functions:
+"""One reader a dataset layout. A reader has these functions:
 
 describe(relative, pattern) -> dict     the manifest's columns that the path tells; raises BadPicture
                                         where the name does not match the dataset's naming
 identity(columns) -> str                what names the finger within the dataset
 crop(grey) -> array                     the print without the frame that the dataset put round it
 default_dpi(path, sensors) -> dict      the dpi of each sensor where none is given; empty if not known
+conflict(rows) -> str                   what is wrong with the whole; '' where nothing is
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from fpml.data.sources import folder, fvc, socofing, synth
+import numpy as np
+import pandas as pd
 
-READERS: dict[str, ModuleType] = {"fvc": fvc, "socofing": socofing, "folder": folder, "synth": synth}
+from fpml.data.pictures import read_grey
+from fpml.data.sources import folder, fvc, idx, socofing, synth
+
+READERS: dict[str, ModuleType] = {"fvc": fvc, "socofing": socofing, "folder": folder, "synth": synth, "idx": idx}
+
+
+def read_print(row: "Mapping[str, Any] | pd.Series[Any]", reader: str, root: Path, max_pixels: int) -> np.ndarray:
+    """The grey picture (H, W) of a manifest's row, with the frame that its dataset put round it."""
+    path = root / row["file"]
+    return idx.pictures(path)[int(row["index"])] if reader == "idx" else read_grey(path, max_pixels)

@@ -1,0 +1,100 @@
+"""The loop that trains a network to turn the picture it is shown into another one: itself, or what it should have been."""
+
+import math
+from time import perf_counter
+from types import ModuleType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fpml.config import Train
+from fpml.models.layers import PictureLoss
+from fpml.train.batches import Batches, shuffled
+from fpml.train.session import Row, Session, Sets
+
+
+def picture_loss(name: str) -> PictureLoss:
+    """mse, l1 or bce between pictures in 0..1, in float32 whatever the network ran in.
+
+    Binary cross-entropy of grey targets has a floor above 0: the targets' own entropy."""
+    functions: dict[str, PictureLoss] = {"mse": F.mse_loss, "l1": F.l1_loss, "bce": F.binary_cross_entropy}
+    function = functions[name]
+
+    def loss(output: Tensor, targets: Tensor) -> Tensor:
+        return function(output.float(), targets)
+
+    return loss
+
+
+def optimizer(settings: Train, network: nn.Module) -> torch.optim.Optimizer:
+    """Keras's defaults, which the published works used; torch's own are others."""
+    parameters = network.parameters()
+    if settings.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, settings.learning_rate, alpha=0.9, eps=1e-7)
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(parameters, settings.learning_rate, eps=1e-7)
+    return torch.optim.AdamW(parameters, settings.learning_rate, eps=1e-7, weight_decay=0.004)
+
+
+def train(network: nn.Module, family: ModuleType, sets: Sets, settings: Train, session: Session) -> nn.Module:
+    """Train in place, from the last checkpoint if there is one; the last epoch's weights stand.
+
+    No epoch is picked by its validation loss, so the validation prints may be measured on afterwards."""
+    accelerator, training = session.accelerator, sets.training
+    loss_of = picture_loss(settings.loss)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    wrapped, optimiser = accelerator.prepare(network, optimizer(settings, network))  # its forward autocasts from here
+
+    def one_epoch(epoch: int) -> Row:
+        start = perf_counter()
+        wrapped.train()
+        total = torch.zeros((), device=accelerator.device)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(settings, epoch)
+        for number, batch in enumerate(training.epoch(shuffled(len(training.rows), settings.seed, epoch))):
+            prints, targets = batch.prints, batch.targets
+            if settings.flips:
+                draw = torch.Generator().manual_seed((settings.seed * 1_000_003 + epoch) * 1_000_003 + number)
+                prints, targets = flipped(prints, targets, draw)
+            loss = family.loss(wrapped(prints), prints, targets, loss_of)
+            accelerator.backward(loss * batch.weight)
+            optimiser.step()
+            optimiser.zero_grad()
+            total += loss.detach() * batch.stands_for
+            session.still_wanted()
+        seconds = perf_counter() - start
+        return {
+            "train/loss": session.mean(total, training),
+            "validation/loss": validate(wrapped, family, sets.validation, loss_of, session),
+            "images_per_second": len(training.rows) / seconds,
+        }
+
+    bare: nn.Module = accelerator.unwrap_model(wrapped)
+    session.run(settings.epochs, bare, [optimiser], one_epoch)
+    return bare
+
+
+def learning_rate(settings: Train, epoch: int) -> float:
+    """The epoch's, from 1 on; cosine: falling from the whole rate towards 0 (Loshchilov and Hutter 2017)."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / settings.epochs))
+
+
+def flipped(prints: Tensor, targets: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Each print (B, 1, H, W) turned over or not, in either direction, its target as it is."""
+    for side in (-1, -2):
+        turn = (torch.rand(len(prints), 1, 1, 1, generator=draw) < 0.5).to(prints.device)
+        prints, targets = (torch.where(turn, p.flip(side), p) for p in (prints, targets))
+    return prints, targets
+
+
+@torch.inference_mode()
+def validate(network: nn.Module, family: ModuleType, validation: Batches, loss_of: PictureLoss, session: Session) -> float:
+    """The mean loss over prints that are not trained on."""
+    network.eval()
+    total = torch.zeros((), device=session.accelerator.device)
+    for batch in validation.epoch(torch.arange(len(validation.rows))):
+        total += family.loss(network(batch.prints), batch.prints, batch.targets, loss_of) * batch.stands_for
+    return session.mean(total, validation)

@@ -1,0 +1,61 @@
+"""What every training loop is given, and the walk over its epochs: resumed, checked, kept, logged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from fpml.errors import FpmlError
+from fpml.train.batches import Batches
+from fpml.train.checkpoint import Checkpoints
+
+Row = dict[str, float]  # what one epoch measured
+
+
+@dataclass(frozen=True)
+class Sets:
+    """A run's prints as its task wants them."""
+
+    training: Batches
+    validation: Batches
+    classes: tuple[str, ...] = ()  # names of the classes, in the order of their numbers
+
+
+@dataclass(frozen=True)
+class Session:
+    accelerator: Accelerator
+    checkpoints: Checkpoints
+    log_epoch: Callable[[Row], None]
+    still_wanted: Callable[[], None]  # raises where the training was given up
+
+    def run(
+        self, epochs: int, network: nn.Module, optimisers: list[torch.optim.Optimizer], one_epoch: Callable[[int], Row]
+    ) -> None:
+        """Call one_epoch(1), one_epoch(2) … from where the last checkpoint stands.
+
+        network: the bare one, which holds all that is trained or averaged. FpmlError where a loss is no number any
+        more; the checkpoint before it stays."""
+        history = self.checkpoints.restore(network, optimisers)
+        for row in history:
+            self.log_epoch(row)
+        for epoch in range(len(history) + 1, epochs + 1):
+            row = {"epoch": epoch, **one_epoch(epoch)}
+            losses = {k: v for k, v in row.items() if "loss" in k}
+            if not all(abs(v) < float("inf") for v in losses.values()):
+                found = ", ".join(f"{k} {v}" for k, v in losses.items())
+                rates = " and ".join(f"{group['lr']}" for o in optimisers for group in o.param_groups[:1])
+                raise FpmlError(
+                    f"the loss of epoch {epoch} is no number: {found}; the weights of epoch {epoch - 1} stay in "
+                    f"{self.checkpoints.folder}; lower train.learning_rate (it is {rates})"
+                )
+            history.append(row)
+            if self.accelerator.is_main_process:
+                self.checkpoints.save(network, optimisers, history)
+                self.log_epoch(row)
+
+    def mean(self, total: Tensor, batches: Batches) -> float:
+        """A sum over this process's prints as the mean over all prints of an epoch."""
+        summed: Tensor = self.accelerator.reduce(total, "sum")
+        return float(summed) / len(batches.rows)
