@@ -1,5 +1,6 @@
 """Trained or registered models on a person's own pictures, through ONNX Runtime alone."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from fpml.data.pictures import EXTENSIONS, BadPicture, check_print, read_grey
 from fpml.data.prepare import place_print
 from fpml.data.sources import READERS
 from fpml.errors import FpmlError
-from fpml.files import new_file, root
+from fpml.files import new_file, new_folder, root
 from fpml.progress import progress
 
 BATCH = 16
+SHEET = 64  # made prints on a sheet
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class Model:
     session: Any  # onnxruntime.InferenceSession
     data: Data  # how its prints are placed
     config: dict[str, Any]
+    facts: dict[str, Any]  # what was found when it was measured; empty where that is not known
     name: str  # as it was asked for
+    sha256: str  # of model.onnx
 
     def __call__(self, outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
         out: list[np.ndarray] = self.session.run(outputs, inputs)
@@ -39,7 +43,7 @@ def open_model(model: str, outputs: list[str], params: Params) -> Model:
     """A run's model, a folder's, a file of `fpml export` or one of the registry, which must give these outputs."""
     import onnxruntime
 
-    content, config = _find(model, params)
+    content, config, facts = _find(model, params)
     try:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         rule = config["input"]
@@ -49,20 +53,22 @@ def open_model(model: str, outputs: list[str], params: Params) -> Model:
     gives = [o.name for o in session.get_outputs()]
     if missing := [o for o in outputs if o not in gives]:
         raise FpmlError(f"{model} gives {' and '.join(gives)}, not {missing[0]}; give --model another one")
-    return Model(session, data, config, model)
+    return Model(session, data, config, facts, model, hashlib.sha256(content).hexdigest())
 
 
-def _find(model: str, params: Params) -> tuple[bytes, dict[str, Any]]:
-    """model.onnx and its config."""
+def _find(model: str, params: Params) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
+    """model.onnx, its config and its facts."""
     if model.startswith("models:/"):
         return _registered(model, params)
     if Path(model).is_file():
         parts = package.read(Path(model))
-        return parts["model.onnx"], _config(parts["config.json"], model)
+        return parts["model.onnx"], _config(parts["config.json"], model), json.loads(parts["facts.json"])
     folder = Path(model) if (Path(model) / "model.onnx").exists() else root() / "models" / model
     if not (folder / "model.onnx").exists():
         raise FpmlError(f"no model '{model}': {folder}/model.onnx is not there; run `dvc repro`, or give --model")
-    return (folder / "model.onnx").read_bytes(), _config((folder / "config.json").read_bytes(), str(folder))
+    config = _config((folder / "config.json").read_bytes(), str(folder))
+    results = root() / "results" / model / "facts.json"
+    return (folder / "model.onnx").read_bytes(), config, json.loads(results.read_text()) if results.exists() else {}
 
 
 def _config(content: bytes, where: str) -> dict[str, Any]:
@@ -75,7 +81,7 @@ def _config(content: bytes, where: str) -> dict[str, Any]:
     raise FpmlError(f"{where}: config.json is damaged; run: dvc repro, or give another --model")
 
 
-def _registered(model: str, params: Params) -> tuple[bytes, dict[str, Any]]:
+def _registered(model: str, params: Params) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
     from fpml import tracking
 
     mlflow = tracking.connect(params.tracking)
@@ -90,7 +96,7 @@ def _registered(model: str, params: Params) -> tuple[bytes, dict[str, Any]]:
     if not {"height", "width", "dpi", "crop"} <= set(m):
         raise FpmlError(f"{model} is no model of this project: its metadata has no height, width, dpi and crop")
     config = {"input": m, "classes": json.loads(m.pop("classes", "[]"))}
-    return (folder / "model.onnx").read_bytes(), config
+    return (folder / "model.onnx").read_bytes(), config, {}
 
 
 def find_pictures(inputs: list[Path]) -> list[Path]:
@@ -204,6 +210,53 @@ def encode(inputs: list[Path], out: Path, model: str, dpi: float, reader: str, p
     with new_file(out) as temporary:
         pd.concat(frames, ignore_index=True).to_parquet(temporary, index=False)
     print(f"the codes are in {out}")
+
+
+def generate(count: int, out: Path, model: str, wanted: str | None, seed: int, params: Params) -> None:
+    """Write COUNT made prints as OUT/00001.png …, sheet.png of the first of them, and latent.parquet with the numbers that
+    each was made from. FpmlError for a class that the model does not have."""
+    import pandas as pd
+
+    network = open_model(model, ["pictures"], params)
+    if not (1 <= count <= 1_000_000 and 0 <= seed < 2**63):
+        raise FpmlError(f"-n {count} --seed {seed}: from 1 to 1,000,000 prints, and a seed from 0")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FpmlError(f"--out is {out}, which is there and not an empty folder; name a new one")
+    classes = network.config.get("classes", [])
+    if wanted is not None and wanted not in classes:
+        has = f"has {', '.join(classes)}" if classes else "has no classes"
+        raise FpmlError(f"--class is {wanted}, and {model} {has}; train with model.condition to have others")
+    size = next(i.shape[1] for i in network.session.get_inputs() if i.name == "latent")
+    rng = np.random.default_rng(seed)
+    latent = rng.standard_normal((count, size)).astype(np.float32)
+    numbers = np.full(count, classes.index(wanted)) if wanted else np.arange(count) % max(1, len(classes))
+    with new_folder(out) as folder:
+        first: list[np.ndarray] = []
+        for start in progress(range(0, count, BATCH), "generate", -(-count // BATCH), "batches"):
+            here = slice(start, start + BATCH)
+            given = {"class": numbers[here].astype(np.int64)} if classes else {}
+            (pictures,) = network(["pictures"], latent=latent[here], **given)
+            for place, picture in enumerate(_bytes(pictures)):
+                shown = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
+                Image.fromarray(shown).save(folder / f"{start + place + 1:05d}.png")
+            first += list(_bytes(pictures)[: SHEET - len(first), 0])
+        _sheet(np.stack(first)).save(folder / "sheet.png")
+        table = pd.DataFrame(latent, columns=[f"z_{n}" for n in range(size)])
+        table.insert(0, "picture", [f"{n + 1:05d}.png" for n in range(count)])
+        table.insert(1, "class", [classes[n] for n in numbers] if classes else "")
+        table.to_parquet(folder / "latent.parquet", index=False)
+    print(f"{count} made prints in {out}; {out}/sheet.png shows the first of them")
+
+
+def _sheet(pictures: np.ndarray) -> Image.Image:
+    """Pictures (N, H, W) uint8 in rows of eight."""
+    rows = -(-len(pictures) // 8)
+    height, width = pictures.shape[1:]
+    out = np.full((rows * height, min(8, len(pictures)) * width), 255, np.uint8)
+    for number, picture in enumerate(pictures):
+        top, left = number // 8 * height, number % 8 * width
+        out[top : top + height, left : left + width] = picture
+    return Image.fromarray(out)
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

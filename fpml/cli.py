@@ -151,6 +151,31 @@ def encode(a: Arguments) -> None:
     encode(a.inputs, a.out, a.model, a.dpi, a.reader, _params())
 
 
+def generate(a: Arguments) -> None:
+    from fpml.apply import generate
+
+    generate(a.n, a.out, a.model, a.pattern, a.seed, _params())
+
+
+def enrol(a: Arguments) -> None:
+    from fpml.gallery import enrol
+
+    enrol(a.inputs, a.gallery, a.model, a.dpi, a.reader, a.pattern, _params())
+
+
+def identify(a: Arguments) -> None:
+    from fpml.gallery import identify
+
+    identify(a.inputs, a.gallery, a.model, a.dpi, a.reader, _params())
+
+
+def verify(a: Arguments) -> None:
+    from fpml.gallery import verify
+
+    if not verify(a.a, a.b, a.model, a.dpi, a.reader, _params()):
+        raise SystemExit(1)
+
+
 def export(a: Arguments) -> None:
     from fpml.package import export
 
@@ -233,6 +258,31 @@ def _model_arguments(p: argparse.ArgumentParser, model: str, dpi: int) -> None:
     p.add_argument("--reader", default="folder", choices=READERS, help="the layout whose frame is cut off (socofing has one)")
 
 
+def _generate_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("-n", type=int, default=64, metavar="N", help="how many (default 64)")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    p.add_argument("--class", dest="pattern", metavar="CLASS", help="of a model that was trained with classes: all of this one")
+    p.add_argument("--seed", type=int, default=1, metavar="N", help="of the noise (default 1)")
+    p.add_argument("--model", default="generate", help="a run's name, a file of `fpml export`, or models:/NAME@ALIAS")
+
+
+def _gallery_arguments(enrolling: bool) -> Callable[[argparse.ArgumentParser], None]:
+    def add(p: argparse.ArgumentParser) -> None:
+        p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, or folders of pictures")
+        p.add_argument("--gallery", type=Path, default=Path("gallery.parquet"), metavar="FILE", help="default gallery.parquet")
+        _model_arguments(p, "recognise", 500)
+        if enrolling:
+            p.add_argument("--pattern", default="", help="a regular expression for the file's name, with (?P<finger>…)")
+
+    return add
+
+
+def _verify_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("a", type=Path, metavar="A", help="a picture")
+    p.add_argument("b", type=Path, metavar="B", help="another one")
+    _model_arguments(p, "recognise", 500)
+
+
 def _export_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("run")
     p.add_argument("--out", type=Path, metavar="FILE", help="default: RUN.fpml.zip here")
@@ -291,6 +341,10 @@ COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
         _apply_arguments("repair-gated", 180),
     ),
     "encode": ("write the codes of your own pictures as a table", encode, _apply_arguments("compress", 500)),
+    "generate": ("make new prints with a trained generator", generate, _generate_arguments),
+    "enrol": ("add fingers to a gallery", enrol, _gallery_arguments(True)),
+    "identify": ("whose finger is it? the best matches in a gallery", identify, _gallery_arguments(False)),
+    "verify": ("are two pictures of one finger? ends with 1 where they are not", verify, _verify_arguments),
     "show": ("what was made, and where to look", show, _nothing),
     "doctor": ("check the environment, stores, git and DVC, and say what to do", doctor, _nothing),
 }

@@ -82,8 +82,79 @@ class Train:
     learning_rate: LearningRate
     schedule: Literal["constant", "cosine"]  # of the learning rate, over the epochs
     flips: bool  # prints turned over at random, left to right and top to bottom: another finger, yet as good to learn from
-    loss: Literal["mse", "l1", "bce"]  # between the picture that comes out and the one that should
+    loss: Literal["mse", "l1", "bce", "ssim"]  # between the picture that comes out and the one that should
     start_from: str  # a weights.safetensors to go on training from, below the project's root or absolute; '' for none
+
+
+@dataclass(frozen=True, config=STRICT)
+class SplitRecognise:
+    unseen: Annotated[float, Field(ge=0, lt=1)]  # share of the fingers that are kept for verification, never trained on
+    test: Annotated[int, Field(ge=1, le=1000)]  # prints of every other finger to be tested on, at random
+    validation: Annotated[float, Field(gt=0, lt=1)]  # share of what then remains of a finger: it picks the epoch
+    seed: Seed
+
+
+@dataclass(frozen=True, config=STRICT)
+class ModelRecognise:
+    blocks: Annotated[list[Count], Field(max_length=8)]  # of a ResNet's four levels, [3, 4, 6, 3] for ResNet-50
+    width: Annotated[int, Field(ge=1, le=512)]  # 64 for ResNet-50
+    init: Literal["none", "imagenet", "synthetic"]  # what training starts from
+    weights: str  # imagenet: a safetensors file with torchvision's names, or '' to have it downloaded
+    synthetic_fingers: Annotated[int, Field(ge=2, le=100_000)]  # synthetic: how many generated fingers come first,
+    synthetic_epochs: Count  # and for how long
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainRecognise:
+    seed: Seed
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    batch_size: Annotated[int, Field(ge=2, le=65_536)]
+    learning_rate: LearningRate
+    schedule: Literal["constant", "cosine"]
+    fc_penalty: Annotated[float, Field(ge=0, le=1)]  # of the last layer's squared weights, added to the loss
+    flips: bool  # as published; a mirrored print is another finger's
+    crops: Annotated[float, Field(ge=0, lt=1)]  # share of each side that a random crop may lose
+    turns: Annotated[float, Field(ge=0, le=180)]  # degrees that a print may be turned either way
+    distortion: Annotated[float, Field(ge=0, le=0.5)]  # of a print's half side, that its skin may be pulled
+    start_from: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class EvaluateRecognise:
+    bootstrap: Resamples
+    fmr: Annotated[float, Field(gt=0, lt=1)]  # false match rate of the threshold that is kept with the model
+    occlusion: Annotated[int, Field(ge=1, le=4096)]  # pixels: side of the square that hides a part of a print
+    stride: Annotated[int, Field(ge=1, le=4096)]  # pixels that it moves on
+    pictures: Pictures
+
+
+@dataclass(frozen=True, config=STRICT)
+class ModelGenerate:
+    latent: Annotated[int, Field(ge=1, le=4096)]  # numbers that a picture is made from
+    generator_width: Annotated[int, Field(ge=1, le=512)]
+    discriminator_width: Annotated[int, Field(ge=1, le=512)]
+    channels: Annotated[int, Field(ge=1, le=3)]  # 1: grey; 3: grey three times, as published
+    condition: Literal["none", "hand", "finger", "pattern"]  # what a picture may be asked for by
+    spectral_norm: bool  # of the discriminator, in place of its batch normalisation: steadier (Miyato et al. 2018)
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainGenerate:
+    seed: Seed
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    batch_size: Annotated[int, Field(ge=2, le=65_536)]
+    learning_rate: LearningRate
+    beta1: Annotated[float, Field(ge=0, lt=1)]  # of Adam
+    real_label: Annotated[float, Field(gt=0.5, le=1)]  # what the discriminator is told of real prints; under 1 calms it
+    average: Annotated[float, Field(ge=0, lt=1)]  # of the generator's weights from step to step; 0: the last ones
+    sheet_every: Count  # epochs between two sheets of fixed noise
+    start_from: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class EvaluateGenerate:
+    samples: Annotated[int, Field(ge=16, le=1_000_000)]  # made to be measured
+    inception: str  # an ONNX file of ImageNet's Inception, for its score; '' for none
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -139,7 +210,27 @@ class Compress:
     evaluate: EvaluateCompress
 
 
-Recipe = Reconstruct | Repair | Compress
+@dataclass(frozen=True, config=STRICT)
+class Recognise:
+    task: Literal["recognise"]
+    data: Data
+    split: SplitRecognise
+    model: ModelRecognise
+    train: TrainRecognise
+    evaluate: EvaluateRecognise
+
+
+@dataclass(frozen=True, config=STRICT)
+class Generate:
+    task: Literal["generate"]
+    data: Data
+    split: Split
+    model: ModelGenerate
+    train: TrainGenerate
+    evaluate: EvaluateGenerate
+
+
+Recipe = Reconstruct | Repair | Compress | Recognise | Generate
 TASKS = {str(get_args(get_type_hints(recipe)["task"])[0]): recipe for recipe in get_args(Recipe)}
 
 

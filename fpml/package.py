@@ -1,5 +1,5 @@
 """A trained run in one file, for another machine: NAME.fpml.zip with model.onnx, weights.safetensors, config.json,
-card.md and SHA256SUMS."""
+facts.json (what was measured), card.md and SHA256SUMS."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from fpml.errors import FpmlError
 from fpml.files import new_file, root
 
-PARTS = ("model.onnx", "weights.safetensors", "config.json", "card.md")
+PARTS = ("model.onnx", "weights.safetensors", "config.json", "facts.json", "card.md")
 SUMS = "SHA256SUMS"
 LARGEST = 4 * 2**30  # bytes of one part
 
@@ -22,6 +22,8 @@ def export(name: str, out: Path | None) -> Path:
         if not (folder / part).exists():
             raise FpmlError(f"{folder / part} is not there; run: dvc repro train@{name}")
     content = {part: (folder / part).read_bytes() for part in PARTS[:3]}
+    results = root() / "results" / name / "facts.json"
+    content["facts.json"] = results.read_bytes() if results.exists() else b"{}"
     content["card.md"] = _card(name, json.loads(content["config.json"])).encode()
     content[SUMS] = "".join(f"{hashlib.sha256(c).hexdigest()}  {part}\n" for part, c in content.items()).encode()
     target = out or Path(f"{name}.fpml.zip")

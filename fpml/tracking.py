@@ -121,7 +121,7 @@ class RunLog:
         if self.mlflow is None or step in self.logged:
             return
         try:
-            self.mlflow.log_metrics({k: v for k, v in row.items() if k != "epoch"}, step=step)
+            self.mlflow.log_metrics(numbers(row), step=step)
         except Exception as error:  # any failure of the store: training matters more, and it is said
             say(f"tracking: the store failed at epoch {step} ({_one_line(error)}); metrics stay in files from here")
             self.mlflow = None
@@ -134,6 +134,11 @@ class RunLog:
         except Exception as error:  # as above
             say(f"tracking: the model could not be logged ({_one_line(error)}); `fpml register` sends it later")
             self.mlflow = None
+
+
+def numbers(row: dict[Any, Any]) -> dict[str, float]:
+    """What an epoch measured, without its number and without what is no number."""
+    return {str(k): v for k, v in row.items() if k != "epoch" and isinstance(v, (int, float))}
 
 
 @contextmanager
@@ -267,6 +272,6 @@ def ensure_run(mlflow: Any, settings: Tracking, model_folder: Path, example: Any
     if missing or model_id is None:
         with mlflow.start_run(run_id=known, log_system_metrics=False):
             for row in missing:
-                mlflow.log_metrics({k: v for k, v in row.items() if k != "epoch"}, step=int(row["epoch"]))
+                mlflow.log_metrics(numbers(row), step=int(row["epoch"]))
             model_id = model_id or log_model(mlflow, model_folder, example)
     return known, str(model_id)

@@ -84,11 +84,13 @@ def tiny_params() -> dict[str, Any]:
 
 
 def _make_tiny(recipe: dict[str, Any]) -> None:
-    side = 28 if recipe["task"] == "compress" else 32
+    side = {"compress": 28, "generate": 64}.get(recipe["task"], 32)
     recipe["data"] |= {"train": ["prints"], "test": ["other"], "height": side, "width": side, "dpi": 160}
-    recipe["model"]["widths"] = [4] * len(recipe["model"]["widths"])
+    narrow = {"widths": [4] * len(recipe["model"].get("widths", [])), "width": 4, "synthetic_fingers": 2, "synthetic_epochs": 1}
+    narrow |= {"latent": 8, "generator_width": 4, "discriminator_width": 4}
+    recipe["model"] |= {key: value for key, value in narrow.items() if key in recipe["model"]}
     recipe["train"] |= {"epochs": 2, "batch_size": 8}
-    small = {"bootstrap": 100, "pictures": 2, "one_class_epochs": 1}
+    small = {"bootstrap": 100, "pictures": 2, "one_class_epochs": 1, "samples": 32}
     recipe["evaluate"] |= {key: value for key, value in small.items() if key in recipe["evaluate"]}
 
 

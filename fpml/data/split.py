@@ -5,10 +5,10 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from fpml.config import Split
+from fpml.config import Split, SplitRecognise
 from fpml.errors import FpmlError
 
-TRAIN, VALIDATION, UNSEEN, EXCLUDED = "train", "validation", "unseen", "excluded"
+TRAIN, VALIDATION, TEST, UNSEEN, EXCLUDED = "train", "validation", "test", "unseen", "excluded"
 
 
 def groups(index: pd.DataFrame, by: str) -> np.ndarray:
@@ -44,11 +44,46 @@ def _given(index: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"image_id": index["image_id"].astype("string"), "side": pd.array(side, "string")})
 
 
-def split(index: pd.DataFrame, settings: Split) -> pd.DataFrame:
+def split_prints_of_fingers(index: pd.DataFrame, settings: SplitRecognise) -> pd.DataFrame:
+    """image_id and side for telling fingers apart: some fingers 'unseen' as a whole, of every other one some prints to
+    'test', 'validation' and 'train'. Of pixel-identical prints one is used, the others are 'excluded'.
+
+    FpmlError for a finger with too few prints."""
+    rng = np.random.default_rng(settings.seed)
+    side = np.full(len(index), UNSEEN, object)
+    own = (index["role"] == "train").to_numpy()
+    finger = index["finger_id"].astype(str).to_numpy()
+    copies = index.assign(own=~own).sort_values("own", kind="stable")["sha256"].duplicated().sort_index().to_numpy()
+    side[copies] = EXCLUDED
+    side[~own & np.isin(finger, finger[own])] = EXCLUDED
+    names = rng.permutation(np.unique(finger[own]))
+    seen = names[round(settings.unseen * len(names)) :]
+    short = []
+    for name in sorted(seen):
+        rows = rng.permutation(np.flatnonzero(own & (finger == name) & ~copies))
+        left = len(rows) - settings.test
+        held = max(1, round(settings.validation * left))
+        if left - held < 1:
+            short.append(f"{name} ({len(rows)})")
+            continue
+        side[rows[: settings.test]] = TEST
+        side[rows[settings.test : settings.test + held]] = VALIDATION
+        side[rows[settings.test + held :]] = TRAIN
+    if short:
+        raise FpmlError(
+            f"{len(short)} finger(s) have too few prints: {', '.join(short[:3])}; with {settings.test} to test a finger needs "
+            f"{settings.test + 2} (one to validate, one to train); lower split.test, or take more prints"
+        )
+    return pd.DataFrame({"image_id": index["image_id"].astype("string"), "side": pd.array(side, "string")})
+
+
+def split(index: pd.DataFrame, settings: Split | SplitRecognise) -> pd.DataFrame:
     """image_id and side of every prepared print.
 
     The recipe's training sets are divided, sensor by sensor, into train and validation; its test sets are
     'unseen'. An unseen print whose finger is trained on is 'excluded'. FpmlError where a side is empty."""
+    if isinstance(settings, SplitRecognise):
+        return split_prints_of_fingers(index, settings)
     if settings.by == "given":
         return _given(index)
     group = groups(index, settings.by)

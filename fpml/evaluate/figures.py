@@ -115,6 +115,46 @@ def curves(table: pd.DataFrame, title: str, labels: tuple[str, str], path: Path 
     save(figure, path)
 
 
+def det(curves: dict[str, tuple[np.ndarray, np.ndarray]], title: str, path: Path | IO[bytes]) -> None:
+    """False non-matches over false matches, a line for each sensor."""
+    figure, axis = plt.subplots(figsize=(6, 4.2))
+    for name, (fmr, fnmr) in curves.items():
+        axis.plot(100 * fmr, 100 * fnmr, label=name, drawstyle="steps-post")
+    axis.axline((1, 1), (10, 10), color="0.6", linewidth=0.8, linestyle=":")
+    axis.set(xlabel="FMR, %", ylabel="FNMR, %", xscale="log", yscale="log", xlim=(0.1, 100), ylim=(0.1, 100), title=title)
+    axis.legend()
+    save(figure, path)
+
+
+def overlays(prints: np.ndarray, maps: dict[str, np.ndarray], title: str, path: Path | IO[bytes]) -> None:
+    """Prints (N, H, W) uint8 above named maps of them (N, H, W), each map laid over its print."""
+    count = len(prints)
+    figure, axes = plt.subplots(1 + len(maps), count, figsize=(1.6 * count + 0.9, 1.7 * (1 + len(maps)) + 0.4), squeeze=False)
+    for column, axis in enumerate(axes[0]):
+        axis.imshow(prints[column], cmap="gray", vmin=0, vmax=255)
+        _bare(axis)
+    axes[0, 0].set_ylabel("print")
+    for line, (name, values) in zip(axes[1:], maps.items(), strict=True):
+        for column, axis in enumerate(line):
+            axis.imshow(prints[column], cmap="gray", vmin=0, vmax=255)
+            shown = axis.imshow(values[column], cmap="magma", alpha=0.6, vmin=0, vmax=1)
+            _bare(axis)
+        line[0].set_ylabel(name)
+    figure.colorbar(shown, ax=axes.ravel().tolist(), label="share", fraction=0.03, pad=0.02)
+    figure.suptitle(title)
+    save(figure, path)
+
+
+def scatter(groups: dict[str, np.ndarray], title: str, path: Path | IO[bytes]) -> None:
+    """Named groups of points (N, 2)."""
+    figure, axis = plt.subplots(figsize=(5.5, 5))
+    for name, points in groups.items():
+        axis.scatter(points[:, 0], points[:, 1], s=9, alpha=0.7, label=name)
+    axis.set(title=title, xticks=[], yticks=[])
+    axis.legend()
+    save(figure, path)
+
+
 def matrix(table: pd.DataFrame, metric: str, trained_on: str) -> pd.DataFrame:
     """One row of the train-sensor x test-sensor matrix: a metric for every sensor."""
     own = table[(table["method"] == MODEL) & (table["metric"] == metric)]

@@ -51,8 +51,8 @@ def report(params: Params) -> Path:
     return root() / "report" / "index.html"
 
 
-def _picture(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def _picture(content: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode()
 
 
 def _run(name: str, params: Params, experiment_id: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _run(name: str, params: Params, experiment_id: str) -> dict[str, Any]:
     drawn = json.loads((results / "figures.json").read_text())
     shown = [f for f in drawn if may_show(f, params.tracking.log_images)]
     for figure in shown:
-        figure["data"] = _picture((results / "figures" / figure["file"]).read_bytes())
+        figure["data"] = _picture((results / "figures" / figure["file"]).read_bytes(), Path(figure["file"]).suffix[1:])
     return {
         "name": name,
         "facts": json.loads((results / "facts.json").read_text()),

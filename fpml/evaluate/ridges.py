@@ -71,3 +71,18 @@ def gabor_enhanced(prints: Tensor, dpi: float) -> Tensor:
     mean = blur(prints, reach)
     contrast = (blur(prints**2, reach) - mean**2).clamp(min=0).sqrt()
     return (mean + contrast * along / blur(along**2, reach).sqrt().clamp(min=1e-4)).clamp(0, 1)
+
+
+def coarseness(prints: Tensor) -> Tensor:
+    """The mean wavelength of prints (B, 1, H, W) in pixels, (B,): the radial mean of the spectrum's power between 2.5 and 25
+    pixels, where ridges lie."""
+    height, width = prints.shape[-2:]
+    window = torch.hann_window(height)[:, None] * torch.hann_window(width)[None]
+    level = prints[:, 0] - prints[:, 0].mean((1, 2), keepdim=True)
+    power = torch.fft.rfft2(level * window).abs().square()
+    fy, fx = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
+    radius = torch.sqrt(fy**2 + fx**2)
+    inside = ((radius > 1 / 25) & (radius < 1 / 2.5)).float()
+    frequency = (power * inside * radius).sum((1, 2)) / (power * inside).sum((1, 2)).clamp(min=1e-12)
+    wavelength: Tensor = 1 / frequency.clamp(min=1 / 25)
+    return wavelength

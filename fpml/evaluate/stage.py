@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from fpml.config import Params
 from fpml.data.store import open_prepared
 from fpml.errors import FpmlError
-from fpml.evaluate import compress, figures, reconstruct, repair
+from fpml.evaluate import compress, figures, generate, recognise, reconstruct, repair
 from fpml.evaluate.publish import publish
 from fpml.evaluate.results import MODEL, Album, Findings, Trained
 from fpml.files import new_folder, root, state_folder
@@ -21,7 +21,13 @@ from fpml.models import family_of
 from fpml.train.checkpoint import Checkpoints
 
 # A task has evaluate(trained, album) -> Findings.
-TASKS: dict[str, ModuleType] = {"reconstruct": reconstruct, "repair": repair, "compress": compress}
+TASKS: dict[str, ModuleType] = {
+    "reconstruct": reconstruct,
+    "repair": repair,
+    "compress": compress,
+    "recognise": recognise,
+    "generate": generate,
+}
 
 
 def evaluate_stage(name: str, params: Params) -> Findings:

@@ -12,9 +12,17 @@ import torch
 from torch import nn
 
 from fpml.errors import FpmlError
-from fpml.models import autoencoder, gated, small, tight
+from fpml.models import autoencoder, dcgan, embedder, gated, resnet, small, tight
 
-MODELS: dict[str, ModuleType] = {"autoencoder": autoencoder, "tight": tight, "gated": gated, "small": small}
+MODELS: dict[str, ModuleType] = {
+    "autoencoder": autoencoder,
+    "tight": tight,
+    "gated": gated,
+    "small": small,
+    "resnet": resnet,
+    "embedder": embedder,
+    "dcgan": dcgan,
+}
 
 
 def family_of(model: str, task: str) -> ModuleType:

@@ -77,8 +77,11 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove all but the lock, which others may be waiting for. Done once DVC has the outputs (by evaluate):
         a kill between the last epoch and that moment costs no training."""
-        for folder in self._epochs():
+        for folder in (p for p in self.folder.iterdir() if p.is_dir()):
             shutil.rmtree(folder)
+
+    def begun(self) -> bool:
+        return bool(self._epochs())
 
     def _epochs(self) -> list[Path]:
         return sorted(self.folder.glob("epoch-*"))

@@ -8,23 +8,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpml.config import Train
+from fpml.config import Train, TrainRecognise
 from fpml.models.layers import PictureLoss
 from fpml.train.batches import Batches, shuffled
 from fpml.train.session import Row, Session, Sets
 
+SSIM_SHARE = 0.84  # Zhao et al.'s mix
+
 
 def picture_loss(name: str) -> PictureLoss:
-    """mse, l1 or bce between pictures in 0..1, in float32 whatever the network ran in.
+    """mse, l1, bce or ssim between pictures in 0..1, in float32 whatever the network ran in.
 
-    Binary cross-entropy of grey targets has a floor above 0: the targets' own entropy."""
-    functions: dict[str, PictureLoss] = {"mse": F.mse_loss, "l1": F.l1_loss, "bce": F.binary_cross_entropy}
+    Binary cross-entropy of grey targets has a floor above 0: the targets' own entropy. ssim is 1 - SSIM and a share of
+    the absolute difference (Zhao et al. 2017)."""
+    functions: dict[str, PictureLoss] = {
+        "mse": F.mse_loss,
+        "l1": F.l1_loss,
+        "bce": F.binary_cross_entropy,
+        "ssim": _unlike,
+    }
     function = functions[name]
 
     def loss(output: Tensor, targets: Tensor) -> Tensor:
         return function(output.float(), targets)
 
     return loss
+
+
+def _unlike(output: Tensor, targets: Tensor) -> Tensor:
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    similar: Tensor = ssim(output, targets, sigma=1.5, data_range=1.0)
+    return SSIM_SHARE * (1 - similar) + (1 - SSIM_SHARE) * F.l1_loss(output, targets)
 
 
 def optimizer(settings: Train, network: nn.Module) -> torch.optim.Optimizer:
@@ -75,7 +90,7 @@ def train(network: nn.Module, family: ModuleType, sets: Sets, settings: Train, s
     return bare
 
 
-def learning_rate(settings: Train, epoch: int) -> float:
+def learning_rate(settings: Train | TrainRecognise, epoch: int) -> float:
     """The epoch's, from 1 on; cosine: falling from the whole rate towards 0 (Loshchilov and Hutter 2017)."""
     if settings.schedule == "constant":
         return settings.learning_rate

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -11,7 +12,7 @@ from fpml.errors import FpmlError
 from fpml.train.batches import Batches
 from fpml.train.checkpoint import Checkpoints
 
-Row = dict[str, float]  # what one epoch measured
+Row = dict[str, Any]  # what one epoch measured: numbers by name, and perhaps a picture in text
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from safetensors import SafetensorError
-from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 
 from fpml import tracking
@@ -29,15 +27,28 @@ from fpml.files import new_folder, root, state_folder
 from fpml.identity import Identity, dataset_digests, stage_tags
 from fpml.models import family_of, summary
 from fpml.progress import bar
-from fpml.train import compress, reconstruct, repair
+from fpml.train import compress, generate, initial, recognise, reconstruct, repair
 from fpml.train.checkpoint import Checkpoints
 from fpml.train.export import export
 from fpml.train.session import Session
 
 # A task has sets(prints, side, recipe, accelerator), train(network, family, sets, settings, session), which gives the
 # network whose weights stand, and registered(network, prints), the form that is exported.
-TASKS: dict[str, ModuleType] = {"reconstruct": reconstruct, "repair": repair, "compress": compress}
-SHARED = ("stage", "session", "pictures", "batches", "checkpoint")  # files of fpml/train that a checkpoint depends on too
+TASKS: dict[str, ModuleType] = {
+    "reconstruct": reconstruct,
+    "repair": repair,
+    "compress": compress,
+    "recognise": recognise,
+    "generate": generate,
+}
+SHARED = (
+    "stage",
+    "initial",
+    "session",
+    "pictures",
+    "batches",
+    "checkpoint",
+)  # files of fpml/train that a checkpoint depends on too
 
 
 def train_stage(name: str, params: Params) -> None:
@@ -57,16 +68,24 @@ def train_stage(name: str, params: Params) -> None:
     task, family = TASKS[run.task], family_of(run.model, run.task)
     sets = task.sets(prints, side["side"].astype(str).to_numpy(), recipe, accelerator)
     network = family.build(recipe.model, recipe.data.height, recipe.data.width, len(sets.classes))
-    start = load_start(network, root() / recipe.train.start_from) if recipe.train.start_from else ""
+    start = initial.described(recipe)
     key = _key(name, recipe, run.task, run.model, prints, start)
     checkpoints = Checkpoints(state_folder() / "checkpoints" / f"{name}-{key}")
     still_wanted = _parent_watch()
+    silent = Session(accelerator, checkpoints, lambda row: None, still_wanted)
+
+    def begin() -> None:
+        if not checkpoints.begun():
+            initial.begin(network, family, recipe, silent, params.runtime.workers)
+
     if not accelerator.is_main_process:
-        task.train(network, family, sets, recipe.train, Session(accelerator, checkpoints, lambda row: None, still_wanted))
+        begin()
+        task.train(network, family, sets, recipe.train, silent)
         return
 
     with checkpoints.lock():
         still_wanted()
+        begin()
         identity = _identity(name, params, recipe, network, accelerator, start)
         with tracking.training_run(params.tracking, identity, checkpoints.folder / "run") as log:
             shown = bar(None, f"train {name}", recipe.train.epochs, "epochs")
@@ -100,22 +119,6 @@ def _bf16_is_fast(cpu: bool) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def load_start(network: torch.nn.Module, path: Path) -> str:
-    """Put weights into a network before it is trained; their SHA-256. FpmlError for a file that is away, damaged or of
-    another network."""
-    try:
-        content = path.read_bytes()
-        network.load_state_dict(from_bytes(content))
-    except FileNotFoundError:
-        raise FpmlError(f"train.start_from: {path} is not there; give a weights.safetensors, or '' to start anew") from None
-    except SafetensorError as error:
-        raise FpmlError(f"train.start_from: {path} is no safetensors file ({error})") from None
-    except RuntimeError as error:
-        why = " ".join(str(error).split())[:200]
-        raise FpmlError(f"train.start_from: {path} does not fit this model and its widths: {why}") from None
-    return hashlib.sha256(content).hexdigest()
 
 
 def _key(name: str, recipe: Recipe, task: str, model: str, prints: Prepared, start: str) -> str:
@@ -174,9 +177,8 @@ def _identity(
         "device": str(accelerator.device.type),
         "processes": accelerator.num_processes,
         "model": params.run[name].model,
+        "start": start,
     }
-    if start:
-        flat["start_sha256"] = start
     paths = {d: params.datasets[d].path for d in datasets}
     return Identity(
         run_id=None,
@@ -210,8 +212,8 @@ def _write_outputs(
         }
         history = pd.DataFrame(log.history).astype({"epoch": "int64"})
         history.to_parquet(folder / "history.parquet", index=False)
-        last = history.iloc[-1].drop("images_per_second").to_dict()
-        metrics = {"epochs": int(last.pop("epoch")), **{str(k).replace("/", "_"): v for k, v in last.items()}}
+        last = tracking.numbers(log.history[-1])
+        metrics = {"epochs": len(history), **{k.replace("/", "_"): v for k, v in last.items() if k != "images_per_second"}}
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         registered = TASKS[run.task].registered(network, torch.from_numpy(prints.take(np.arange(min(4, len(prints))))[:, None]))
         config["layers"] = summary(network, lambda: registered.network(*(v[:1] for v in registered.inputs.values())))

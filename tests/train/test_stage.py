@@ -20,7 +20,7 @@ from fpml.config import load
 from fpml.errors import FpmlError
 from fpml.models import MODELS
 from fpml.train import export, pictures, reconstruct, stage
-from tests.conftest import REPOSITORY, with_altered_prints
+from tests.conftest import REPOSITORY, with_altered_prints, write_fvc
 
 RUNS = {
     "reconstruct": ("reconstruct", "autoencoder"),
@@ -28,6 +28,9 @@ RUNS = {
     "repair": ("repair", "autoencoder"),
     "repair-gated": ("repair", "gated"),
     "compress": ("compress", "small"),
+    "recognise": ("recognise", "resnet"),
+    "generate": ("generate", "dcgan"),
+    "generate-conditional": ("generate", "dcgan"),
 }
 
 
@@ -37,6 +40,20 @@ def test_every_recipe_trains_and_leaves_its_outputs(
 ) -> None:
     task, model = RUNS[recipe]
     change_params("run", {recipe: {"task": task, "model": model}})
+    if task == "recognise":
+        write_fvc(project / "raw" / "many", ("DB1_A",), 5, 5)
+        change_params("datasets.many", {"path": "raw/many", "reader": "fvc", "dpi": 500, "pattern": ""})
+        change_params(f"recipes.{recipe}.data.train", ["many"])
+        prepared("ingest", "many")
+    if task == "generate":
+        write_fvc(project / "raw" / "many", ("DB1_A", "DB2_A"), 10, 2)
+        change_params("datasets.many", {
+            "path": "raw/many", "reader": "folder", "dpi": 500,
+            "pattern": r"(?P<sensor>DB\d)_A/(?P<finger>(?P<pattern>\d)\d*_\d+)\.tif",
+        })  # fmt: skip
+        change_params(f"recipes.{recipe}.data.train", ["many"])
+        change_params(f"recipes.{recipe}.split.validation", 0.5)
+        prepared("ingest", "many")
     if task == "repair":
         with_altered_prints(project, recipe, change_params)
         prepared("ingest", "altered")
@@ -181,7 +198,7 @@ def test_training_goes_on_from_saved_weights(
     prepared("train", "reconstruct")
     assert pd.read_parquet(folder / "history.parquet")["train/loss"].iloc[0] < first.iloc[0]
     identity = json.loads((folder / "run.json").read_text())
-    assert identity["params"]["start_sha256"] == hashlib.sha256(kept).hexdigest()
+    assert identity["params"]["start"] == f"kept.safetensors, SHA-256 {hashlib.sha256(kept).hexdigest()}"
     (project / "kept.safetensors").write_bytes(kept[:100])
     assert "is no safetensors file" in prepared("train", "reconstruct", code=2).err
     change_params("recipes.reconstruct.train.start_from", "away.safetensors")
@@ -189,7 +206,7 @@ def test_training_goes_on_from_saved_weights(
     (project / "kept.safetensors").write_bytes(kept)
     change_params("recipes.reconstruct.train.start_from", "kept.safetensors")
     change_params("recipes.reconstruct.model.widths", [4, 4, 5])
-    assert "does not fit this model and its widths" in prepared("train", "reconstruct", code=2).err
+    assert "does not fit this model and its settings" in prepared("train", "reconstruct", code=2).err
 
 
 def test_dvc_knows_the_code_that_a_checkpoint_is_good_for() -> None:

@@ -1,0 +1,60 @@
+"""How good generated prints are, measured on the judge's view of them, each beside real prints against real prints."""
+
+import numpy as np
+
+FID_FROM = 2000  # pictures: under that the Fréchet distance says little, and KID stands
+
+
+def score(probabilities: np.ndarray, splits: int = 10) -> tuple[float, float]:
+    """The Inception Score's formula on any network's class probabilities (N, classes): the exponential of the mean
+    divergence of each picture's classes from all pictures' (Salimans et al. 2016). Mean and spread over the splits;
+    from 1 to the number of classes."""
+    found = []
+    for part in np.array_split(probabilities.clip(1e-12, 1), min(splits, len(probabilities))):
+        divergence = (part * (np.log(part) - np.log(part.mean(0)))).sum(1)
+        found.append(np.exp(divergence.mean()))
+    return float(np.mean(found)), float(np.std(found))
+
+
+def kid(a: np.ndarray, b: np.ndarray) -> float:
+    """The kernel distance of two sets of embeddings (N, d), (M, d): the unbiased squared mean discrepancy with the cubic
+    polynomial kernel (Bińkowski et al. 2018). 0 is as alike as two draws of one set; it may fall a little below."""
+
+    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        out: np.ndarray = (x @ y.T / x.shape[1] + 1) ** 3
+        return out
+
+    scale = np.sqrt(a.shape[1])  # embeddings of length 1: brought to a spread of about 1 a number, as the kernel expects
+    a, b = a.astype(np.float64) * scale, b.astype(np.float64) * scale
+    aa, bb, ab = kernel(a, a), kernel(b, b), kernel(a, b)
+    n, m = len(a), len(b)
+    return float((aa.sum() - np.trace(aa)) / (n * (n - 1)) + (bb.sum() - np.trace(bb)) / (m * (m - 1)) - 2 * ab.mean())
+
+
+def fid(a: np.ndarray, b: np.ndarray) -> float:
+    """The Fréchet distance of two sets of embeddings as if each were normal (Heusel et al. 2017)."""
+    from scipy.linalg import sqrtm
+
+    scale = np.sqrt(a.shape[1])
+    a, b = a.astype(np.float64) * scale, b.astype(np.float64) * scale
+    ca, cb = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root = np.real(sqrtm(ca @ cb))
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(ca + cb - 2 * root))
+
+
+def nearest(samples: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each embedding the place of the nearest other, and its Euclidean distance."""
+    from sklearn.neighbors import NearestNeighbors
+
+    distance, place = NearestNeighbors(n_neighbors=1).fit(others).kneighbors(samples)
+    return place[:, 0], distance[:, 0]
+
+
+def nearer_to_training(samples: np.ndarray, training: np.ndarray, held: np.ndarray) -> float:
+    """The memorisation test: the share of samples whose nearest training print is nearer than their nearest held-out one,
+    of as many of both. About a half where nothing was memorised, 1 where the samples are copies."""
+    count = min(len(training), len(held))
+    rng = np.random.default_rng(0)
+    few = [s[rng.permutation(len(s))[:count]] for s in (training, held)]
+    to_training, to_held = (nearest(samples, part)[1] for part in few)
+    return float((to_training < to_held).mean() + 0.5 * (to_training == to_held).mean())

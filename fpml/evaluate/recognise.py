@@ -1,0 +1,231 @@
+"""recognise: closed-set accuracy, verification and identification of fingers never seen, and where the network looks.
+
+Beside every number two baselines that learn nothing of fingers: PCA of the pixels, and energies of a Gabor bank."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from fpml.data.split import TEST, TRAIN, UNSEEN
+from fpml.evaluate import figures, recognition, saliency
+from fpml.evaluate.reconstruction import bootstrap, to_bytes, to_float
+from fpml.evaluate.results import MODEL, Album, Findings, Trained, sensor_labels, some, wilson
+from fpml.evaluate.ridges import gabor_answers
+from fpml.progress import progress
+
+PCA, GABOR = "PCA", "Gabor energies"
+BATCH, CELLS, TOP, WORST = 64, 8, 20, 8
+Embed = Callable[[np.ndarray], np.ndarray]  # rows of the prepared set → vectors (n, numbers) of length 1
+
+
+def evaluate(trained: Trained, album: Album) -> Findings:
+    index, side, settings = trained.prints.index, trained.side, trained.recipe.evaluate
+    embed = _embeddings(trained)
+    rows: list[dict[str, Any]] = []
+    scores: list[pd.DataFrame] = []
+    facts: dict[str, Any] = {"headline": "accuracy", "classes": len(trained.classes), "pairs": {}}
+
+    test = np.flatnonzero(side == TEST)
+    notes = []
+    if len(test):
+        found, table = _closed_set(trained, embed, test)
+        rows += table
+        scores.append(found)
+        notes += _mistakes(trained, album, found)
+        _saliency(trained, album, test)
+    unseen = np.flatnonzero(side == UNSEEN)
+    parts = sensor_labels(index).to_numpy()
+    det: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    impostors: list[np.ndarray] = []
+    for part in sorted(set(parts[unseen])):
+        mine = unseen[parts[unseen] == part]
+        pairs = recognition.fvc_pairs(index["finger_id"].to_numpy(str)[mine], index["impression"].fillna(1).to_numpy(int)[mine])
+        genuine, impostor = int(pairs.genuine.sum()), int((~pairs.genuine).sum())
+        facts["pairs"][part] = [genuine, impostor]
+        if genuine == 0 or impostor == 0:
+            notes.append(f"{part}: no verification, since its fingers give {genuine} genuine and {impostor} impostor pairs.")
+            continue
+        for method, function in embed.items():
+            table, curve, other = _verification(trained, function(mine), mine, pairs, part, method)
+            rows += table
+            if method == MODEL:
+                det[part] = curve
+                impostors.append(other)
+    if det:
+        facts |= _threshold(np.concatenate(impostors), settings.fmr)
+        title = f"{trained.name}: detection error trade-off on fingers never seen"
+        figures.det(det, title, album.add("det.png", title))
+        facts["matrix"] = "eer"
+        if not len(test):
+            facts["headline"] = "eer"
+        pooled = sum(sum(p) for p in facts["pairs"].values())
+        notes.append(
+            f"Verification by FVC's protocol on fingers never trained on ({pooled:,} pairs over all sensors; no print was "
+            f"refused). 'eer_all' takes every pair of prints of two fingers as impostors. Threshold {facts['threshold']:.3f}: "
+            f"FMR {facts['threshold_fmr']:.2%} counted over {facts['threshold_impostors']:,} impostor pairs."
+        )
+    summary = pd.DataFrame(rows)
+    if "matrix" in facts:
+        title = f"{trained.name}: EER by sensor, %"
+        matrix = figures.matrix(summary, "eer", ", ".join(trained.recipe.data.train))
+        figures.heat_map(matrix, title, "EER, %", album.add("cross-sensor.png", title))
+    facts["notes"] = notes
+    found_all = pd.concat(scores, ignore_index=True) if scores else pd.DataFrame({"image_id": pd.Series(dtype=str)})
+    return Findings(found_all, summary, facts)
+
+
+def _embeddings(trained: Trained) -> dict[str, Embed]:
+    """The network's embedding and the two baselines', each a function of rows."""
+    from sklearn.decomposition import PCA as Axes
+
+    prints, device = trained.prints, trained.device
+    training = np.flatnonzero(trained.side == TRAIN)
+    training = training[some(len(training), 2000)]
+    flat = prints.take(training).reshape(len(training), -1).astype(np.float32) / 255
+    axes = Axes(min(128, len(training) - 1), svd_solver="randomized", random_state=0).fit(flat)
+
+    def in_batches(function: Callable[[Tensor], Tensor], rows: np.ndarray) -> np.ndarray:
+        starts = range(0, len(rows), BATCH)
+        with torch.inference_mode():
+            parts = [function(to_float(prints.take(rows[s : s + BATCH]), device)).float().cpu().numpy() for s in starts]
+        return unit(np.concatenate(parts))
+
+    def energies(batch: Tensor) -> Tensor:
+        strength = gabor_answers(batch, trained.recipe.data.dpi).abs()
+        return torch.nn.functional.adaptive_avg_pool2d(strength, CELLS).flatten(1)
+
+    centre = in_batches(energies, training).mean(0)
+    return {
+        MODEL: lambda rows: in_batches(lambda batch: trained.network(batch)[1], rows),
+        PCA: lambda rows: unit(axes.transform(prints.take(rows).reshape(len(rows), -1).astype(np.float32) / 255)),
+        GABOR: lambda rows: unit(in_batches(energies, rows) - centre),
+    }
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows brought to length 1."""
+    lengths: np.ndarray = np.linalg.norm(vectors, axis=1, keepdims=True)
+    out: np.ndarray = vectors / lengths.clip(min=1e-12)
+    return out
+
+
+def _row(
+    part: str, side: str, metric: str, method: str, value: float, prints: int, fingers: int,
+    interval: tuple[float, float] = (np.nan, np.nan),
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "side": side, "part": part, "method": method, "metric": metric, "value": value, "low": interval[0],
+        "high": interval[1], "prints": prints, "fingers": fingers,
+    }  # fmt: skip
+
+
+def _closed_set(trained: Trained, embed: dict[str, Embed], test: np.ndarray) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Which of the fingers of training is it? The network's own classes; the baselines by the nearest training print."""
+    index = trained.prints.index
+    fingers = index["finger_id"].to_numpy(str)
+    with torch.inference_mode():
+        starts = range(0, len(test), BATCH)
+        batches = (to_float(trained.prints.take(test[s : s + BATCH]), trained.device) for s in starts)
+        logits = np.concatenate([trained.network(b)[0].float().cpu().numpy() for b in batches])
+    classes = np.array(trained.classes)
+    training = np.flatnonzero(trained.side == TRAIN)
+    ranks = {MODEL: recognition.rank_of_own(logits, fingers[test], classes)}
+    for method in (PCA, GABOR):
+        similarity = embed[method](test) @ embed[method](training).T
+        ranks[method] = recognition.rank_of_own(similarity, fingers[test], fingers[training])
+    part = f"{index['dataset'].iloc[test[0]]}/closed set of {len(classes)}"
+    rows = []
+    for method, of_own in ranks.items():
+        for metric, top in (("accuracy", 1), ("top5", 5)):
+            right = int((of_own <= top).sum())
+            interval = wilson(right, len(test))
+            rows.append(_row(part, TEST, metric, method, right / len(test), len(test), len(classes), interval))
+    found = pd.DataFrame({
+        "image_id": index["image_id"].to_numpy(str)[test], "finger_id": fingers[test], "row": test, "method": MODEL,
+        "said": classes[logits.argmax(1)], "rank": ranks[MODEL],
+    })  # fmt: skip
+    return found, rows
+
+
+def _mistakes(trained: Trained, album: Album, found: pd.DataFrame) -> list[str]:
+    """The curve of cumulative matches, and the fingers that are most often taken for others."""
+    count = min(TOP, len(trained.classes))
+    curve = pd.DataFrame({MODEL: recognition.cmc(found["rank"].to_numpy(), count)}, index=range(1, count + 1))
+    title = f"{trained.name}: share of test prints whose finger is among the first"
+    figures.curves(curve, title, ("rank", "share"), album.add("cmc.png", title))
+    wrong = found[found["said"] != found["finger_id"]]
+    if wrong.empty:
+        return ["No test print was taken for another finger."]
+    worst = wrong["finger_id"].value_counts().index[:WORST]
+    mine = found[found["finger_id"].isin(worst)]
+    table = pd.crosstab(mine["finger_id"], mine["said"])
+    title = f"{trained.name}: the {len(worst)} fingers that are most often taken for others"
+    path = album.add("confusion.png", title)
+    figures.heat_map(table, title, "test prints", path, ("said to be", "finger"), digits=0)
+    pairs = (wrong["finger_id"] + " for " + wrong["said"]).value_counts()
+    shown = ", ".join(f"{pair} ({count})" for pair, count in pairs.iloc[:3].items())
+    return [f"{len(wrong)} of {len(found)} test prints were taken for another finger; most often {shown}."]
+
+
+def _verification(
+    trained: Trained, vectors: np.ndarray, rows: np.ndarray, pairs: recognition.Comparisons, part: str, method: str
+) -> tuple[list[dict[str, Any]], tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """A table's rows, the DET curve (FMR, FNMR) and the impostors' scores of all pairs of prints."""
+    fingers = trained.prints.index["finger_id"].to_numpy(str)[rows]
+    impressions = trained.prints.index["impression"].fillna(1).to_numpy(int)[rows]
+    scores = (vectors[pairs.a] * vectors[pairs.b]).sum(1)
+    count = len(set(fingers))
+    interval = recognition.eer_interval(scores, pairs, fingers, trained.recipe.evaluate.bootstrap)
+    every = recognition.all_pairs(fingers)
+    all_scores = (vectors[every.a] * vectors[every.b]).sum(1)
+    of_all = recognition.eer_interval(all_scores, every, fingers, min(200, trained.recipe.evaluate.bootstrap))
+    gallery = np.array([np.flatnonzero(fingers == f)[impressions[fingers == f].argmin()] for f in sorted(set(fingers))])
+    probes = np.setdiff1d(np.arange(len(rows)), gallery)
+    ranks = recognition.rank_of_own(vectors[probes] @ vectors[gallery].T, fingers[probes], fingers[gallery])
+    first = bootstrap((ranks == 1).astype(float), fingers[probes].astype(object), trained.recipe.evaluate.bootstrap)
+    values = {
+        "eer": (100 * recognition.eer(scores, pairs.genuine), (100 * interval[0], 100 * interval[1])),
+        "eer_all": (100 * recognition.eer(all_scores, every.genuine), (100 * of_all[0], 100 * of_all[1])),
+        "fmr100": (100 * recognition.fnmr_at(scores, pairs.genuine, 0.01), (np.nan, np.nan)),
+        "fmr1000": (100 * recognition.fnmr_at(scores, pairs.genuine, 0.001), (np.nan, np.nan)),
+        "zerofmr": (100 * recognition.fnmr_at(scores, pairs.genuine, 0.0), (np.nan, np.nan)),
+        "d_prime": (recognition.d_prime(scores, pairs.genuine), (np.nan, np.nan)),
+        "rank1": (float((ranks == 1).mean()), first),
+    }
+    table = [
+        _row(part, UNSEEN, metric, method, value, len(rows), count, around)
+        for metric, (value, around) in values.items()
+        if np.isfinite(value)
+    ]
+    _, fmr, fnmr = recognition.rates(scores, pairs.genuine)
+    return table, (fmr, fnmr), all_scores[~every.genuine]
+
+
+def _threshold(impostors: np.ndarray, fmr: float) -> dict[str, float | int]:
+    """The threshold that is kept with the model, with the FMR that was counted for it."""
+    threshold, counted = recognition.threshold_for(impostors.astype(float), fmr)
+    return {"threshold": threshold, "threshold_fmr": counted, "threshold_impostors": len(impostors)}
+
+
+def _saliency(trained: Trained, album: Album, test: np.ndarray) -> None:
+    """Maps of some test prints that are recognised when nothing is hidden."""
+    settings, prints = trained.recipe.evaluate, trained.prints
+    numbers = {name: number for number, name in enumerate(trained.classes)}
+    chosen = test[some(len(test), settings.pictures)]
+    maps = []
+    for row in progress(chosen, "saliency", len(chosen), "prints"):
+        print_ = to_float(prints.take(np.array([row])), trained.device)[0]
+        grey = float(prints.index["plate"].to_numpy(float)[row]) / 255
+        finger = numbers[str(prints.index["finger_id"].iat[row])]
+        maps.append(
+            saliency.occlusion(lambda b: trained.network(b)[0], print_, finger, settings.occlusion, settings.stride, grey)
+        )
+    title = f"{trained.name}: where hiding {settings.occlusion}×{settings.occlusion} pixels does harm"
+    path = album.add("saliency.png", title, chosen)
+    originals = to_bytes(to_float(prints.take(chosen), torch.device("cpu")))
+    wrong, fall = (np.stack([m[which] for m in maps]) for which in (0, 1))
+    figures.overlays(originals, {"taken for another": wrong, "probability lost": fall}, title, path)

@@ -1,0 +1,117 @@
+"""Fingers enrolled by their embeddings: who is it, and are these two the same? A gallery is one Parquet file.
+
+Embeddings are biometric data, like the prints they were made from."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fpml.apply import Model, find_pictures, open_model, placed
+from fpml.config import Params
+from fpml.errors import FpmlError
+from fpml.files import new_file
+
+BEST = 5  # matches that are shown
+
+
+def enrol(inputs: list[Path], gallery: Path, model: str, dpi: float, reader: str, pattern: str, params: Params) -> None:
+    """Add pictures to a gallery; the finger is the pattern's group 'finger' in the file's name, or all of the name before
+    its last _. FpmlError for a gallery of another model and for a picture that is enrolled already."""
+    network = open_model(model, ["embedding"], params)
+    finger = _namer(pattern)
+    names = {p: finger(p) for p in find_pictures(inputs)}
+    before = _read(gallery) if gallery.exists() else None
+    if before is not None and str(before["model"].iat[0]) != network.sha256:
+        raise FpmlError(f"{gallery} was made with another model than {model}; enrol into a new file")
+    frames = [] if before is None else [before]
+    for vectors, pictures in _embedded(inputs, dpi, reader, network, params, "enrol"):
+        columns = {"finger": [names[p] for p in pictures], "picture": [str(p) for p in pictures], "embedding": list(vectors)}
+        frames.append(pd.DataFrame(columns).assign(model=network.sha256))
+    whole = pd.concat(frames, ignore_index=True)
+    if twice := whole["picture"][whole["picture"].duplicated()].tolist():
+        raise FpmlError(f"{twice[0]} is in {gallery} already; nothing was enrolled")
+    with new_file(gallery) as temporary:
+        whole.to_parquet(temporary, index=False)
+    print(f"{gallery}: {len(whole)} prints of {whole['finger'].nunique()} fingers")
+
+
+def identify(inputs: list[Path], gallery: Path, model: str, dpi: float, reader: str, params: Params) -> None:
+    """Print the best matches of each picture, a finger once, with scores; which of them the threshold lets pass."""
+    network = open_model(model, ["embedding"], params)
+    enrolled = _read(gallery)
+    if enrolled["model"].iat[0] != network.sha256:
+        raise FpmlError(f"{gallery} was made with another model than {model}; give --model that one, or enrol anew")
+    threshold, said = _threshold(network)
+    known = np.stack(enrolled["embedding"].to_list())
+    print(said)
+    for vectors, pictures in _embedded(inputs, dpi, reader, network, params, "identify"):
+        for picture, scores in zip(pictures, vectors @ known.T, strict=True):
+            best = pd.Series(scores, enrolled["finger"].to_numpy()).groupby(level=0).max().nlargest(BEST)
+            shown = ", ".join(f"{name} {score:.3f}{' match' if score >= threshold else ''}" for name, score in best.items())
+            print(f"{picture}: {shown}")
+
+
+def verify(a: Path, b: Path, model: str, dpi: float, reader: str, params: Params) -> bool:
+    """Print the score of two pictures and whether they match by the model's threshold."""
+    network = open_model(model, ["embedding"], params)
+    threshold, said = _threshold(network)
+    vectors = [v for found, _ in _embedded([a, b], dpi, reader, network, params, "verify") for v in found]
+    if len(vectors) != 2:
+        raise FpmlError("two pictures are needed, and one of them can't be used; the reason is above")
+    score = float(vectors[0] @ vectors[1])
+    match = score >= threshold
+    print(f"score {score:.3f}: {'the same finger' if match else 'not the same finger'}\n{said}")
+    return match
+
+
+def _embedded(inputs: list[Path], dpi: float, reader: str, network: Model, params: Params, what: str) -> Any:
+    for part in placed(inputs, dpi, reader, network, params, what):
+        yield network(["embedding"], prints=part.prints)[0], part.pictures
+
+
+def _threshold(network: Model) -> tuple[float, str]:
+    facts = network.facts
+    if "threshold" not in facts:
+        raise FpmlError(
+            f"{network.name} has no threshold: it was not measured on fingers never seen; run `dvc repro evaluate@RUN` with "
+            "split.unseen over 0 or a data.test set, then give the run or its `fpml export` as --model"
+        )
+    said = (
+        f"threshold {facts['threshold']:.3f}: FMR {facts['threshold_fmr']:.2%}, counted over "
+        f"{facts['threshold_impostors']:,} impostor pairs of {facts['trained_on']}"
+    )
+    return float(facts["threshold"]), said
+
+
+def _namer(pattern: str) -> Any:
+    if not pattern:
+        return lambda path: path.stem.rpartition("_")[0] or path.stem
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise FpmlError(f"--pattern '{pattern}' is no regular expression: {error}") from None
+    if "finger" not in expression.groupindex:
+        raise FpmlError(f"--pattern '{pattern}' has no group (?P<finger>…), which names the finger")
+
+    def name(path: Path) -> str:
+        found = expression.fullmatch(path.name)
+        if found is None:
+            raise FpmlError(f"'{path.name}' does not match --pattern {pattern}; nothing was enrolled")
+        return found["finger"]
+
+    return name
+
+
+def _read(gallery: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(gallery, columns=["finger", "picture", "model", "embedding"])
+    except FileNotFoundError:
+        raise FpmlError(f"{gallery} is not there; make it by: fpml enrol PICTURES --gallery {gallery}") from None
+    except (OSError, ValueError) as error:
+        raise FpmlError(f"{gallery} is no gallery: {str(error).splitlines()[0]}") from None
+    if frame.empty:
+        raise FpmlError(f"{gallery} has nobody in it")
+    return frame
