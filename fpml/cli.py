@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fpml.config import Params
 
 Arguments = argparse.Namespace
-READERS = ("fvc", "socofing", "folder", "synth", "idx")
+READERS = ("fvc", "socofing", "polyu", "folder", "synth", "idx")
 
 
 def _params() -> "Params":
@@ -195,6 +195,12 @@ def data_list(a: Arguments) -> None:
     print(listing(_params()))
 
 
+def data_get(a: Arguments) -> None:
+    from fpml.data.get import get
+
+    get(a.name, a.out or Path(a.name), a.yes)
+
+
 def preset(a: Arguments) -> None:
     from fpml.preset import put_in_place
 
@@ -297,6 +303,12 @@ def _add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--use", metavar="RECIPE:train|test", help="enter it in a recipe too")
 
 
+def _get_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("name", help="mnist, fashion-mnist or fvc2002-b; others say how to get them")
+    p.add_argument("--out", type=Path, metavar="DIR", help="a new folder; by default NAME here")
+    p.add_argument("--yes", action="store_true", help="agree to the terms without being asked")
+
+
 def _preset_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("name", choices=["demo", "published"])
 
@@ -316,6 +328,7 @@ Command = tuple[str, Callable[[Arguments], None], Callable[[argparse.ArgumentPar
 
 DATA: dict[str, Command] = {
     "add": ("check a folder of prints, put it under DVC and enter it in params.yaml", data_add, _add_arguments),
+    "get": ("fetch a public dataset, or say how to get it", data_get, _get_arguments),
     "list": ("the datasets, and which recipes use them", data_list, _nothing),
 }
 COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
@@ -326,7 +339,7 @@ COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
     "train": ("stage: train a run's model", train, _name("run")),
     "evaluate": ("stage: measure a trained model on every sensor and register it", evaluate, _name("run")),
     "report": ("stage: write report/index.html", report, _nothing),
-    "data": ("your own prints: add, list", DATA),
+    "data": ("datasets: add your own, get public ones, list them", DATA),
     "preset": (
         "put the demo's or the published settings in place",
         preset,

@@ -31,7 +31,7 @@ Name = Annotated[str, Field(pattern=NAME)]
 @dataclass(frozen=True, config=STRICT)
 class Dataset:
     path: str  # a folder, below the project's root or absolute
-    reader: Literal["fvc", "socofing", "folder", "synth", "idx"]
+    reader: Literal["fvc", "socofing", "polyu", "folder", "synth", "idx"]
     dpi: Dpi | dict[str, Dpi]  # one for all sensors, or sensor: dpi
     pattern: str  # folder reader: a regular expression for the file's path, with named groups; '' for none
 

@@ -66,7 +66,8 @@ def test_every_recipe_trains_and_leaves_its_outputs(
     history = pd.read_parquet(folder / "history.parquet")
     assert history["epoch"].tolist() == [1, 2]
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["train_loss"] == history["train/loss"].iloc[-1]
+    loss = "generator/loss" if task == "generate" else "train/loss"
+    assert metrics[loss.replace("/", "_")] == history[loss].iloc[-1]
     assert list((project / ".fpml" / "checkpoints").glob("*/epoch-00002"))
     prepared("evaluate", recipe)  # DVC has the outputs by then
     assert not list((project / ".fpml" / "checkpoints").glob("*/epoch-*"))

@@ -17,9 +17,16 @@ import numpy as np
 import pandas as pd
 
 from fpml.data.pictures import read_grey
-from fpml.data.sources import folder, fvc, idx, socofing, synth
+from fpml.data.sources import folder, fvc, idx, polyu, socofing, synth
 
-READERS: dict[str, ModuleType] = {"fvc": fvc, "socofing": socofing, "folder": folder, "synth": synth, "idx": idx}
+READERS: dict[str, ModuleType] = {
+    "fvc": fvc,
+    "socofing": socofing,
+    "polyu": polyu,
+    "folder": folder,
+    "synth": synth,
+    "idx": idx,
+}
 
 
 def read_print(row: "Mapping[str, Any] | pd.Series[Any]", reader: str, root: Path, max_pixels: int) -> np.ndarray:
