@@ -59,7 +59,7 @@ def _card(name: str, config: dict[str, Any]) -> str:
         lines += [f"| {m} | {part} | {value:.4g} |" for m, parts in metrics.items() for part, value in parts.items()]
     else:
         lines += ["", "Not measured."]
-    card = root() / "docs" / "recipes" / f"{name}.md"
+    card = root() / "docs" / "recipes" / f"{config['task']}.md"
     if card.exists():
         lines += ["", card.read_text()]
     return "\n".join(lines) + "\n"

@@ -38,7 +38,7 @@ def evaluate(trained: Trained, album: Album) -> Findings:
     real = [to_float(trained.prints.take(rows), torch.device("cpu")) for rows in (training, held)]
     judge = load_judge()
     seen = {name: judge(prints) for name, prints in (("made", samples), ("training", real[0]), ("held", real[1]))}
-    part = f"{index['dataset'].iloc[training[0]]}/{len(training)} training, {len(held)} held out"
+    part = str(index["dataset"].iloc[training[0]])
     values = _by_the_judge(seen) + _by_ridges(samples, real, recipe.data.dpi)
     values.append(("likeness", MODEL, _likeness(samples), np.nan))
     values.append(("likeness", REAL, _likeness(real[1]), np.nan))
@@ -53,9 +53,9 @@ def evaluate(trained: Trained, album: Album) -> Findings:
     ])  # fmt: skip
     _draw(trained, album, samples, classes, training, seen)
     notes = [
-        f"{len(samples):,} made prints, judged by {judge.version} (SHA-256 {judge.sha256[:12]}…), trained on generated "
-        f"fingers; beside each number what held-out real prints score against the training ones. FID stands from "
-        f"{generation.FID_FROM:,} prints of each kind up, KID below.",
+        f"{len(training):,} prints to train on, {len(held):,} held out, {len(samples):,} made. Judged by {judge.version} "
+        f"(SHA-256 {judge.sha256[:12]}…); beside each number what held-out real prints score against the training ones. "
+        f"FID stands from {generation.FID_FROM:,} prints of each kind up, KID below.",
         "Memorisation: the share of made prints that lie nearer to a training print than to a held-out one, of as many of "
         "both: about 0.5 where nothing was copied.",
         "KS: the largest gap between the distributions of made and real prints. Likeness: mean SSIM of pairs of prints.",

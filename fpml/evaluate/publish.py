@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -107,7 +108,8 @@ def _log_evaluation(mlflow: Any, name: str, params: Params, run_id: str, model_i
             d = known[part.split("/")[0]]
             dataset = MetaDataset(LocalArtifactDatasetSource(d["source"]), name=part, digest=d["digest"])
             mlflow.log_input(dataset, "testing", {"digest_from": d["digest_from"]})
-            values = {f"{m}/{part}": by_part[part] for m, by_part in metrics.items() if part in by_part}
+            said = re.sub(r"[^\w. :/-]", "_", part)  # MLflow's letters; a class may have others
+            values = {f"{m}/{said}": by_part[part] for m, by_part in metrics.items() if part in by_part}
             mlflow.log_metrics(values, model_id=model_id, dataset=dataset)
         mlflow.log_table(pd.read_parquet(results / "table.parquet"), "table.json")
         for figure in shown:

@@ -73,7 +73,8 @@ def load_trained(name: str, params: Params) -> Trained:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise FpmlError(f"{folder}/weights.safetensors does not fit the settings ({error}); run: fpml train {name}") from None
+        why = " ".join(str(error).split())[:200]
+        raise FpmlError(f"{folder}/weights.safetensors does not fit the settings ({why}); run: fpml train {name}") from None
     network = network.eval().to(device, memory_format=torch.channels_last)
     return Trained(name, recipe, network, family, classes, prints, side, device, history)
 

@@ -14,6 +14,7 @@ from fpml.train.batches import Batches, shuffled
 from fpml.train.session import Row, Session, Sets
 
 SSIM_SHARE = 0.84  # Zhao et al.'s mix
+WINDOW = 7  # pixels
 
 
 def picture_loss(name: str) -> PictureLoss:
@@ -36,10 +37,16 @@ def picture_loss(name: str) -> PictureLoss:
 
 
 def _unlike(output: Tensor, targets: Tensor) -> Tensor:
-    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+    """By an even window of WINDOW pixels, four times as fast here as the Gaussian one that is measured with."""
 
-    similar: Tensor = ssim(output, targets, sigma=1.5, data_range=1.0)
-    return SSIM_SHARE * (1 - similar) + (1 - SSIM_SHARE) * F.l1_loss(output, targets)
+    def mean(maps: Tensor) -> Tensor:
+        return F.avg_pool2d(maps, WINDOW, 1)
+
+    a, b = mean(output), mean(targets)
+    aa, bb, ab = mean(output * output) - a * a, mean(targets * targets) - b * b, mean(output * targets) - a * b
+    c1, c2 = 0.01**2, 0.03**2  # Wang et al. 2004, range 1
+    similar = (2 * a * b + c1) * (2 * ab + c2) / ((a * a + b * b + c1) * (aa + bb + c2))
+    return SSIM_SHARE * (1 - similar.mean()) + (1 - SSIM_SHARE) * F.l1_loss(output, targets)
 
 
 def optimizer(settings: Train, network: nn.Module) -> torch.optim.Optimizer:
