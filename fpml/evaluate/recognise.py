@@ -36,7 +36,7 @@ def evaluate(trained: Trained, album: Album) -> Findings:
         rows += table
         scores.append(found)
         notes += _mistakes(trained, album, found)
-        _saliency(trained, album, test)
+        _saliency(trained, album, found)
     unseen = np.flatnonzero(side == UNSEEN)
     parts = sensor_labels(index).to_numpy()
     det: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -211,8 +211,11 @@ def _threshold(impostors: np.ndarray, fmr: float) -> dict[str, float | int]:
     return {"threshold": threshold, "threshold_fmr": counted, "threshold_impostors": len(impostors)}
 
 
-def _saliency(trained: Trained, album: Album, test: np.ndarray) -> None:
+def _saliency(trained: Trained, album: Album, found: pd.DataFrame) -> None:
     """Maps of some test prints that are recognised when nothing is hidden."""
+    test = found["row"].to_numpy()[found["rank"].to_numpy() == 1]
+    if len(test) == 0:
+        return
     settings, prints = trained.recipe.evaluate, trained.prints
     numbers = {name: number for number, name in enumerate(trained.classes)}
     chosen = test[some(len(test), settings.pictures)]
