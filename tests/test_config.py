@@ -45,7 +45,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         (
             "run.reconstruct",
             {"task": "reconstruct", "model": "transformer"},
-            ["run.reconstruct.model", "gated, small, tight"],
+            ["run.reconstruct.model", "gated, resnet, small, tight"],
         ),
         ("tracking.log_images", "yes", ["tracking.log_images", "'synthetic-only', 'all' or 'none'"]),
         ("runtime", None, ["runtime"]),

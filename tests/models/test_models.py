@@ -1,9 +1,11 @@
+from typing import Any
+
 import pytest
 import torch
 
-from fpml.config import Model
+from fpml.config import Model, ModelGenerate, ModelRecognise
 from fpml.errors import FpmlError
-from fpml.models import MODELS, autoencoder, family_of, gated, layers, summary, tight
+from fpml.models import MODELS, autoencoder, dcgan, embedder, family_of, gated, layers, summary, tight
 from fpml.train.repair import repaired
 
 PUBLISHED = Model(widths=[32, 64, 128])
@@ -28,7 +30,7 @@ def test_the_published_autoencoder_has_its_parameters() -> None:
     assert network.encoder(torch.zeros(1, 1, 224, 224)).numel() == 401_408  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", WIDTHS)
 def test_output_has_the_shape_and_range_of_the_input(name: str) -> None:
     size = SIZES.get(name, (64, 48))
     network = MODELS[name].build(Model(widths=WIDTHS[name]), *size, 0)
@@ -38,7 +40,7 @@ def test_output_has_the_shape_and_range_of_the_input(name: str) -> None:
     assert output.max() <= 1
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", WIDTHS)
 def test_the_summary_counts_every_parameter(name: str) -> None:
     size = SIZES.get(name, (32, 40))
     network = MODELS[name].build(Model(widths=WIDTHS[name]), *size, 0)
@@ -124,3 +126,46 @@ def test_a_family_does_its_own_tasks_only() -> None:
         gated.build(Model(widths=[4]), 50, 46, 0)
     with pytest.raises(FpmlError, match="too many for prints of 16 x 46"):
         gated.build(Model(widths=[4] * 6), 16, 46, 0)
+
+
+def generator_settings(**more: Any) -> ModelGenerate:
+    settings = {"latent": 100, "generator_width": 64, "discriminator_width": 64, "channels": 3, "condition": "none"}
+    return ModelGenerate(**{**settings, "spectral_norm": False, **more})
+
+
+def test_the_published_dcgan_has_its_shapes_and_parameters() -> None:
+    generator = dcgan.build(generator_settings(), 64, 64, 0).eval()
+    assert sum(p.numel() for p in generator.parameters()) == 3_576_704
+    pictures = generator(torch.randn(2, 100), torch.zeros(2, dtype=torch.int64))
+    assert pictures.shape == (2, 3, 64, 64)
+    assert 0 <= pictures.min() <= pictures.max() <= 1
+    opponent = dcgan.discriminator(generator_settings(), 64, 0)
+    assert sum(p.numel() for p in opponent.parameters()) == 2_765_568
+    assert opponent(pictures, torch.zeros(2, dtype=torch.int64)).shape == (2,)
+
+
+@pytest.mark.parametrize("side", [64, 128, 256])
+def test_a_generator_of_any_size_listens_to_its_class(side: int) -> None:
+    settings = generator_settings(latent=8, generator_width=4, discriminator_width=4, channels=1, spectral_norm=True)
+    generator = dcgan.build(settings, side, side, 3).eval()
+    latent = torch.randn(1, 8).expand(3, -1)
+    pictures = generator(latent, torch.arange(3))
+    assert pictures.shape == (3, 1, side, side)
+    assert not torch.equal(pictures[0], pictures[1])
+    opponent = dcgan.discriminator(settings, side, 3).eval()
+    said = opponent(pictures[:1].expand(3, -1, -1, -1), torch.arange(3))
+    assert said.unique().numel() == 3
+    with pytest.raises(FpmlError, match="makes squares"):
+        dcgan.build(settings, side, side // 2, 3)
+    with pytest.raises(FpmlError, match="channels is 2"):
+        dcgan.build(generator_settings(channels=2), 64, 64, 0)
+
+
+def test_an_embedding_has_length_one_and_its_size_is_checked() -> None:
+    settings = ModelRecognise(blocks=[], width=4, init="none", weights="", synthetic_fingers=2, synthetic_epochs=1)
+    logits, embedding = embedder.build(settings, 96, 48, 5)(torch.rand(2, 1, 96, 48))
+    assert logits.shape == (2, 5)
+    assert embedding.shape == (2, embedder.NUMBERS)
+    assert torch.allclose(embedding.norm(dim=1), torch.ones(2))
+    with pytest.raises(FpmlError, match="multiples of 48"):
+        embedder.build(settings, 100, 48, 5)
