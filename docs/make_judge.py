@@ -25,6 +25,7 @@ from fpml.evaluate.recognition import all_pairs, eer
 from fpml.evaluate.results import wilson
 from fpml.progress import progress
 from fpml.synth.field import CLASS_SHARES
+from fpml.train.batches import Draws
 from fpml.train.recognise import augmented
 
 WIDTH, EPOCHS, BATCH, SEED, HELD = 32, 25, 64, 1, 60  # HELD: fingers that are measured on
@@ -74,7 +75,9 @@ def main() -> None:
         total = 0.0
         for start in range(0, len(order) - 1, BATCH):
             here = order[start : start + BATCH]
-            seen = augmented(prints[here], AUGMENT, torch.Generator().manual_seed(epoch * 100_003 + start))
+            generator = torch.Generator().manual_seed(epoch * 100_003 + start)
+            draws = Draws(generator, len(here), torch.arange(len(here)), prints.device)
+            seen = augmented(prints[here], AUGMENT, draws)
             said, kind = learner(seen)
             loss = F.cross_entropy(said, fingers[here]) + F.cross_entropy(kind, classes[here])
             loss.backward()

@@ -30,7 +30,7 @@ class Model:
     session: Any  # onnxruntime.InferenceSession
     data: Data  # how its prints are placed
     config: dict[str, Any]
-    facts: dict[str, Any]  # what was found when it was measured; empty where that is not known
+    facts: dict[str, Any]  # what was found when these weights were measured; empty where that is not known
     name: str  # as it was asked for
     sha256: str  # of model.onnx
 
@@ -62,13 +62,12 @@ def _find(model: str, params: Params) -> tuple[bytes, dict[str, Any], dict[str, 
         return _registered(model, params)
     if Path(model).is_file():
         parts = package.read(Path(model))
-        return parts["model.onnx"], _config(parts["config.json"], model), json.loads(parts["facts.json"])
+        return parts["model.onnx"], _config(parts["config.json"], model), json.loads(parts["facts.json"])  # of these weights
     folder = Path(model) if (Path(model) / "model.onnx").exists() else root() / "models" / model
     if not (folder / "model.onnx").exists():
         raise FpmlError(f"no model '{model}': {folder}/model.onnx is not there; run `dvc repro`, or give --model")
     config = _config((folder / "config.json").read_bytes(), str(folder))
-    results = root() / "results" / model / "facts.json"
-    return (folder / "model.onnx").read_bytes(), config, json.loads(results.read_text()) if results.exists() else {}
+    return (folder / "model.onnx").read_bytes(), config, package.facts_of(folder)
 
 
 def _config(content: bytes, where: str) -> dict[str, Any]:
@@ -136,10 +135,10 @@ def placed(inputs: list[Path], dpi: float, reader: str, model: Model, params: Pa
             try:
                 grey = READERS[reader].crop(read_grey(picture, params.ingest.max_pixels))
                 check_print(grey)
+                canvas, box = _canvas(grey, dpi, model.data)
             except BadPicture as error:
                 print(f"{picture}: left out: {error}")
                 continue
-            canvas, box = _canvas(grey, dpi, model.data)
             kept.append(picture)
             prints.append(canvas)
             boxes.append(box)
@@ -153,7 +152,14 @@ def placed(inputs: list[Path], dpi: float, reader: str, model: Model, params: Pa
 
 
 def _canvas(grey: np.ndarray, dpi: float, data: Data) -> tuple[np.ndarray, tuple[int, ...]]:
-    """A picture as the model saw its training prints, padded with its own plate's grey."""
+    """A picture as the model saw its training prints, padded with its own plate's grey. BadPicture for one that is larger
+    than a model's canvas which takes whole pictures."""
+    size = [round(side * data.dpi / dpi) for side in grey.shape]
+    if data.crop == "none" and (size[0] > data.height or size[1] > data.width):
+        raise BadPicture(
+            f"{size[1]} x {size[0]} pixels at the model's {data.dpi:g} dpi, its canvas has {data.width} x {data.height}; is "
+            "--dpi the picture's, and --reader its layout's?"
+        )
     canvas, _, box, plate = place_print(grey, dpi, data)
     top, bottom, left, right = box
     outside = np.ones(canvas.shape, bool)
@@ -180,7 +186,7 @@ def reconstruct(inputs: list[Path], out: Path, model: str, dpi: float, reader: s
 def repair(inputs: list[Path], out: Path, model: str, dpi: float, reader: str, params: Params) -> None:
     """Write NAME-repaired.png and NAME-damage.png (white: damaged) for every picture; a line with the share each.
 
-    Both have the picture's size at the model's dpi. FpmlError for a picture that is larger than the model's canvas."""
+    Both have the picture's size at the model's dpi."""
     network = open_model(model, ["repaired", "damage"], params)
     name = _namer(inputs, out)
     for part in placed(inputs, dpi, reader, network, params, "repair"):

@@ -3,7 +3,10 @@
 Embeddings are biometric data, like the prints they were made from."""
 
 import re
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ import pandas as pd
 
 from fpml.apply import Model, find_pictures, open_model, placed
 from fpml.config import Params
+from fpml.data.sources import READERS
 from fpml.errors import FpmlError
 from fpml.files import new_file
 
@@ -21,7 +25,7 @@ def enrol(inputs: list[Path], gallery: Path, model: str, dpi: float, reader: str
     """Add pictures to a gallery; the finger is the pattern's group 'finger' in the file's name, or all of the name before
     its last _. FpmlError for a gallery of another model and for a picture that is enrolled already."""
     network = open_model(model, ["embedding"], params)
-    finger = _namer(pattern)
+    finger = _namer(pattern, reader)
     names = {p: finger(p) for p in find_pictures(inputs)}
     before = _read(gallery) if gallery.exists() else None
     if before is not None and str(before["model"].iat[0]) != network.sha256:
@@ -76,8 +80,8 @@ def _threshold(network: Model) -> tuple[float, str]:
     facts = network.facts
     if "threshold" not in facts:
         raise FpmlError(
-            f"{network.name} has no threshold: it was not measured on fingers never seen; run `dvc repro evaluate@RUN` with "
-            "split.unseen over 0 or a data.test set, then give the run or its `fpml export` as --model"
+            f"no threshold is known for {network.name}: these weights were not measured here on fingers never seen; run `dvc "
+            "repro evaluate@RUN` with split.unseen over 0 or a data.test set, then give --model the run or its `fpml export`"
         )
     said = (
         f"threshold {facts['threshold']:.3f}: FMR {facts['threshold_fmr']:.2%}, counted over "
@@ -86,9 +90,12 @@ def _threshold(network: Model) -> tuple[float, str]:
     return float(facts["threshold"]), said
 
 
-def _namer(pattern: str) -> Any:
-    if not pattern:
+def _namer(pattern: str, reader: str) -> Callable[[Path], str]:
+    """What names the finger of a picture: a pattern, else the reader's own rule, else the file's name before its last _."""
+    if not pattern and reader == "folder":
         return lambda path: path.stem.rpartition("_")[0] or path.stem
+    if not pattern:
+        return partial(_read_name, READERS[reader])
     try:
         expression = re.compile(pattern)
     except re.error as error:
@@ -103,6 +110,11 @@ def _namer(pattern: str) -> Any:
         return found["finger"]
 
     return name
+
+
+def _read_name(reader: ModuleType, path: Path) -> str:
+    columns = reader.describe(PurePosixPath(path.parent.name, path.name), "")
+    return str(reader.identity(columns))
 
 
 def _read(gallery: Path) -> pd.DataFrame:

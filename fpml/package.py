@@ -4,6 +4,7 @@ facts.json (what was measured), card.md and SHA256SUMS."""
 import hashlib
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,7 @@ def export(name: str, out: Path | None) -> Path:
         if not (folder / part).exists():
             raise FpmlError(f"{folder / part} is not there; run: dvc repro train@{name}")
     content = {part: (folder / part).read_bytes() for part in PARTS[:3]}
-    results = root() / "results" / name / "facts.json"
-    content["facts.json"] = results.read_bytes() if results.exists() else b"{}"
+    content["facts.json"] = json.dumps(facts_of(folder), indent=1).encode()
     content["card.md"] = _card(name, json.loads(content["config.json"])).encode()
     content[SUMS] = "".join(f"{hashlib.sha256(c).hexdigest()}  {part}\n" for part, c in content.items()).encode()
     target = out or Path(f"{name}.fpml.zip")
@@ -31,6 +31,16 @@ def export(name: str, out: Path | None) -> Path:
         for part, c in content.items():
             file.writestr(zipfile.ZipInfo(part), c)  # a fixed date: same run, same bytes
     return target
+
+
+def facts_of(folder: Path) -> dict[str, Any]:
+    """What was found when a trained run was measured; empty where it was not, or with other weights."""
+    found = root() / "results" / folder.name / "facts.json"
+    if not found.exists():
+        return {}
+    facts: dict[str, Any] = json.loads(found.read_text())
+    weights = (folder / "weights.safetensors").read_bytes()
+    return facts if facts["model_sha256"] == hashlib.sha256(weights).hexdigest() else {}
 
 
 def _card(name: str, config: dict[str, Any]) -> str:
@@ -44,9 +54,8 @@ def _card(name: str, config: dict[str, Any]) -> str:
     ]
     if config["classes"]:
         lines.append(f"{len(config['classes'])} classes.")
-    results = root() / "results" / name
-    if (results / "facts.json").exists():
-        facts = json.loads((results / "facts.json").read_text())
+    results, facts = root() / "results" / name, facts_of(root() / "models" / name)
+    if facts:
         lines += [
             "",
             f"Trained on {facts['trained_on']}.",
@@ -74,7 +83,7 @@ def read(path: Path) -> dict[str, bytes]:
             if large := [i.filename for i in file.infolist() if i.file_size > LARGEST]:
                 raise FpmlError(f"{path}: {large[0]} is larger than {LARGEST} bytes")
             content = {part: file.read(part) for part in (*PARTS, SUMS)}
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:  # the last: encrypted
         raise FpmlError(f"{path} is no file of `fpml export`, or is damaged: {error}") from None
     sums = dict(line.split("  ")[::-1] for line in content[SUMS].decode(errors="replace").splitlines() if "  " in line)
     for part in PARTS:

@@ -30,7 +30,7 @@ def add(name: str, path: Path, reader: str, dpi: float | None, pattern: str, use
         if reader != "folder":
             raise FpmlError(f"--pattern is for --reader folder; {reader} has its own naming")
         folder.compiled(pattern)
-    value = _dpi(path, reader, pattern, dpi)
+    value = _dpi(name, path, reader, pattern, dpi)
     found = ingest(name, Dataset(str(path.resolve()), reader, value, pattern), params.ingest, root())  # type: ignore[arg-type]
     target = root() / "data" / "raw" / name
     with _as_it_was(params_path, target):
@@ -74,7 +74,7 @@ def _parse_use(use: str | None, params: Params) -> tuple[str | None, str]:
     return recipe, side
 
 
-def _dpi(path: Path, reader: str, pattern: str, dpi: float | None) -> float | dict[str, float]:
+def _dpi(name: str, path: Path, reader: str, pattern: str, dpi: float | None) -> float | dict[str, float]:
     if dpi is not None:
         if not 50 <= dpi <= 5000:
             raise FpmlError(f"--dpi is {dpi:g}; allowed: 50 to 5000")
@@ -83,12 +83,12 @@ def _dpi(path: Path, reader: str, pattern: str, dpi: float | None) -> float | di
     for relative in find_files(path):
         if relative.suffix.lower() in EXTENSIONS:
             try:
-                sensors.add(str(READERS[reader].describe(relative, pattern).get("sensor", "")))
+                sensors.add(str(READERS[reader].describe(relative, pattern).get("sensor", name)))
             except BadPicture:
                 continue  # ingest counts it, with its reason
     known: dict[str, float] = READERS[reader].default_dpi(str(path.resolve()), sorted(sensors))
     if not known:
-        named = ", ".join(sorted(sensors - {""})) or "one"
+        named = ", ".join(sorted(sensors)) or "one"
         raise FpmlError(
             f"the dpi of {path} is not known (sensors: {named}); "
             "give --dpi N (most live scanners: 500; look in the data's description)"

@@ -7,6 +7,7 @@ import shutil
 import sys
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from fpml.errors import FpmlError
 from fpml.files import new_folder
 
-LARGEST = 2**30  # bytes of one download, or of one file in an archive
+LARGEST = 2**30  # bytes of one download, and of what it unpacks to
 
 
 @dataclass(frozen=True)
@@ -132,15 +133,15 @@ def _unpack(content: bytes, file: File, folder: Path) -> None:
     folder.mkdir()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > LARGEST:
+                raise FpmlError(f"{file.url} unpacks to more than {LARGEST} bytes; nothing was kept")
             for member in archive.infolist():
                 name = PurePosixPath(member.filename.replace("\\", "/")).name
                 if member.is_dir() or not name.lower().endswith((".tif", ".bmp", ".png")):
                     continue
-                if member.file_size > LARGEST:
-                    raise FpmlError(f"{file.url}: {name} is larger than {LARGEST} bytes; nothing was kept")
                 with archive.open(member) as source, (folder / name).open("xb") as target:
                     shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, FileExistsError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, FileExistsError, EOFError, RuntimeError) as error:
         raise FpmlError(f"{file.url} is no archive of pictures ({error}); nothing was kept") from None
     if digest_of(folder) != file.digest:
         raise FpmlError(f"{file.url} does not hold the pictures that were published (SHA-256 differs); nothing was kept")

@@ -45,8 +45,9 @@ def _given(index: pd.DataFrame) -> pd.DataFrame:
 
 
 def split_prints_of_fingers(index: pd.DataFrame, settings: SplitRecognise) -> pd.DataFrame:
-    """image_id and side for telling fingers apart: some fingers 'unseen' as a whole, of every other one some prints to
-    'test', 'validation' and 'train'. Of pixel-identical prints one is used, the others are 'excluded'.
+    """image_id and side for telling fingers apart: of each sensor some fingers 'unseen' as a whole, of every other one some
+    prints to 'test', 'validation' and 'train'. Of pixel-identical prints one is used, the others are 'excluded', and so are
+    altered copies, which are no impressions of their own.
 
     FpmlError for a finger with too few prints."""
     rng = np.random.default_rng(settings.seed)
@@ -54,10 +55,14 @@ def split_prints_of_fingers(index: pd.DataFrame, settings: SplitRecognise) -> pd
     own = (index["role"] == "train").to_numpy()
     finger = index["finger_id"].astype(str).to_numpy()
     copies = index.assign(own=~own).sort_values("own", kind="stable")["sha256"].duplicated().sort_index().to_numpy()
+    copies = copies | (index["source_id"].notna() | index["alteration"].notna()).to_numpy()
     side[copies] = EXCLUDED
     side[~own & np.isin(finger, finger[own])] = EXCLUDED
-    names = rng.permutation(np.unique(finger[own]))
-    seen = names[round(settings.unseen * len(names)) :]
+    first = pd.DataFrame({"finger": finger, "sensor": index["dataset"] + "/" + index["sensor"]})[own & ~copies]
+    seen: list[str] = []
+    for _, members in sorted(first.drop_duplicates("finger").groupby("sensor")["finger"]):
+        mixed = rng.permutation(members.to_numpy(str))
+        seen += mixed[round(settings.unseen * len(mixed)) :].tolist()
     short = []
     for name in sorted(seen):
         rows = rng.permutation(np.flatnonzero(own & (finger == name) & ~copies))

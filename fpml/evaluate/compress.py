@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from fpml.data.split import TRAIN, UNSEEN, VALIDATION
 from fpml.evaluate import figures
-from fpml.evaluate.reconstruction import PCA, fit_pca, score, summarise, to_bytes, to_float
-from fpml.evaluate.results import MODEL, Album, Findings, Trained, some, wilson
+from fpml.evaluate.reconstruction import PCA, bootstrap, fit_pca, score, summarise, to_bytes, to_float
+from fpml.evaluate.results import FLOOR, MODEL, Album, Findings, Trained, some
 
 NEIGHBOURS = 5
 SHOWN, SHEET = 10, 100
@@ -44,7 +44,7 @@ def evaluate(trained: Trained, album: Album) -> Findings:
         scores[column] = np.tile(index[column].to_numpy(object)[held], 2)
     table = summarise(scores, settings.bootstrap)
     floor = _entropy(prints)
-    least = table[table["metric"] == "bce"].iloc[:1].assign(method="floor", value=floor, low=np.nan, high=np.nan)
+    least = table[table["metric"] == "bce"].iloc[:1].assign(method=FLOOR, value=floor, low=np.nan, high=np.nan)
     table = pd.concat([table, least], ignore_index=True)
 
     rows = [
@@ -53,7 +53,7 @@ def evaluate(trained: Trained, album: Album) -> Findings:
         *_anomalies(trained, pca, prints, held),
         *_neighbours(trained, fitted, held, components),
     ]
-    claims = pd.DataFrame(rows).assign(side=VALIDATION)
+    claims = pd.DataFrame(rows).assign(side=VALIDATION, fingers=index["finger_id"].iloc[held].nunique())
     claims["part"] = f"{name}/" + claims["part"]
     table = pd.concat([table, claims], ignore_index=True)[list(table.columns)]
     _draw(trained, album, held, table)
@@ -70,6 +70,8 @@ def evaluate(trained: Trained, album: Album) -> Findings:
 def _scores(function: Apply, method: str, prints: Tensor) -> pd.DataFrame:
     output = in_batches(function, prints).float().clamp(0, 1)
     found: dict[str, Any] = {k: score_part.cpu().numpy() for k, score_part in _by_print(output, prints).items()}
+    if method != MODEL:  # PCA cuts its values at 0 and 1 and has no cross-entropy to speak of
+        found["bce"] = np.nan
     return pd.DataFrame({"method": method, **found})
 
 
@@ -92,7 +94,6 @@ def _row(
 ) -> dict[str, Any]:
     return {
         "part": part, "metric": metric, "method": method, "value": value, "low": low, "high": high, "prints": prints,
-        "fingers": prints,
     }  # fmt: skip
 
 
@@ -176,11 +177,16 @@ def _other_class(trained: Trained, held: np.ndarray) -> list[dict[str, Any]]:
     if settings.one_class_epochs == 0 or known.empty or classes.iloc[held].nunique() < 2:
         return []
     one = str(known.index[0])
-    mine = training[(classes.iloc[training] == one).to_numpy()]
+    mine = training[(classes.iloc[training] == one).fillna(False).to_numpy(bool)]
+    held = held[classes.iloc[held].notna().to_numpy()]
     network = trained.family.build(trained.recipe.model, 28, 28, 0).to(trained.device)
     _train_briefly(network, to_float(trained.prints.take(mine), trained.device), settings.one_class_epochs)
-    pca = fit_pca(trained.prints.take(mine[some(len(mine), settings.pca_prints)]), min(128, len(mine) - 1))
-    is_one = (classes.iloc[held] == one).to_numpy()
+    fitted = mine[some(len(mine), settings.pca_prints)]
+    if len(fitted) < 2:
+        return []
+    code = trained.family.code_size(trained.recipe.model, 28, 28)
+    pca = fit_pca(trained.prints.take(fitted), min(code, len(fitted) - 1))
+    is_one = (classes.iloc[held] == one).to_numpy(bool)
     own, others = (to_float(trained.prints.take(held[m]), trained.device) for m in (is_one, ~is_one))
     part = f"other class than {one}"
     return [_row(part, "auroc", n, _auroc(f, own, others), len(held)) for n, f in ((MODEL, network.eval()), (PCA, pca))]
@@ -244,9 +250,11 @@ def _neighbours(trained: Trained, fitted: np.ndarray, held: np.ndarray, componen
     out = []
     for method, (a, b) in spaces.items():
         said = KNeighborsClassifier(NEIGHBOURS).fit(a, classes.iloc[fitted].astype(str)).predict(b)
-        right = int((said == classes.iloc[held].astype(str).to_numpy()).sum())
+        right = (said == classes.iloc[held].astype(str).to_numpy()).astype(float)
         part = f"{classes.iloc[fitted].nunique()} classes"
-        out.append(_row(part, "knn_accuracy", method, right / len(held), len(held), *wilson(right, len(held))))
+        fingers = trained.prints.index["finger_id"].to_numpy(object)[held]
+        interval = bootstrap(right, fingers, trained.recipe.evaluate.bootstrap)
+        out.append(_row(part, "knn_accuracy", method, float(right.mean()), len(held), *interval))
     return out
 
 

@@ -34,16 +34,18 @@ def evaluate(trained: Trained, album: Album) -> Findings:
             f"made prints are measured against real ones: {len(training)} for training and {len(held)} held out are too few, "
             "16 of each are needed; raise split.validation, or take more prints"
         )
-    samples, classes = make(trained, recipe.evaluate.samples)
+    fingers = index["finger_id"].to_numpy(str)
+    samples, classes = make(trained, recipe.evaluate.samples, index.iloc[training])
     real = [to_float(trained.prints.take(rows), torch.device("cpu")) for rows in (training, held)]
     judge = load_judge()
     seen = {name: judge(prints) for name, prints in (("made", samples), ("training", real[0]), ("held", real[1]))}
     part = str(index["dataset"].iloc[training[0]])
-    values = _by_the_judge(seen) + _by_ridges(samples, real, recipe.data.dpi)
+    values = _by_the_judge(seen, fingers[training], fingers[held]) + _by_ridges(samples, real, recipe.data.dpi)
     values.append(("likeness", MODEL, _likeness(samples), np.nan))
     values.append(("likeness", REAL, _likeness(real[1]), np.nan))
     if recipe.evaluate.inception:
-        values += _by_inception(recipe.evaluate.inception, samples, real[0])
+        count = min(len(samples), len(held))
+        values += _by_inception(recipe.evaluate.inception, samples[:count], real[1][:count])
     table = pd.DataFrame([
         {
             "side": VALIDATION, "part": part, "method": method, "metric": metric, "value": value, "low": value - spread,
@@ -56,8 +58,8 @@ def evaluate(trained: Trained, album: Album) -> Findings:
         f"{len(training):,} prints to train on, {len(held):,} held out, {len(samples):,} made. Judged by {judge.version} "
         f"(SHA-256 {judge.sha256[:12]}…); beside each number what held-out real prints score against the training ones. "
         f"FID stands from {generation.FID_FROM:,} prints of each kind up, KID below.",
-        "Memorisation: the share of made prints that lie nearer to a training print than to a held-out one, of as many of "
-        "both: about 0.5 where nothing was copied.",
+        "Memorisation: the share of made prints that lie nearer to a training print than to a held-out one, of as many fingers "
+        "of both: about 0.5 where nothing was copied; beside it held-out prints in the place of the made ones.",
         "KS: the largest gap between the distributions of made and real prints. Likeness: mean SSIM of pairs of prints.",
     ]
     place, distance = generation.nearest(seen["made"][1], seen["training"][1])
@@ -66,12 +68,16 @@ def evaluate(trained: Trained, album: Album) -> Findings:
 
 
 @torch.inference_mode()
-def make(trained: Trained, count: int) -> tuple[Tensor, np.ndarray]:
-    """Made prints (count, 1, H, W) in 0..1 on the CPU, and the numbers of their classes, all as often."""
+def make(trained: Trained, count: int, training: pd.DataFrame) -> tuple[Tensor, np.ndarray]:
+    """Made prints (count, 1, H, W) in 0..1 on the CPU, and the numbers of their classes, as often as training has them."""
     generator: Any = trained.network
     draw = torch.Generator().manual_seed(SEED)
     latent = torch.randn(count, generator.model.latent, generator=draw)
-    classes = torch.arange(count) % max(len(trained.classes), 1)
+    classes = torch.zeros(count, dtype=torch.int64)
+    if trained.classes:
+        shares = training[trained.recipe.model.condition].astype(str).value_counts(normalize=True)
+        weights = torch.tensor([float(shares.get(name, 0.0)) for name in trained.classes])
+        classes = torch.multinomial(weights, count, replacement=True, generator=draw)
     parts = [
         generator(latent[s : s + BATCH].to(trained.device), classes[s : s + BATCH].to(trained.device))[:, :1].cpu()
         for s in range(0, count, BATCH)
@@ -82,21 +88,31 @@ def make(trained: Trained, count: int) -> tuple[Tensor, np.ndarray]:
 Value = tuple[str, str, float, float]  # metric, method, value, spread
 
 
-def _by_the_judge(seen: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[Value]:
-    (made_p, made), (_, training), (held_p, held) = seen["made"], seen["training"], seen["held"]
+def _by_the_judge(
+    seen: dict[str, tuple[np.ndarray, np.ndarray]], training_fingers: np.ndarray, held_fingers: np.ndarray
+) -> list[Value]:
+    """As many made prints as held-out ones, each against the training prints."""
+    count = min(len(seen["made"][1]), len(seen["held"][1]))
+    mixed = np.random.default_rng(0).permutation(len(seen["held"][1]))[:count]
+    (made_p, made), (held_p, held) = ((p[:count], e[:count]) for p, e in (seen["made"], [v[mixed] for v in seen["held"]]))
+    training = seen["training"][1]
     values: list[Value] = [
         ("judge_score", MODEL, *generation.score(made_p)),
         ("judge_score", REAL, *generation.score(held_p)),
-        ("kid", MODEL, generation.kid(made[: len(training)], training), np.nan),
-        ("kid", REAL, generation.kid(held, training), np.nan),
-        ("memorised", MODEL, generation.nearer_to_training(made, training, held), np.nan),
+        ("kid", MODEL, *generation.kid(made, training)),
+        ("kid", REAL, *generation.kid(held, training)),
     ]
-    if min(len(made), len(training)) >= generation.FID_FROM:
-        values.append(("fid", MODEL, generation.fid(made, training), np.nan))
-        half = np.random.default_rng(0).permutation(len(training))
-        a, b = training[half[: len(half) // 2]], training[half[len(half) // 2 :]]
-        if len(a) >= generation.FID_FROM:
-            values.append(("fid", REAL, generation.fid(a, b), np.nan))
+    if count >= generation.FID_FROM:
+        values += [
+            ("fid", MODEL, generation.fid(made, training), np.nan),
+            ("fid", REAL, generation.fid(held, training), np.nan),
+        ]
+    everyone, known = seen["held"][1], (training, training_fingers)
+    values.append(("memorised", MODEL, generation.nearer_to_training(seen["made"][1], *known, everyone, held_fingers), np.nan))
+    half = np.isin(held_fingers, np.unique(held_fingers)[::2])  # held-out fingers in the place of the made ones
+    if half.any() and not half.all():
+        share = generation.nearer_to_training(everyone[half], *known, everyone[~half], held_fingers[~half])
+        values.append(("memorised", REAL, share, np.nan))
     return values
 
 

@@ -1,6 +1,6 @@
 """The judge: one fixed fingerprint network that scores what others make, so that scores don't move when a recipe is retrained.
 
-An Embedder trained on generated prints only. Its weights are shipped; docs/judge.md has the command that makes them, and
+Trained on generated prints only. Its weights are shipped; docs/judge.md has the command that makes them, and
 what it can tell. Whatever is scored comes to it as a whole picture, resized to SIDE x SIDE."""
 
 import hashlib
@@ -15,10 +15,12 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from fpml.errors import FpmlError
+from fpml.models.layers import Trunk
 
 FOLDER = Path(__file__).parent / "judge"
 VERSION = "judge-1"
 SIDE = 96  # pixels
+GRID, NUMBERS = 6, 128  # cells a side that the embedding is made from, and its length
 BATCH = 256
 
 
@@ -48,17 +50,15 @@ def as_seen(prints: Tensor) -> Tensor:
 
 
 class JudgeNetwork(nn.Module):
-    """An Embedder's body, its embedding, and a linear layer that names the pattern class."""
+    """An embedding, and a linear layer that names the pattern class."""
 
     def __init__(self, width: int, classes: int) -> None:
-        from fpml.models.embedder import NUMBERS, Embedder
-
         super().__init__()
-        self.embedder = Embedder(width, 1)
+        self.trunk = Trunk(width, GRID, NUMBERS)
         self.pattern = nn.Linear(NUMBERS, classes)
 
     def forward(self, prints: Tensor) -> tuple[Tensor, Tensor]:
-        _, embedding = self.embedder(prints)
+        embedding = self.trunk(prints)
         return self.pattern(embedding), embedding
 
 

@@ -70,10 +70,11 @@ def _register_encoder(mlflow: Any, name: str, run_id: str, models: Path, example
         cut_encoder(models / "model.onnx", folder / "model.onnx")
         shutil.copy(models / "config.json", folder)
         digest = hashlib.md5((folder / "model.onnx").read_bytes()).hexdigest()
+        model_id = ""
         if registry.known_version(mlflow, part, digest) is None:
             with mlflow.start_run(run_id=run_id, log_system_metrics=False):
                 model_id = tracking.log_model(mlflow, folder, example, "encoder")
-            registry.register(mlflow, part, model_id, folder)
+        registry.register(mlflow, part, model_id, folder)
 
 
 def cut_encoder(model: Path, encoder: Path) -> None:

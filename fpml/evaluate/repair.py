@@ -16,7 +16,7 @@ from fpml.evaluate import figures
 from fpml.evaluate.reconstruction import score, summarise, to_bytes, to_float
 from fpml.evaluate.results import MODEL, Album, Findings, Trained, some
 from fpml.evaluate.ridges import gabor_enhanced
-from fpml.models.gated import DIFFERENT
+from fpml.models.layers import DIFFERENT
 from fpml.progress import progress
 from fpml.train.repair import pairs, repaired
 
@@ -39,6 +39,7 @@ def evaluate(trained: Trained, album: Album) -> Findings:
     index, prints, settings = trained.prints.index, trained.prints, trained.recipe.evaluate
     table = pairs(index)
     held = np.isin(trained.side[table["altered"]], (VALIDATION, UNSEEN))
+    held &= np.isin(trained.side[table["real"]], (VALIDATION, UNSEEN))
     table = table[held].reset_index(drop=True)
     filters: dict[str, Filter] = {"clahe": clahe, "gabor": lambda p: gabor_enhanced(p, trained.recipe.data.dpi)}
     parts: list[pd.DataFrame] = []

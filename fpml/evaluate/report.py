@@ -18,7 +18,7 @@ from fpml.data.sources import READERS, read_print
 from fpml.errors import FpmlError
 from fpml.evaluate import figures
 from fpml.evaluate.publish import may_show
-from fpml.evaluate.results import METRICS, MODEL, Metric
+from fpml.evaluate.results import FLOOR, METRICS, MODEL, Metric
 from fpml.files import new_folder, root
 from fpml.identity import Identity, run_name
 
@@ -98,7 +98,7 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     order = list(METRICS)
     for (side, name, metric), part in table.groupby(["side", "part", "metric"], sort=True):
         shown = METRICS[str(metric)]
-        values = dict(zip(part["method"], part["value"], strict=True))
+        values = {m: v for m, v in zip(part["method"], part["value"], strict=True) if m != FLOOR}
         rows.append({
             "part": name, "side": side, "metric": metric,
             "cells": {r["method"]: _cell(shown, r) for r in part.to_dict("records")},

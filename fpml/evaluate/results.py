@@ -30,6 +30,7 @@ class Metric:
 
 
 MODEL = "model"  # the method's name in every table; what stands beside it are baselines
+FLOOR = "floor"  # what nothing can go below
 METRICS = {
     "psnr_mask": Metric(2, max, "PSNR inside the print, dB"),
     "ssim_mask": Metric(3, max, "SSIM inside the print"),

@@ -32,7 +32,7 @@ class Autoencoder(nn.Module):
         )  # fmt: skip
 
     def forward(self, prints: Tensor) -> Tensor:
-        return torch.sigmoid(self.decoder(self.encoder(prints)))
+        return torch.sigmoid(self.decoder(self.encoder(prints)).float())
 
 
 def build(model: Model, height: int, width: int, classes: int) -> Autoencoder:

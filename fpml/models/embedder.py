@@ -1,22 +1,16 @@
-"""A small network whose embedding tells fingers apart: six convolutions, and a linear layer over a coarse grid of them.
-
-The grid keeps where on the print something is, which an average over the whole map would lose."""
+"""A small network whose embedding tells fingers apart: five convolutions, and a linear layer over a coarse grid of them."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpml.config import ModelRecognise
 from fpml.errors import FpmlError
+from fpml.models.layers import Trunk
 
 TASKS = ("recognise",)
 GRID = 6  # cells a side
 NUMBERS = 128  # of the embedding
 SCALE = 16.0  # of the cosines that become logits
-
-
-def _layer(inside: int, outside: int, stride: int) -> nn.Sequential:
-    convolution = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
 
 
 class Embedder(nn.Module):
@@ -26,17 +20,11 @@ class Embedder(nn.Module):
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
-        w = width
-        self.body = nn.Sequential(
-            _layer(1, w, 2), _layer(w, 2 * w, 2), _layer(2 * w, 2 * w, 1),
-            _layer(2 * w, 3 * w, 2), _layer(3 * w, 3 * w, 1), nn.AdaptiveAvgPool2d(GRID), nn.Flatten(),
-        )  # fmt: skip
-        self.embed = nn.Sequential(nn.Linear(3 * w * GRID * GRID, NUMBERS, bias=False), nn.BatchNorm1d(NUMBERS))
+        self.trunk = Trunk(width, GRID, NUMBERS)
         self.fc = nn.Linear(NUMBERS, classes, bias=False)
 
     def forward(self, prints: Tensor) -> tuple[Tensor, Tensor]:
-        flat = prints - 0.5
-        embedding = F.normalize(self.embed(self.body(flat)).float())
+        embedding = self.trunk(prints)
         return SCALE * F.linear(embedding, F.normalize(self.fc.weight.float())), embedding
 
 

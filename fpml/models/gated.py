@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from fpml.config import Model
 from fpml.errors import FpmlError
-from fpml.models.layers import PictureLoss
+from fpml.models.layers import DIFFERENT, PictureLoss
 
 TASKS = ("repair",)
 SURE = 0.1  # below this probability of damage a pixel is not touched
-DIFFERENT = 6 / 255  # a larger difference between an altered print and its real one is damage
 
 
 def _block(inside: int, outside: int) -> nn.Sequential:

@@ -45,6 +45,29 @@ class FromBytes(nn.Module):
         return out
 
 
+class Trunk(nn.Module):
+    """(B, 1, H, W) float in 0..1 → embedding (B, numbers) of length 1: five convolutions, an average over a coarse grid of
+    cells, which keeps where on the print something is, and a linear layer."""
+
+    def __init__(self, width: int, grid: int, numbers: int) -> None:
+        super().__init__()
+        w = width
+        self.body = nn.Sequential(
+            _rectified(1, w, 2), _rectified(w, 2 * w, 2), _rectified(2 * w, 2 * w, 1),
+            _rectified(2 * w, 3 * w, 2), _rectified(3 * w, 3 * w, 1), nn.AdaptiveAvgPool2d(grid), nn.Flatten(),
+        )  # fmt: skip
+        self.embed = nn.Sequential(nn.Linear(3 * w * grid * grid, numbers, bias=False), nn.BatchNorm1d(numbers))
+
+    def forward(self, prints: Tensor) -> Tensor:
+        return F.normalize(self.embed(self.body(prints - 0.5)).float())
+
+
+def _rectified(inside: int, outside: int, stride: int) -> nn.Sequential:
+    convolution = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
+
+
+DIFFERENT = 6 / 255  # a larger difference between an altered print and its real one is damage
 PictureLoss = Callable[[Tensor, Tensor], Tensor]  # (output, targets) → a scalar
 
 

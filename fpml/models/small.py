@@ -36,7 +36,7 @@ class SmallAutoencoder(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, 16 * widths[2]) → prints."""
-        return torch.sigmoid(self.decoder(codes))
+        return torch.sigmoid(self.decoder(codes).float())
 
 
 def build(model: Model, height: int, width: int, classes: int) -> SmallAutoencoder:

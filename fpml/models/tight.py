@@ -35,7 +35,7 @@ class TightAutoencoder(nn.Module):
         )  # fmt: skip
 
     def forward(self, prints: Tensor) -> Tensor:
-        return torch.sigmoid(self.decoder(self.encoder(prints)))
+        return torch.sigmoid(self.decoder(self.encoder(prints)).float())
 
 
 def build(model: Model, height: int, width: int, classes: int) -> TightAutoencoder:

@@ -14,6 +14,23 @@ DEVICE_SHARE = 0.4  # of the device's free memory that the prints may fill
 
 
 @dataclass(frozen=True)
+class Draws:
+    """Random numbers for a batch: one row for each print of the global batch, of which a process takes its own. So they
+    depend on nothing but the seed, the epoch and the batch's number."""
+
+    generator: torch.Generator
+    size: int  # of the global batch
+    places: Tensor  # this process's places in it
+    device: torch.device
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        return (low + (high - low) * torch.rand(self.size, *shape, generator=self.generator))[self.places].to(self.device)
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(self.size, *shape, generator=self.generator)[self.places].to(self.device)
+
+
+@dataclass(frozen=True)
 class Batch:
     """This process's part of a batch."""
 
@@ -22,6 +39,12 @@ class Batch:
     classes: Tensor  # (b,) int64; zeros where the prints have none
     stands_for: float  # how many prints of the global batch these stand for
     weight: float  # makes the average of the processes' gradients the average over the global batch's prints
+    size: int  # of the global batch
+    places: Tensor  # of these prints in it
+
+    def draws(self, seed: int, epoch: int, number: int) -> Draws:
+        generator = torch.Generator().manual_seed(((seed * 1_000_003 + epoch) * 1_000_003 + number) % 2**63)
+        return Draws(generator, self.size, self.places, self.prints.device)
 
 
 class Batches:
@@ -59,12 +82,14 @@ class Batches:
         for start in range(0, len(self.rows), self.size):
             whole = order[start : start + self.size]
             # A last batch too small to divide is seen by all: every process must take every step.
-            mine = whole[rank::world] if len(whole) >= world else whole
+            places = torch.arange(len(whole))
+            places = places[rank::world] if len(whole) >= world else places
+            mine = whole[places]
             stands_for = len(mine) if len(whole) >= world else len(whole) / world
             prints = self._floats(self.rows[mine.numpy()])
             targets = prints if self.targets is None else self._floats(self.targets[mine.numpy()])
             classes = self.classes[mine].to(self.accelerator.device)
-            yield Batch(prints, targets, classes, stands_for, stands_for * world / len(whole))
+            yield Batch(prints, targets, classes, stands_for, stands_for * world / len(whole), len(whole), places)
 
     def _floats(self, rows: np.ndarray) -> Tensor:
         if self.on_device is not None:
@@ -77,7 +102,7 @@ class Batches:
 
 def shuffled(count: int, seed: int, epoch: int) -> Tensor:
     """The order of an epoch depends on seed and epoch alone: a resumed run sees what an unbroken one does."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+    return torch.randperm(count, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63))
 
 
 def _free_memory(device: torch.device) -> int:

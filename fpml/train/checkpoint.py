@@ -55,6 +55,32 @@ class Checkpoints:
 
     def restore(self, network: nn.Module, optimisers: list[Any]) -> list[dict[str, float]]:
         """Load the newest whole checkpoint into network and optimisers; its history, [] where there is none."""
+        found = self._newest()
+        if found is None:
+            return []
+        folder, state, weights, tensors = found
+        network.load_state_dict(weights)
+        torch.set_rng_state(tensors.pop("rng"))
+        for number, (optimiser, groups) in enumerate(zip(optimisers, state["optimizers"], strict=True)):
+            mine = {k.removeprefix(f"{number}/"): t for k, t in tensors.items() if k.startswith(f"{number}/")}
+            optimiser.load_state_dict(_unflatten(mine, groups))
+        history: list[dict[str, float]] = state["history"]
+        print(f"going on after epoch {len(history)}, from {folder}", file=sys.stderr)
+        return history
+
+    def clear(self) -> None:
+        """Remove all but the lock, which others may be waiting for. Done once DVC has the outputs (by evaluate):
+        a kill between the last epoch and that moment costs no training."""
+        if self.folder.is_dir():  # outputs that came from a cache left none here
+            for folder in (p for p in self.folder.iterdir() if p.is_dir()):
+                shutil.rmtree(folder)
+
+    def begun(self) -> bool:
+        """Whether there is a whole checkpoint to go on from."""
+        return self._newest() is not None
+
+    def _newest(self) -> tuple[Path, dict[str, Any], dict[str, Tensor], dict[str, Tensor]] | None:
+        """The newest whole checkpoint: its folder, state, weights and the optimisers' tensors."""
         for folder in reversed(self._epochs()):
             try:
                 state = json.loads((folder / "state.json").read_text())
@@ -64,24 +90,8 @@ class Checkpoints:
             except (OSError, ValueError, KeyError) as error:
                 print(f"checkpoint {folder} can't be used ({error}); trying the one before it", file=sys.stderr)
                 continue
-            network.load_state_dict(weights)
-            torch.set_rng_state(tensors.pop("rng"))
-            for number, (optimiser, groups) in enumerate(zip(optimisers, state["optimizers"], strict=True)):
-                mine = {k.removeprefix(f"{number}/"): t for k, t in tensors.items() if k.startswith(f"{number}/")}
-                optimiser.load_state_dict(_unflatten(mine, groups))
-            history: list[dict[str, float]] = state["history"]
-            print(f"going on after epoch {len(history)}, from {folder}", file=sys.stderr)
-            return history
-        return []
-
-    def clear(self) -> None:
-        """Remove all but the lock, which others may be waiting for. Done once DVC has the outputs (by evaluate):
-        a kill between the last epoch and that moment costs no training."""
-        for folder in (p for p in self.folder.iterdir() if p.is_dir()):
-            shutil.rmtree(folder)
-
-    def begun(self) -> bool:
-        return bool(self._epochs())
+            return folder, state, weights, tensors
+        return None
 
     def _epochs(self) -> list[Path]:
         return sorted(self.folder.glob("epoch-*"))

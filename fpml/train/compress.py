@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from fpml.train.export import Registered
+from fpml.train.pictures import own_targets as sets
 from fpml.train.pictures import train
-from fpml.train.reconstruct import sets
 
 __all__ = ["registered", "sets", "train"]
 

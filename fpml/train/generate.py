@@ -59,6 +59,11 @@ def train(network: nn.Module, family: ModuleType, sets: Sets, settings: TrainGen
     """DCGAN's game: the discriminator tells real from made, the generator makes it err. What stands is the generator's
     running average (settings.average; 0 keeps the generator itself)."""
     accelerator, training = session.accelerator, sets.training
+    if min(settings.batch_size, len(training.rows)) < 2 * accelerator.num_processes:
+        raise FpmlError(
+            f"{len(training.rows)} prints in batches of {settings.batch_size} are too few for {accelerator.num_processes} "
+            "training process(es), which need two prints each"
+        )
     generator: Any = network
     side, classes = training.prints.images[0].shape[1], len(sets.classes)
     opponent = family.discriminator(generator.model, side, classes)
@@ -76,11 +81,10 @@ def train(network: nn.Module, family: ModuleType, sets: Sets, settings: TrainGen
         other.train()
         totals = torch.zeros(4, device=device)
         for number, batch in enumerate(training.epoch(shuffled(len(training.rows), settings.seed, epoch))):
-            if len(batch.prints) < 2:  # nothing to normalise over
+            if batch.size < 2 * accelerator.num_processes:  # too few to normalise over; all processes leave it out
                 continue
-            draw = torch.Generator().manual_seed((settings.seed * 1_000_003 + epoch) * 1_000_003 + number)
             real = batch.prints.expand(-1, generator.model.channels, -1, -1)
-            noise = torch.randn(len(real), latent, generator=draw).to(device)
+            noise = batch.draws(settings.seed, epoch, number).normal(latent)
             made = wrapped(noise, batch.classes)
 
             said_real, said_made = other(real, batch.classes), other(made.detach(), batch.classes)

@@ -4,6 +4,7 @@ import hashlib
 import sys
 from dataclasses import replace
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from types import ModuleType
 
@@ -34,8 +35,14 @@ def described(recipe: Recipe) -> str:
     if not isinstance(recipe, Recognise) or recipe.model.init == "none":
         return "none"
     if recipe.model.init == "imagenet":
+        path = root() / recipe.model.weights
+        if recipe.model.weights and path.exists():  # where it is not, begin says so
+            return f"imagenet, {recipe.model.weights}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
         return f"imagenet, {recipe.model.weights or IMAGENET}"
-    return f"synthetic, {recipe.model.synthetic_fingers} generated fingers, {recipe.model.synthetic_epochs} epochs"
+    from fpml.synth.write import GENERATOR
+
+    made = f"{recipe.model.synthetic_fingers} fingers of generator {GENERATOR}"
+    return f"synthetic, {made}, {recipe.model.synthetic_epochs} epochs"
 
 
 def begin(network: nn.Module, family: ModuleType, recipe: Recipe, session: Session, workers: int) -> None:
@@ -72,7 +79,8 @@ def load_imagenet(network: nn.Module, weights: str) -> None:
         raise FpmlError(f"model.weights: {path} is not there; give resnet50 as safetensors, or '' to have it downloaded")
     known = _tensors(path)
     mine = network.state_dict()
-    wanted = {k for k in mine if not k.startswith("fc.")}
+    # Older files lack the counters, which torch can do without.
+    wanted = {k for k in mine if not k.startswith("fc.") and not k.endswith("num_batches_tracked")}
     if missing := sorted(wanted - set(known)):
         raise FpmlError(f"model.weights: {path} lacks {len(missing)} tensors of this network, first {missing[0]}")
     if other := [k for k in wanted if known[k].shape != mine[k].shape]:
@@ -91,8 +99,8 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
             return from_bytes(content)
         except SafetensorError as error:
             raise FpmlError(f"model.weights: {path} is no safetensors file ({error})") from None
-    digest = hashlib.sha256(content).hexdigest()
-    if not digest.startswith(IMAGENET_SHA256):
+    if not _is_imagenets(content):
+        digest = hashlib.sha256(content).hexdigest()
         raise FpmlError(
             f"model.weights: {path} has the SHA-256 {digest[:8]}…, torchvision's file {IMAGENET_SHA256}…; give that one, or "
             "your own as safetensors"
@@ -112,14 +120,20 @@ def _downloaded() -> Path:
     try:
         with urllib.request.urlopen(IMAGENET, timeout=60) as answer:
             content = answer.read()
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise FpmlError(
             f"ImageNet's weights can't be downloaded ({error}); give a file by model.weights, or set model.init to "
             "synthetic or none"
         ) from None
+    if not _is_imagenets(content):
+        raise FpmlError(f"{IMAGENET} gave another file than the one whose SHA-256 begins with {IMAGENET_SHA256}; try again")
     with new_file(path) as temporary:
         temporary.write_bytes(content)
     return path
+
+
+def _is_imagenets(content: bytes) -> bool:
+    return hashlib.sha256(content).hexdigest().startswith(IMAGENET_SHA256)
 
 
 def learn_generated(network: nn.Module, family: ModuleType, recipe: Recognise, session: Session, workers: int) -> None:
@@ -128,7 +142,9 @@ def learn_generated(network: nn.Module, family: ModuleType, recipe: Recognise, s
 
     fingers, data = recipe.model.synthetic_fingers, recipe.data
     print(f"training starts from {fingers} generated fingers", file=sys.stderr)
+    threads = torch.get_num_threads()
     made = in_parallel(partial(_generated, data=data), list(range(fingers)), workers, "generate", "fingers", chunk=4)
+    torch.set_num_threads(threads)  # the generator takes one, in this process where there are few fingers
     prints, masks = (np.concatenate([part[place] for part in made]) for place in (0, 1))
     whole = Prepared([prints], [masks], None, {"rows_per_shard": len(prints)})  # type: ignore[arg-type]
     classes = np.repeat(np.arange(fingers), IMPRESSIONS)

@@ -4,13 +4,17 @@ import math
 from time import perf_counter
 from types import ModuleType
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fpml.config import Train, TrainRecognise
+from fpml.config import Compress, Reconstruct, Train, TrainRecognise
+from fpml.data.split import TRAIN, VALIDATION
+from fpml.data.store import Prepared
 from fpml.models.layers import PictureLoss
-from fpml.train.batches import Batches, shuffled
+from fpml.train.batches import Batches, Draws, shuffled
 from fpml.train.session import Row, Session, Sets
 
 SSIM_SHARE = 0.84  # Zhao et al.'s mix
@@ -59,6 +63,13 @@ def optimizer(settings: Train, network: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, settings.learning_rate, eps=1e-7, weight_decay=0.004)
 
 
+def own_targets(prints: Prepared, side: np.ndarray, recipe: Reconstruct | Compress, accelerator: Accelerator) -> Sets:
+    """Every print is its own target. side: (n,) what each prepared print is for."""
+    size = recipe.train.batch_size
+    training, validation = (Batches(prints, np.flatnonzero(side == s), size, accelerator) for s in (TRAIN, VALIDATION))
+    return Sets(training, validation)
+
+
 def train(network: nn.Module, family: ModuleType, sets: Sets, settings: Train, session: Session) -> nn.Module:
     """Train in place, from the last checkpoint if there is one; the last epoch's weights stand.
 
@@ -77,8 +88,7 @@ def train(network: nn.Module, family: ModuleType, sets: Sets, settings: Train, s
         for number, batch in enumerate(training.epoch(shuffled(len(training.rows), settings.seed, epoch))):
             prints, targets = batch.prints, batch.targets
             if settings.flips:
-                draw = torch.Generator().manual_seed((settings.seed * 1_000_003 + epoch) * 1_000_003 + number)
-                prints, targets = flipped(prints, targets, draw)
+                prints, targets = flipped(prints, targets, batch.draws(settings.seed, epoch, number))
             loss = family.loss(wrapped(prints), prints, targets, loss_of)
             accelerator.backward(loss * batch.weight)
             optimiser.step()
@@ -104,10 +114,10 @@ def learning_rate(settings: Train | TrainRecognise, epoch: int) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / settings.epochs))
 
 
-def flipped(prints: Tensor, targets: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+def flipped(prints: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
     """Each print (B, 1, H, W) turned over or not, in either direction, its target as it is."""
     for side in (-1, -2):
-        turn = (torch.rand(len(prints), 1, 1, 1, generator=draw) < 0.5).to(prints.device)
+        turn = draws.uniform(0, 1, 1, 1, 1) < 0.5
         prints, targets = (torch.where(turn, p.flip(side), p) for p in (prints, targets))
     return prints, targets
 

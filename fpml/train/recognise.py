@@ -16,7 +16,7 @@ from fpml.config import Recognise, TrainRecognise
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared
 from fpml.errors import FpmlError
-from fpml.train.batches import Batches, shuffled
+from fpml.train.batches import Batches, Draws, shuffled
 from fpml.train.export import Registered
 from fpml.train.pictures import learning_rate
 from fpml.train.session import Row, Session, Sets
@@ -73,8 +73,7 @@ def train(network: nn.Module, family: ModuleType, sets: Sets, settings: TrainRec
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, epoch)
         for number, batch in enumerate(training.epoch(shuffled(len(training.rows), settings.seed, epoch))):
-            draw = torch.Generator().manual_seed((settings.seed * 1_000_003 + epoch) * 1_000_003 + number)
-            prints = augmented(batch.prints, settings, draw)
+            prints = augmented(batch.prints, settings, batch.draws(settings.seed, epoch, number))
             if len(prints) == 1:  # its normalisation over the batch would be of one print
                 prints, classes = prints.repeat(2, 1, 1, 1), batch.classes.repeat(2)
             else:
@@ -116,19 +115,16 @@ def validate(network: nn.Module, validation: Batches, session: Session) -> tuple
     return session.mean(total, validation), session.mean(right, validation)
 
 
-def augmented(prints: Tensor, settings: TrainRecognise, draw: torch.Generator) -> Tensor:
+def augmented(prints: Tensor, settings: TrainRecognise, draws: Draws) -> Tensor:
     """Each print (B, 1, H, W) cropped, turned a little, distorted and, if the settings say so, mirrored, all at random.
 
     Outside the print its own corner's grey is repeated. A crop keeps its share of each side and is enlarged to the whole."""
-    count, _, height, width = prints.shape
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return (low + (high - low) * torch.rand(count, *shape, generator=draw)).to(prints.device)
-
+    height, width = prints.shape[-2:]
+    uniform = draws.uniform
     zoom = uniform(1 - settings.crops, 1.0)
     angle = uniform(-settings.turns, settings.turns) * torch.pi / 180
     shift = uniform(-1, 1, 2) * (1 - zoom)[:, None]
-    mirror = torch.ones(count, device=prints.device)
+    mirror = torch.ones(len(prints), device=prints.device)
     if settings.flips:
         mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
     c, s = zoom * torch.cos(angle), zoom * torch.sin(angle)

@@ -43,6 +43,8 @@ def sets(prints: Prepared, side: np.ndarray, recipe: Repair, accelerator: Accele
     """Altered prints with their real ones as targets. side: (n,) what each prepared print is for."""
     if recipe.data.crop == "print":
         raise FpmlError("data.crop is print, which places an altered print elsewhere than its real one; for repair: none")
+    if recipe.split.by == "image":
+        raise FpmlError("split.by is image, which trains on real prints whose altered copies are held out; for repair: subject")
     table = pairs(prints.index)
     made = []
     for name in (TRAIN, VALIDATION):
@@ -75,4 +77,4 @@ def repaired(network: nn.Module, prints: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def registered(network: nn.Module, prints: Tensor) -> Registered:
-    return Registered(_FromBytes(network), {"prints": prints}, ("repaired", "damage"))
+    return Registered(_FromBytes(network), {"prints": prints}, ("repaired", "damage"), stepped=("repaired",))

@@ -122,14 +122,15 @@ def _bf16_is_fast(cpu: bool) -> bool:
 
 
 def _key(name: str, recipe: Recipe, task: str, model: str, prints: Prepared, start: str) -> str:
-    """What a checkpoint is good for: the same settings, prints, split, first weights and training code."""
+    """What a checkpoint is good for: the same settings, prints and what is said of them, split, first weights and code."""
     package = Path(__file__).parent.parent
     code = [package / "models" / f"{file}.py" for file in (model, "layers")]
     code += [package / "train" / f"{file}.py" for file in (task, *SHARED)]
     parts = [
         json.dumps([asdict(recipe.model), asdict(recipe.train), start, task, prints.meta["shards"]], sort_keys=True).encode()
     ]
-    parts += [p.read_bytes() for p in (root() / "data" / "split" / f"{name}.parquet", *code)]
+    said = [root() / "data" / "split" / f"{name}.parquet", root() / "data" / "prepared" / name / "index.parquet"]
+    parts += [p.read_bytes() for p in (*said, *code)]
     return hashlib.sha256(b"".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()[:16]
 
 

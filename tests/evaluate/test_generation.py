@@ -23,11 +23,10 @@ def embeddings(count: int, seed: int, shift: float = 0.0) -> np.ndarray:
 
 def test_kid_and_fid_are_nothing_for_one_distribution_and_grow_with_the_difference() -> None:
     a, b = embeddings(400, 1), embeddings(400, 2)
-    assert abs(generation.kid(a, b)) < 0.03
+    assert abs(generation.kid(a, b)[0]) < 0.03
     assert generation.fid(a, a) == pytest.approx(0, abs=1e-6)
-    kids, fids = (
-        [measure(a, embeddings(400, 3, shift)) for shift in (0, 1, 3)] for measure in (generation.kid, generation.fid)
-    )
+    others = [embeddings(400, 3, shift) for shift in (0, 1, 3)]
+    kids, fids = [generation.kid(a, other)[0] for other in others], [generation.fid(a, other) for other in others]
     assert kids[0] < kids[1] < kids[2]
     assert fids[0] < fids[1] < fids[2]
 
@@ -46,7 +45,10 @@ def test_kid_against_a_plain_computation_and_fid_against_torchmetrics() -> None:
     xx = np.mean([kernel(u, v) for i, u in enumerate(x) for j, v in enumerate(x) if i != j])
     yy = np.mean([kernel(u, v) for i, u in enumerate(y) for j, v in enumerate(y) if i != j])
     xy = np.mean([kernel(u, v) for u in x for v in y])
-    assert generation.kid(a, b) == pytest.approx(xx + yy - 2 * xy)
+    assert generation.kid(a, b)[0] == pytest.approx(xx + yy - 2 * xy)
+    many = embeddings(1500, 5)
+    mean, spread = generation.kid(many, embeddings(1200, 6, 1.0))
+    assert mean == pytest.approx(generation._discrepancy(many, embeddings(1200, 6, 1.0)), abs=2 * spread)
     tensors = [torch.from_numpy(v) for v in (x.mean(0), np.cov(x, rowvar=False), y.mean(0), np.cov(y, rowvar=False))]
     assert generation.fid(a, b) == pytest.approx(float(_compute_fid(*tensors)), rel=1e-3)
 
@@ -60,11 +62,23 @@ def test_the_score_of_made_cases() -> None:
 
 def test_copies_are_found_out() -> None:
     training, held = embeddings(200, 1), embeddings(200, 2)
-    assert generation.nearer_to_training(training + 1e-6, training, held) == 1.0
-    assert 0.35 < generation.nearer_to_training(embeddings(300, 3), training, held) < 0.65
+    one_each = np.arange(200).astype(str)
+    assert generation.nearer_to_training(training + 1e-6, training, one_each, held, one_each) == 1.0
+    assert 0.4 < generation.nearer_to_training(embeddings(300, 3), training, one_each, held, one_each) < 0.6
     place, distance = generation.nearest(training[:5], training)
     assert place.tolist() == [0, 1, 2, 3, 4]
     assert distance.max() < 1e-6
+
+
+def test_many_fingers_of_training_are_no_memory() -> None:
+    """Forty fingers to train on and ten held out, ten prints each: what is nobody's copy is as near to both."""
+
+    def prints(fingers: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        vectors = np.repeat(embeddings(fingers, seed), 10, 0) + np.random.default_rng(seed).normal(0, 0.02, (10 * fingers, 16))
+        return vectors, np.repeat(np.arange(fingers), 10).astype(str)
+
+    share = generation.nearer_to_training(prints(30, 3)[0], *prints(40, 1), *prints(10, 2))
+    assert 0.35 < share < 0.65
 
 
 @pytest.mark.parametrize("period", [4.0, 7.0, 11.0])
@@ -118,7 +132,7 @@ def test_made_prints_are_measured_beside_real_ones(project: Path, conditional: C
     methods = table.groupby("metric")["method"].agg(list).map(set).to_dict()
     both = {"model", "real against real"}
     assert methods == {
-        "judge_score": both, "kid": both, "memorised": {"model"}, "ks_coherence": both, "ks_period": both, "likeness": both,
+        "judge_score": both, "kid": both, "memorised": both, "ks_coherence": both, "ks_period": both, "likeness": both,
     }  # fmt: skip
     figures = json.loads((project / "results/generate/figures.json").read_text())
     assert {f["file"] for f in figures} == {"growth.gif", "sheet.png", "nearest.png", "t-sne.png", "loss.png"}

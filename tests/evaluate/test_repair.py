@@ -66,6 +66,10 @@ def test_altered_prints_without_their_real_one_are_counted(
 
 
 def test_prints_that_are_cut_out_are_no_pairs(repair: Callable[..., Any], change_params: Callable[..., None]) -> None:
+    change_params("recipes.repair-gated.split.by", "image")
+    repair("split", "repair-gated")
+    assert "for repair: subject" in repair("train", "repair-gated", code=2).err
+    change_params("recipes.repair-gated.split.by", "subject")
     change_params("recipes.repair-gated.data.crop", "print")
     repair("prepare", "repair-gated")
     repair("split", "repair-gated")

@@ -210,6 +210,13 @@ def test_training_goes_on_from_saved_weights(
     assert "does not fit this model and its settings" in prepared("train", "reconstruct", code=2).err
 
 
+def test_outputs_from_a_cache_need_no_checkpoints(project: Path, trained: Callable[..., Any]) -> None:
+    import shutil
+
+    shutil.rmtree(project / ".fpml")
+    trained("evaluate", "reconstruct")
+
+
 def test_dvc_knows_the_code_that_a_checkpoint_is_good_for() -> None:
     deps = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]["train"]["do"]["deps"]
     code = {d for d in deps if d.startswith("fpml/")}

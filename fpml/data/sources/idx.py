@@ -1,8 +1,8 @@
 """MNIST's idx files, plain or gzipped: NAME-images-idx3-ubyte and, beside it, NAME-labels-idx1-ubyte.
 
 Many pictures lie in one file: a row of the manifest says which by its index. NAME train is the sensor 'train', every other
-(t10k) 'test'; a label is the picture's category, by its name where the folder's says fashion. Every picture counts as a
-finger of its own."""
+(t10k) 'test'; a label is the picture's category, by its name where the dataset's own folder says fashion. Every picture
+counts as a finger of its own."""
 
 import gzip
 import math
@@ -62,7 +62,7 @@ def rows(relative: PurePosixPath, folder: Path) -> list[dict[str, Any]] | None:
         return None
     images = pictures(folder / relative)
     labels = _labels(folder, relative, len(images))
-    fashion = "fashion" in (folder / relative).as_posix().lower()
+    fashion = "fashion" in f"{folder.name}/{relative}".lower()
     sensor = "train" if name["set"] == "train" else "test"
     out = []
     for index in range(len(images)):
