@@ -163,3 +163,23 @@ def test_a_condition_with_one_class_is_refused(conditional: Callable[..., Any], 
     change_params("recipes.generate.model.condition", "hand")
     error = conditional("train", "generate", code=2).err
     assert "model.condition is hand, and the training prints say none" in error
+
+
+def test_imagenets_score_by_a_file_of_ones_own(
+    project: Path, conditional: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
+    class Small(torch.nn.Module):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.adaptive_avg_pool2d(pictures, 4).flatten(1)
+
+    program = torch.onnx.export(Small(), (torch.zeros(2, 3, 299, 299),), dynamo=True, verbose=False, dynamic_shapes=({0: "b"},))
+    assert program is not None
+    program.save(project / "inception.onnx")
+    change_params("recipes.generate.evaluate.inception", "inception.onnx")
+    conditional("evaluate", "generate")
+    table = pd.read_parquet(project / "results/generate/table.parquet")
+    values = table[table["metric"] == "inception_score"].set_index("method")["value"]
+    assert set(values.index) == {"model", "real against real"}
+    assert (values >= 1).all()
+    change_params("recipes.generate.evaluate.inception", "away.onnx")
+    assert "evaluate.inception: away.onnx can't be used" in conditional("evaluate", "generate", code=2).err

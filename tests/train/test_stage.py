@@ -59,6 +59,12 @@ def test_every_recipe_trains_and_leaves_its_outputs(
         prepared("ingest", "altered")
     for command in ("prepare", "split", "train"):
         prepared(command, recipe)
+    index = pd.read_parquet(project / "data/prepared" / recipe / "index.parquet")
+    side = pd.read_parquet(project / "data/split" / f"{recipe}.parquet")["side"]
+    fingers = {name: set(part["finger_id"]) for name, part in index.groupby(side)}
+    kept = "unseen" if task == "recognise" else "validation"  # what must share no finger with training
+    assert fingers[kept]
+    assert not fingers["train"] & fingers[kept]
     folder = project / "models" / recipe
     assert {p.name for p in folder.iterdir()} == {
         "weights.safetensors", "model.onnx", "config.json", "history.parquet", "metrics.json", "run.json",
