@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fpml import arguments
 from fpml.errors import FpmlError
 
 if TYPE_CHECKING:
     from fpml.config import Params
 
 Arguments = argparse.Namespace
-READERS = ("fvc", "socofing", "polyu", "folder", "synth", "idx")
 
 
 def _params() -> "Params":
@@ -220,146 +220,46 @@ def show(a: Arguments) -> None:
     print(what_was_made(_params()))
 
 
-def _synth_arguments(p: argparse.ArgumentParser) -> None:
-    from fpml.synth.sensors import SENSORS
-
-    p.add_argument("--out", type=Path, metavar="DIR", help="prints into a new folder; without it, the embedded data")
-    p.add_argument("--fingers", type=int, default=10, metavar="N", help="how many (default 10)")
-    p.add_argument("--impressions", type=int, default=8, metavar="N", help="of each finger on each sensor (default 8)")
-    p.add_argument(
-        "--sensor",
-        nargs="+",
-        default=["fvc2002-db1"],
-        metavar="NAME",
-        help=f"one or several, which then see the same fingers: {', '.join(SENSORS)} (default fvc2002-db1)",
-    )
-    p.add_argument("--seed", type=int, default=7, metavar="N", help="of the set of fingers (default 7)")
-    p.add_argument("--class", dest="pattern", metavar="CLASS", help="arch, tented-arch, left-loop, right-loop or whorl")
-    p.add_argument(
-        "--condition", default="fvc", help="normal, displaced, rotated, dry or wet; fvc (the default): all of them in turn"
-    )
-    p.add_argument("--dpi", type=int, metavar="N", help="another resolution than each sensor's own; the plate stays as large")
-    p.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="another size of each sensor, in pixels")
-    p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    p.add_argument("--workers", type=int, default=0, metavar="N", help="processes; 0: one a core")
-    p.add_argument("--resume", action="store_true", help="go on with a run that was ended early")
-    p.add_argument("--force", action="store_true", help="replace what fpml synth made in DIR before")
-
-
-def _apply_arguments(model: str, dpi: int) -> Callable[[argparse.ArgumentParser], None]:
-    """Arguments of a command that sends pictures through a model."""
-
-    def add(p: argparse.ArgumentParser) -> None:
-        p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, or folders of pictures")
-        p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the outputs go")
-        _model_arguments(p, model, dpi)
-
-    return add
-
-
-def _model_arguments(p: argparse.ArgumentParser, model: str, dpi: int) -> None:
-    what = "a run's name, a folder with model.onnx, a file of `fpml export`, or models:/NAME@ALIAS"
-    p.add_argument("--model", default=model, help=f"{what} (default {model})")
-    p.add_argument("--dpi", type=float, default=dpi, help=f"of the pictures (default {dpi})")
-    p.add_argument("--reader", default="folder", choices=READERS, help="the layout whose frame is cut off (socofing has one)")
-
-
-def _generate_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("-n", type=int, default=64, metavar="N", help="how many (default 64)")
-    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-    p.add_argument("--class", dest="pattern", metavar="CLASS", help="of a model that was trained with classes: all of this one")
-    p.add_argument("--seed", type=int, default=1, metavar="N", help="of the noise (default 1)")
-    p.add_argument("--model", default="generate", help="a run's name, a file of `fpml export`, or models:/NAME@ALIAS")
-
-
-def _gallery_arguments(enrolling: bool) -> Callable[[argparse.ArgumentParser], None]:
-    def add(p: argparse.ArgumentParser) -> None:
-        p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, or folders of pictures")
-        p.add_argument("--gallery", type=Path, default=Path("gallery.parquet"), metavar="FILE", help="default gallery.parquet")
-        _model_arguments(p, "recognise", 500)
-        if enrolling:
-            p.add_argument("--pattern", default="", help="a regular expression for the file's name, with (?P<finger>…)")
-
-    return add
-
-
-def _verify_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("a", type=Path, metavar="A", help="a picture")
-    p.add_argument("b", type=Path, metavar="B", help="another one")
-    _model_arguments(p, "recognise", 500)
-
-
-def _export_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("run")
-    p.add_argument("--out", type=Path, metavar="FILE", help="default: RUN.fpml.zip here")
-
-
-def _add_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("name", help="small letters, digits and hyphens")
-    p.add_argument("path", type=Path, help="the folder of prints")
-    p.add_argument("--reader", required=True, choices=READERS)
-    p.add_argument("--dpi", type=float, help="of all its sensors; known by itself for FVC collections")
-    p.add_argument("--pattern", default="", help="folder reader: a regular expression for the path, with (?P<finger>…)")
-    p.add_argument("--use", metavar="RECIPE:train|test", help="enter it in a recipe too")
-
-
-def _get_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("name", help="mnist, fashion-mnist or fvc2002-b; others say how to get them")
-    p.add_argument("--out", type=Path, metavar="DIR", help="a new folder; by default NAME here")
-    p.add_argument("--yes", action="store_true", help="agree to the terms without being asked")
-
-
-def _preset_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("name", choices=["demo", "published"])
-
-
-def _name(what: str, nargs: str | None = None) -> Callable[[argparse.ArgumentParser], None]:
-    def add(p: argparse.ArgumentParser) -> None:
-        p.add_argument(what, nargs=nargs) if nargs else p.add_argument(what)
-
-    return add
-
-
-def _nothing(p: argparse.ArgumentParser) -> None:
-    pass
-
-
-Command = tuple[str, Callable[[Arguments], None], Callable[[argparse.ArgumentParser], None]]
+Command = tuple[str, Callable[[Arguments], None], arguments.Adder]
 
 DATA: dict[str, Command] = {
-    "add": ("check a folder of prints, put it under DVC and enter it in params.yaml", data_add, _add_arguments),
-    "get": ("fetch a public dataset, or say how to get it", data_get, _get_arguments),
-    "list": ("the datasets, and which recipes use them", data_list, _nothing),
+    "add": ("check a folder of prints, put it under DVC and enter it in params.yaml", data_add, arguments.add),
+    "get": ("fetch a public dataset, or say how to get it", data_get, arguments.get),
+    "list": ("the datasets, and which recipes use them", data_list, arguments.nothing),
 }
 COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
-    "synth": ("stage: generate fingerprints (the embedded data, or --out)", synth, _synth_arguments),
-    "ingest": ("stage: read a dataset's folder into a manifest", ingest, _name("dataset")),
-    "prepare": ("stage: crop, resample and pad a run's prints", prepare, _name("run")),
-    "split": ("stage: divide a run's prints into training and validation", split, _name("run")),
-    "train": ("stage: train a run's model", train, _name("run")),
-    "evaluate": ("stage: measure a trained model on every sensor and register it", evaluate, _name("run")),
-    "report": ("stage: write report/index.html", report, _nothing),
+    "synth": ("stage: generate fingerprints (the embedded data, or --out)", synth, arguments.synth),
+    "ingest": ("stage: read a dataset's folder into a manifest", ingest, arguments.name("dataset")),
+    "prepare": ("stage: crop, resample and pad a run's prints", prepare, arguments.name("run")),
+    "split": ("stage: divide a run's prints into training and validation", split, arguments.name("run")),
+    "train": ("stage: train a run's model", train, arguments.name("run")),
+    "evaluate": ("stage: measure a trained model on every sensor and register it", evaluate, arguments.name("run")),
+    "report": ("stage: write report/index.html", report, arguments.nothing),
     "data": ("datasets: add your own, get public ones, list them", DATA),
     "preset": (
         "put the demo's or the published settings in place",
         preset,
-        _preset_arguments,
+        arguments.preset,
     ),
-    "register": ("send trained runs to the tracking store and registry (again)", register, _name("runs", "*")),
-    "export": ("a trained run as one file, which every --model takes", export, _export_arguments),
-    "reconstruct": ("send your own pictures through a trained autoencoder", reconstruct, _apply_arguments("reconstruct", 500)),
+    "register": ("send trained runs to the tracking store and registry (again)", register, arguments.name("runs", "*")),
+    "export": ("a trained run as one file, which every --model takes", export, arguments.export),
+    "reconstruct": (
+        "send your own pictures through a trained autoencoder",
+        reconstruct,
+        arguments.apply("reconstruct", 500),
+    ),
     "repair": (
         "repair your own altered prints, and show where they are damaged",
         repair,
-        _apply_arguments("repair-gated", 180),
+        arguments.apply("repair-gated", 180),
     ),
-    "encode": ("write the codes of your own pictures as a table", encode, _apply_arguments("compress", 500)),
-    "generate": ("make new prints with a trained generator", generate, _generate_arguments),
-    "enrol": ("add fingers to a gallery", enrol, _gallery_arguments(True)),
-    "identify": ("whose finger is it? the best matches in a gallery", identify, _gallery_arguments(False)),
-    "verify": ("are two pictures of one finger? ends with 1 where they are not", verify, _verify_arguments),
-    "show": ("what was made, and where to look", show, _nothing),
-    "doctor": ("check the environment, stores, git and DVC, and say what to do", doctor, _nothing),
+    "encode": ("write the codes of your own pictures as a table", encode, arguments.apply("compress", 500)),
+    "generate": ("make new prints with a trained generator", generate, arguments.generate),
+    "enrol": ("add fingers to a gallery", enrol, arguments.gallery(True)),
+    "identify": ("whose finger is it? the best matches in a gallery", identify, arguments.gallery(False)),
+    "verify": ("are two pictures of one finger? ends with 1 where they are not", verify, arguments.verify),
+    "show": ("what was made, and where to look", show, arguments.nothing),
+    "doctor": ("check the environment, stores, git and DVC, and say what to do", doctor, arguments.nothing),
 }
 
 
@@ -385,10 +285,10 @@ def _add_commands(parent: argparse.ArgumentParser, commands: dict) -> None:  # t
             p.set_defaults(function=rest[0])
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(given: list[str] | None = None) -> int:
     """Run one command. 0 done, 2 bad input or state (one line on stderr), 130 interrupted, 1 anything else."""
     top = parser()
-    a = top.parse_args(arguments)
+    a = top.parse_args(given)
     if a.completion:
         import shtab
 

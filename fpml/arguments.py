@@ -1,0 +1,112 @@
+"""What each command of fpml takes: functions that add arguments to a parser, or make such a function."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+READERS = ("fvc", "socofing", "polyu", "folder", "synth", "idx")
+Adder = Callable[[argparse.ArgumentParser], None]
+
+
+def synth(p: argparse.ArgumentParser) -> None:
+    from fpml.synth.sensors import SENSORS
+
+    p.add_argument("--out", type=Path, metavar="DIR", help="prints into a new folder; without it, the embedded data")
+    p.add_argument("--fingers", type=int, default=10, metavar="N", help="how many (default 10)")
+    p.add_argument("--impressions", type=int, default=8, metavar="N", help="of each finger on each sensor (default 8)")
+    p.add_argument(
+        "--sensor",
+        nargs="+",
+        default=["fvc2002-db1"],
+        metavar="NAME",
+        help=f"one or several, which then see the same fingers: {', '.join(SENSORS)} (default fvc2002-db1)",
+    )
+    p.add_argument("--seed", type=int, default=7, metavar="N", help="of the set of fingers (default 7)")
+    p.add_argument("--class", dest="pattern", metavar="CLASS", help="arch, tented-arch, left-loop, right-loop or whorl")
+    p.add_argument(
+        "--condition", default="fvc", help="normal, displaced, rotated, dry or wet; fvc (the default): all of them in turn"
+    )
+    p.add_argument("--dpi", type=int, metavar="N", help="another resolution than each sensor's own; the plate stays as large")
+    p.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="another size of each sensor, in pixels")
+    p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    p.add_argument("--workers", type=int, default=0, metavar="N", help="processes; 0: one a core")
+    p.add_argument("--resume", action="store_true", help="go on with a run that was ended early")
+    p.add_argument("--force", action="store_true", help="replace what fpml synth made in DIR before")
+
+
+def apply(model: str, dpi: int) -> Adder:
+    """Arguments of a command that sends pictures through a model."""
+
+    def add(p: argparse.ArgumentParser) -> None:
+        p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, or folders of pictures")
+        p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the outputs go")
+        model(p, model, dpi)
+
+    return add
+
+
+def model(p: argparse.ArgumentParser, model: str, dpi: int) -> None:
+    what = "a run's name, a folder with model.onnx, a file of `fpml export`, or models:/NAME@ALIAS"
+    p.add_argument("--model", default=model, help=f"{what} (default {model})")
+    p.add_argument("--dpi", type=float, default=dpi, help=f"of the pictures (default {dpi})")
+    p.add_argument("--reader", default="folder", choices=READERS, help="the layout whose frame is cut off (socofing has one)")
+
+
+def generate(p: argparse.ArgumentParser) -> None:
+    p.add_argument("-n", type=int, default=64, metavar="N", help="how many (default 64)")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    p.add_argument("--class", dest="pattern", metavar="CLASS", help="of a model that was trained with classes: all of this one")
+    p.add_argument("--seed", type=int, default=1, metavar="N", help="of the noise (default 1)")
+    p.add_argument("--model", default="generate", help="a run's name, a file of `fpml export`, or models:/NAME@ALIAS")
+
+
+def gallery(enrolling: bool) -> Adder:
+    def add(p: argparse.ArgumentParser) -> None:
+        p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, or folders of pictures")
+        p.add_argument("--gallery", type=Path, default=Path("gallery.parquet"), metavar="FILE", help="default gallery.parquet")
+        model(p, "recognise", 500)
+        if enrolling:
+            p.add_argument("--pattern", default="", help="a regular expression for the file's name, with (?P<finger>…)")
+
+    return add
+
+
+def verify(p: argparse.ArgumentParser) -> None:
+    p.add_argument("a", type=Path, metavar="A", help="a picture")
+    p.add_argument("b", type=Path, metavar="B", help="another one")
+    model(p, "recognise", 500)
+
+
+def export(p: argparse.ArgumentParser) -> None:
+    p.add_argument("run")
+    p.add_argument("--out", type=Path, metavar="FILE", help="default: RUN.fpml.zip here")
+
+
+def add(p: argparse.ArgumentParser) -> None:
+    p.add_argument("name", help="small letters, digits and hyphens")
+    p.add_argument("path", type=Path, help="the folder of prints")
+    p.add_argument("--reader", required=True, choices=READERS)
+    p.add_argument("--dpi", type=float, help="of all its sensors; known by itself for FVC collections")
+    p.add_argument("--pattern", default="", help="folder reader: a regular expression for the path, with (?P<finger>…)")
+    p.add_argument("--use", metavar="RECIPE:train|test", help="enter it in a recipe too")
+
+
+def get(p: argparse.ArgumentParser) -> None:
+    p.add_argument("name", help="mnist, fashion-mnist or fvc2002-b; others say how to get them")
+    p.add_argument("--out", type=Path, metavar="DIR", help="a new folder; by default NAME here")
+    p.add_argument("--yes", action="store_true", help="agree to the terms without being asked")
+
+
+def preset(p: argparse.ArgumentParser) -> None:
+    p.add_argument("name", choices=["demo", "published"])
+
+
+def name(what: str, nargs: str | None = None) -> Adder:
+    def add(p: argparse.ArgumentParser) -> None:
+        p.add_argument(what, nargs=nargs) if nargs else p.add_argument(what)
+
+    return add
+
+
+def nothing(p: argparse.ArgumentParser) -> None:
+    pass
