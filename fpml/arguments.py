@@ -40,12 +40,12 @@ def apply(model: str, dpi: int) -> Adder:
     def add(p: argparse.ArgumentParser) -> None:
         p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, or folders of pictures")
         p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the outputs go")
-        model(p, model, dpi)
+        of_model(p, model, dpi)
 
     return add
 
 
-def model(p: argparse.ArgumentParser, model: str, dpi: int) -> None:
+def of_model(p: argparse.ArgumentParser, model: str, dpi: int) -> None:
     what = "a run's name, a folder with model.onnx, a file of `fpml export`, or models:/NAME@ALIAS"
     p.add_argument("--model", default=model, help=f"{what} (default {model})")
     p.add_argument("--dpi", type=float, default=dpi, help=f"of the pictures (default {dpi})")
@@ -64,7 +64,7 @@ def gallery(enrolling: bool) -> Adder:
     def add(p: argparse.ArgumentParser) -> None:
         p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, or folders of pictures")
         p.add_argument("--gallery", type=Path, default=Path("gallery.parquet"), metavar="FILE", help="default gallery.parquet")
-        model(p, "recognise", 500)
+        of_model(p, "recognise", 500)
         if enrolling:
             p.add_argument("--pattern", default="", help="a regular expression for the file's name, with (?P<finger>…)")
 
@@ -74,7 +74,7 @@ def gallery(enrolling: bool) -> Adder:
 def verify(p: argparse.ArgumentParser) -> None:
     p.add_argument("a", type=Path, metavar="A", help="a picture")
     p.add_argument("b", type=Path, metavar="B", help="another one")
-    model(p, "recognise", 500)
+    of_model(p, "recognise", 500)
 
 
 def export(p: argparse.ArgumentParser) -> None:
