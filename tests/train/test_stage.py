@@ -82,6 +82,7 @@ def test_every_recipe_trains_and_leaves_its_outputs(
 def test_the_loss_falls(project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]) -> None:
     change_params("recipes.reconstruct.train.epochs", 12)
     change_params("recipes.reconstruct.train.optimizer", "adam")
+    change_params("recipes.reconstruct.train.schedule", "constant")
     prepared("train", "reconstruct")
     loss = pd.read_parquet(project / "models" / "reconstruct" / "history.parquet")["train/loss"]
     assert loss.iloc[-1] < 0.8 * loss.iloc[0]
@@ -196,6 +197,7 @@ def test_training_goes_on_from_saved_weights(
 ) -> None:
     change_params("recipes.reconstruct.train.epochs", 6)
     change_params("recipes.reconstruct.train.optimizer", "adam")
+    change_params("recipes.reconstruct.train.schedule", "constant")
     prepared("train", "reconstruct")
     folder = project / "models" / "reconstruct"
     kept = (folder / "weights.safetensors").read_bytes()
