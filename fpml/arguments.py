@@ -110,3 +110,16 @@ def name(what: str, nargs: str | None = None) -> Adder:
 
 def nothing(p: argparse.ArgumentParser) -> None:
     pass
+
+
+def promote(p: argparse.ArgumentParser) -> None:
+    name("runs", "*")(p)
+    p.add_argument(
+        "--anyway", default="", metavar="REASON", help="pass by the gate, for a reason that is kept with the version"
+    )
+    p.add_argument("--json", action="store_true", help="a line of JSON for each run")
+
+
+def rollback(p: argparse.ArgumentParser) -> None:
+    name("run")(p)
+    p.add_argument("--json", action="store_true", help="a line of JSON")

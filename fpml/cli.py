@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from fpml.errors import FpmlError
 
 if TYPE_CHECKING:
     from fpml.config import Params
+    from fpml.promotion import Decision
 
 Arguments = argparse.Namespace
 
@@ -176,6 +178,30 @@ def verify(a: Arguments) -> None:
         raise SystemExit(1)
 
 
+def promote(a: Arguments) -> None:
+    from fpml import promotion
+
+    names = a.runs or list(_params().run)
+    if a.anyway and not a.runs:
+        raise FpmlError("--anyway passes by the gate: name the runs that it is for")
+    decisions = [promotion.promote(name, _run(name), a.anyway) for name in names]
+    _say_decisions(decisions, a.json)
+
+
+def rollback(a: Arguments) -> None:
+    from fpml import promotion
+
+    _say_decisions([promotion.roll_back(a.run, _run(a.run))], a.json)
+
+
+def _say_decisions(decisions: "list[Decision]", as_json: bool) -> None:
+    from fpml.promotion import as_json as plain
+    from fpml.promotion import sentence
+
+    for decision in decisions:
+        print(json.dumps(plain(decision)) if as_json else sentence(decision))
+
+
 def export(a: Arguments) -> None:
     from fpml.package import export
 
@@ -242,6 +268,8 @@ COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
         arguments.preset,
     ),
     "register": ("send trained runs to the tracking store and registry (again)", register, arguments.name("runs", "*")),
+    "promote": ("make the challenger the champion, if it is better", promote, arguments.promote),
+    "rollback": ("give the champion's place back to the one before", rollback, arguments.rollback),
     "export": ("a trained run as one file, which every --model takes", export, arguments.export),
     "reconstruct": (
         "send your own pictures through a trained autoencoder",

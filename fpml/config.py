@@ -181,6 +181,12 @@ class EvaluateCompress:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Promotion:
+    metric: str  # one of those that evaluate measures
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # what the whole 95 % interval of the gain must exceed
+
+
+@dataclass(frozen=True, config=STRICT)
 class Reconstruct:
     task: Literal["reconstruct"]
     data: Data
@@ -188,6 +194,7 @@ class Reconstruct:
     model: Model
     train: Train
     evaluate: EvaluateReconstruct
+    promotion: Promotion
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -198,6 +205,7 @@ class Repair:
     model: Model
     train: Train
     evaluate: EvaluateRepair
+    promotion: Promotion
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -208,6 +216,7 @@ class Compress:
     model: Model
     train: Train
     evaluate: EvaluateCompress
+    promotion: Promotion
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -218,6 +227,7 @@ class Recognise:
     model: ModelRecognise
     train: TrainRecognise
     evaluate: EvaluateRecognise
+    promotion: Promotion
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -228,6 +238,7 @@ class Generate:
     model: ModelGenerate
     train: TrainGenerate
     evaluate: EvaluateGenerate
+    promotion: Promotion
 
 
 Recipe = Reconstruct | Repair | Compress | Recognise | Generate

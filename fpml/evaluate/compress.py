@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from fpml.data.split import TRAIN, UNSEEN, VALIDATION
 from fpml.evaluate import figures
-from fpml.evaluate.reconstruction import PCA, bootstrap, fit_pca, score, summarise, to_bytes, to_float
-from fpml.evaluate.results import FLOOR, MODEL, Album, Findings, Trained, some
+from fpml.evaluate.reconstruction import PCA, fit_pca, score, summarise, to_bytes, to_float
+from fpml.evaluate.results import FLOOR, MODEL, Album, Findings, Trained, bootstrap, some
 
 NEIGHBOURS = 5
 SHOWN, SHEET = 10, 100

@@ -16,10 +16,12 @@ from fpml.config import Params
 from fpml.data.manifest import is_synthetic
 from fpml.data.store import Prepared, open_prepared
 from fpml.errors import FpmlError
+from fpml.evaluate.results import METRICS, MODEL
 from fpml.files import root
 from fpml.identity import dataset_digests, stage_tags
 
 EVALUATION_TAG = "fpml.evaluation"
+SCORES = "scores.parquet"  # the model's metrics of each print, by which two versions are compared
 
 
 def may_show(figure: dict[str, Any], log_images: str) -> bool:
@@ -62,6 +64,18 @@ def publish(name: str, params: Params) -> tuple[str, str] | None:
     return run_id, version
 
 
+def _log_scores(mlflow: Any, scores: pd.DataFrame) -> None:
+    """The model's metrics of each print, where the task measures single prints."""
+    if "finger_id" not in scores:
+        return
+    own = scores[scores["method"] == MODEL]
+    columns = ["side", "part", "image_id", "finger_id", *(m for m in METRICS if m in own)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / SCORES
+        own[columns].to_parquet(path, index=False)
+        mlflow.log_artifact(str(path))
+
+
 def _register_encoder(mlflow: Any, name: str, run_id: str, models: Path, example: np.ndarray) -> None:
     """The encoder of an autoencoder as a model of its own, NAME-encoder."""
     part = f"{name}-encoder"
@@ -69,9 +83,8 @@ def _register_encoder(mlflow: Any, name: str, run_id: str, models: Path, example
         folder = Path(temporary)
         cut_encoder(models / "model.onnx", folder / "model.onnx")
         shutil.copy(models / "config.json", folder)
-        digest = hashlib.md5((folder / "model.onnx").read_bytes()).hexdigest()
         model_id = ""
-        if registry.known_version(mlflow, part, digest) is None:
+        if registry.known_version(mlflow, part, registry.digest(folder)) is None:
             with mlflow.start_run(run_id=run_id, log_system_metrics=False):
                 model_id = tracking.log_model(mlflow, folder, example, "encoder")
         registry.register(mlflow, part, model_id, folder)
@@ -104,7 +117,7 @@ def _log_evaluation(mlflow: Any, name: str, params: Params, run_id: str, model_i
     digests = dataset_digests(names, {n: params.datasets[n].path for n in names}, root() / "data" / "manifest")
     known = {d["name"]: d for d in digests}
     with mlflow.start_run(experiment_id=experiment, run_name=f"{name} evaluation", parent_run_id=run_id):
-        mlflow.set_tags(stage_tags(name))
+        mlflow.set_tags({**stage_tags(name), registry.DIGEST_TAG: registry.digest(root() / "models" / name)})
         for part in parts:
             d = known[part.split("/")[0]]
             dataset = MetaDataset(LocalArtifactDatasetSource(d["source"]), name=part, digest=d["digest"])
@@ -113,6 +126,7 @@ def _log_evaluation(mlflow: Any, name: str, params: Params, run_id: str, model_i
             values = {f"{m}/{said}": by_part[part] for m, by_part in metrics.items() if part in by_part}
             mlflow.log_metrics(values, model_id=model_id, dataset=dataset)
         mlflow.log_table(pd.read_parquet(results / "table.parquet"), "table.json")
+        _log_scores(mlflow, pd.read_parquet(results / SCORES))
         for figure in shown:
             mlflow.log_artifact(str(results / "figures" / figure["file"]), "figures")
         mlflow.set_tag(EVALUATION_TAG, digest)  # last: a run that was cut off is not taken for a whole one

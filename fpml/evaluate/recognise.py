@@ -12,8 +12,8 @@ from torch import Tensor
 
 from fpml.data.split import TEST, TRAIN, UNSEEN
 from fpml.evaluate import figures, recognition, saliency
-from fpml.evaluate.reconstruction import bootstrap, to_bytes, to_float
-from fpml.evaluate.results import MODEL, Album, Findings, Trained, sensor_labels, some, wilson
+from fpml.evaluate.reconstruction import to_bytes, to_float
+from fpml.evaluate.results import MODEL, Album, Findings, Trained, bootstrap, sensor_labels, some, wilson
 from fpml.evaluate.ridges import gabor_answers
 from fpml.progress import progress
 
@@ -148,7 +148,8 @@ def _closed_set(trained: Trained, embed: dict[str, Embed], test: np.ndarray) -> 
             rows.append(_row(part, TEST, metric, method, right / len(test), len(test), len(classes), interval))
     found = pd.DataFrame({
         "image_id": index["image_id"].to_numpy(str)[test], "finger_id": fingers[test], "row": test, "method": MODEL,
-        "said": classes[logits.argmax(1)], "rank": ranks[MODEL],
+        "said": classes[logits.argmax(1)], "rank": ranks[MODEL], "accuracy": (ranks[MODEL] == 1).astype(float),
+        "side": TEST, "part": part,
     })  # fmt: skip
     return found, rows
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fpml.data.store import Prepared
 from fpml.evaluate.results import METRICS as SHOWN
+from fpml.evaluate.results import bootstrap
 
 METRICS = ("mse", "psnr", "ssim", "mse_mask", "psnr_mask", "ssim_mask")
 BATCH = 32
@@ -86,18 +87,6 @@ def to_float(prints: np.ndarray, device: torch.device) -> Tensor:
 def to_bytes(prints: Tensor) -> np.ndarray:
     """Float (B, 1, H, W) in 0..1 → uint8 (B, H, W)."""
     return (prints[:, 0].float().clamp(0, 1) * 255).round().byte().cpu().numpy()
-
-
-def bootstrap(values: np.ndarray, fingers: np.ndarray, resamples: int, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the mean, by drawing fingers (not prints) with replacement; nan for one finger."""
-    keep = np.isfinite(values)
-    codes, names = pd.factorize(fingers[keep])
-    if len(names) < 2:
-        return float("nan"), float("nan")
-    sums, counts = np.bincount(codes, values[keep]), np.bincount(codes)
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
-    low, high = np.percentile(draws @ sums / (draws @ counts), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def summarise(scores: pd.DataFrame, resamples: int) -> pd.DataFrame:

@@ -119,6 +119,18 @@ def wilson(right: int, of: int) -> tuple[float, float]:
     return (middle - half) / (1 + z * z / of), (middle + half) / (1 + z * z / of)
 
 
+def bootstrap(values: np.ndarray, fingers: np.ndarray, resamples: int, seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of the mean, by drawing fingers (not prints) with replacement; nan for one finger."""
+    keep = np.isfinite(values)
+    codes, names = pd.factorize(fingers[keep])
+    if len(names) < 2:
+        return float("nan"), float("nan")
+    sums, counts = np.bincount(codes, values[keep]), np.bincount(codes)
+    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
+    low, high = np.percentile(draws @ sums / (draws @ counts), [2.5, 97.5])
+    return float(low), float(high)
+
+
 def sensor_labels(index: pd.DataFrame) -> pd.Series:
     """DATASET/SENSOR, or DATASET where a dataset is one sensor of the same name."""
     dataset, sensor = index["dataset"].astype(str), index["sensor"].astype(str)

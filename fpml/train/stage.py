@@ -171,7 +171,8 @@ def _identity(
     name: str, params: Params, recipe: Recipe, network: torch.nn.Module, accelerator: Accelerator, start: str
 ) -> Identity:
     datasets = sorted({entry.split("/")[0] for entry in recipe.data.train})
-    flat = pd.json_normalize(asdict(recipe)).iloc[0].to_dict()
+    settings = {k: v for k, v in asdict(recipe).items() if k != "promotion"}  # what becomes of a model is no part of it
+    flat = pd.json_normalize(settings).iloc[0].to_dict()
     flat |= {
         "parameters": sum(p.numel() for p in network.parameters()),
         "precision": {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision),

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from fpml.evaluate.reconstruction import bootstrap, fit_pca, low_pass, score, summarise
+from fpml.evaluate.reconstruction import fit_pca, low_pass, score, summarise
+from fpml.evaluate.results import bootstrap
 from tests.conftest import make_print, write_fvc
 
 PRINTS = np.stack([make_print(n, 64, 64) for n in range(12)])

@@ -1,0 +1,268 @@
+"""Which version of a model is the champion: the gate that a challenger must pass, and the way back.
+
+A challenger is better only if the 95 % interval of its gain lies above the margin of params.yaml. Every decision is
+written on the version as tags.
+"""
+
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fpml import registry, tracking
+from fpml.config import Params, Promotion
+from fpml.errors import FpmlError
+from fpml.evaluate.publish import EVALUATION_TAG, SCORES
+from fpml.evaluate.results import METRICS, MODEL, bootstrap
+
+CHAMPION = "champion"
+DECISION, REASON, WHEN, BEFORE, GAIN = (f"promotion.{n}" for n in ("decision", "reason", "when", "champion_before", "gain"))
+OUT = "promotion.rolled_back"  # stays on a version that was champion and had to go
+PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back"
+SETTINGS = ("data.height", "data.width", "data.dpi", "data.crop")  # with split.*: what makes two measurements comparable
+LOCK = "promotion-lock"
+LOCK_SECONDS = 600  # a promotion takes seconds; one that holds the lock for longer is dead
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the store knows of how a version was measured."""
+
+    version: str
+    tags: dict[str, str]
+    data: dict[str, str]  # part that was measured: digest of its dataset
+    settings: dict[str, str]  # SETTINGS of its run
+    scores: pd.DataFrame | None  # a row for each print: image_id, finger_id, side, part and metrics
+    table: pd.DataFrame  # the model's rows of the results' table
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a challenger. gain: how much better it is, with its interval; None where it was not compared."""
+
+    run: str
+    version: str
+    decision: str
+    reason: str
+    champion: str | None  # the version that was champion before
+    gain: tuple[float, float, float] | None  # low, mean, high
+    metrics: list[dict[str, Any]]  # metric, part, challenger, champion: what a table shows
+
+
+def promote(name: str, params: Params, anyway: str = "") -> Decision:
+    """Make the challenger of a run its champion, if it is better. anyway: a reason for which the gate is passed by.
+
+    FpmlError where the store is away, nothing is registered, or another promotion of this run is under way."""
+    rule = params.recipe(name).promotion
+    mlflow = _connect(params)
+    client = mlflow.MlflowClient()
+    with _lock(client, name):
+        challenger = _alias(client, name, registry.ALIAS)
+        champion = _alias(client, name, CHAMPION)
+        if challenger is None:
+            raise FpmlError(f"no version of '{name}' is {registry.ALIAS}; run: fpml register {name}")
+        new = measured(mlflow, name, challenger)
+        old = measured(mlflow, name, champion) if champion else None
+        if challenger == champion:
+            return Decision(name, challenger, PROMOTED, "it is the champion already", champion, None, side_by_side(new, old))
+        good, reason, gain = (True, f"by hand: {anyway}", None) if anyway else judge(new, old, rule)
+        if good:
+            client.set_registered_model_alias(name, CHAMPION, challenger)
+        decision = Decision(name, challenger, PROMOTED if good else REFUSED, reason, champion, gain, side_by_side(new, old))
+        _write(client, decision)
+    return decision
+
+
+def roll_back(name: str, params: Params) -> Decision:
+    """Give the champion's place back to the version that had it before; the gate refuses the other from then on."""
+    client = _connect(params).MlflowClient()
+    with _lock(client, name):
+        champion = _alias(client, name, CHAMPION)
+        if champion is None:
+            raise FpmlError(f"no version of '{name}' is {CHAMPION}; run: fpml promote {name}")
+        before = client.get_model_version(name, champion).tags.get(BEFORE)
+        if not before:
+            raise FpmlError(f"version {champion} of '{name}' was the first champion; there is none to go back to")
+        client.set_registered_model_alias(name, CHAMPION, before)
+        decision = Decision(name, champion, ROLLED_BACK, f"version {before} is {CHAMPION} again", champion, None, [])
+        for key, value in ((DECISION, ROLLED_BACK), (REASON, decision.reason), (WHEN, _now()), (OUT, _now())):
+            client.set_model_version_tag(name, champion, key, value)
+    return decision
+
+
+def judge(new: Measured, old: Measured | None, rule: Promotion) -> tuple[bool, str, tuple[float, float, float] | None]:
+    """Whether the challenger is better than the champion, why, and its gain (low, mean, high) where both were compared."""
+    if rule.metric not in METRICS or rule.metric not in set(new.table["metric"]):
+        measures = ", ".join(m for m in METRICS if m in set(new.table["metric"]))
+        raise FpmlError(f"promotion.metric is '{rule.metric}', which was not measured; measured were: {measures}")
+    if OUT in new.tags:
+        return False, "it was champion and rolled back", None
+    if old is None:
+        return True, "it is the first", None
+    if reason := differences(new, old):
+        return False, f"not comparable with version {old.version}: {reason}", None
+    sign = 1 if METRICS[rule.metric].better is max else -1
+    if new.scores is not None and old.scores is not None and rule.metric in new.scores and rule.metric in old.scores:
+        gain = _paired(new.scores, old.scores, rule.metric, sign)
+    else:
+        gain = _apart(new.table, old.table, rule.metric, sign)
+    if gain is None:
+        return False, f"the prints that were measured differ from those of version {old.version}", None
+    low, mean, high = gain
+    said = f"{rule.metric} is better by {mean:.4g} ({low:.4g} to {high:.4g}) than of version {old.version}"
+    if np.isnan(low):
+        return False, f"{rule.metric} has no interval (one finger): {said}", gain
+    if low > rule.margin:
+        return True, said, gain
+    return False, f"{said}: not surely above the margin of {rule.margin:g}", gain
+
+
+def differences(new: Measured, old: Measured) -> str:
+    """What keeps two versions from being compared: other data, other sizes; '' where nothing does."""
+    if changed := sorted(k for k in new.data.keys() | old.data.keys() if new.data.get(k) != old.data.get(k)):
+        return f"the data differ ({', '.join(changed[:4])})"
+    said = [
+        f"{k} {new.settings.get(k)}, was {old.settings.get(k)}"
+        for k in sorted(new.settings.keys() | old.settings.keys())
+        if new.settings.get(k) != old.settings.get(k)
+    ]
+    return f"the settings differ ({'; '.join(said[:4])})" if said else ""
+
+
+def _paired(new: pd.DataFrame, old: pd.DataFrame, metric: str, sign: int) -> tuple[float, float, float] | None:
+    """The mean gain over the same prints, with the interval by drawing fingers again; None if the prints differ."""
+    keys = ["side", "part", "image_id"]
+    both = new.merge(old, on=keys, suffixes=("", "_old"))
+    if not len(both) == len(new) == len(old):
+        return None
+    gains = sign * (both[metric] - both[f"{metric}_old"]).to_numpy(float)
+    low, high = bootstrap(gains, both["finger_id"].to_numpy(object), RESAMPLES)
+    return low, float(gains[np.isfinite(gains)].mean()), high
+
+
+def _apart(new: pd.DataFrame, old: pd.DataFrame, metric: str, sign: int) -> tuple[float, float, float] | None:
+    """Where a metric is not one of single prints (an EER, a KID): the gain of the part that gains least, between the near
+    ends and the far ends of both intervals. Wider than a paired interval, so it refuses rather than errs."""
+    keys = ["side", "part", "prints", "fingers"]
+    both = new[new["metric"] == metric].merge(old[old["metric"] == metric], on=keys, suffixes=("", "_old"))
+    if both.empty or len(both) != (new["metric"] == metric).sum() or len(both) != (old["metric"] == metric).sum():
+        return None
+    ends = sign * both[["low", "high"]].to_numpy(float), sign * both[["low_old", "high_old"]].to_numpy(float)
+    low = (ends[0].min(1) - ends[1].max(1)).min()
+    high = (ends[0].max(1) - ends[1].min(1)).min()
+    return float(low), float((sign * (both["value"] - both["value_old"])).min()), float(high)
+
+
+def measured(mlflow: Any, name: str, version: str) -> Measured:
+    """What the store knows of a version. FpmlError where it was never measured."""
+    client = mlflow.MlflowClient()
+    found = client.get_model_version(name, version)
+    # By its file: the same file may have been measured again, on other data, under a later run.
+    wanted = f"tags.`{registry.DIGEST_TAG}` = '{found.tags.get(registry.DIGEST_TAG)}' and tags.`{EVALUATION_TAG}` LIKE '%'"
+    experiment = client.get_run(found.run_id).info.experiment_id
+    newest = client.search_runs([experiment], wanted, order_by=["start_time DESC"], max_results=1)
+    if not newest:
+        raise FpmlError(f"version {version} of '{name}' was not measured; run: fpml register {name}")
+    evaluation = newest[0]
+    run = client.get_run(evaluation.data.tags["mlflow.parentRunId"])
+    with tempfile.TemporaryDirectory() as folder:
+        files = {f.path for f in client.list_artifacts(evaluation.info.run_id)}
+        table = pd.read_json(client.download_artifacts(evaluation.info.run_id, "table.json", folder), orient="split")
+        scores = None
+        if SCORES in files:
+            scores = pd.read_parquet(client.download_artifacts(evaluation.info.run_id, SCORES, folder))
+    return Measured(
+        version,
+        dict(found.tags),
+        {d.dataset.name: d.dataset.digest for d in evaluation.inputs.dataset_inputs},
+        {k: v for k, v in run.data.params.items() if k in SETTINGS or k.startswith("split.")},
+        scores,
+        table[table["method"] == MODEL],
+    )
+
+
+def side_by_side(new: Measured, old: Measured | None) -> list[dict[str, Any]]:
+    """Each metric of each part, of the challenger and of the champion (None where there is none, or not this part)."""
+    rows = new.table[["metric", "part", "value"]].rename(columns={"value": "challenger"})
+    if old is not None:
+        other = old.table[["metric", "part", "value"]].rename(columns={"value": "champion"})
+        rows = rows.merge(other, on=["metric", "part"], how="left")
+    else:
+        rows = rows.assign(champion=None)
+    rows = rows.astype(object).where(rows.notna(), None)
+    out: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
+    return out
+
+
+def as_json(decision: Decision) -> dict[str, Any]:
+    return asdict(decision)
+
+
+def _connect(params: Params) -> Any:
+    mlflow = tracking.connect(params.tracking)
+    if mlflow is None:
+        raise FpmlError("the tracking store can't be reached (see above); no model was promoted or rolled back")
+    return mlflow
+
+
+def _alias(client: Any, name: str, alias: str) -> str | None:
+    found = client.search_registered_models(f"name = '{name}'")
+    version = found[0].aliases.get(alias) if found else None
+    return None if version is None else str(version)
+
+
+def _write(client: Any, decision: Decision) -> None:
+    tags = {DECISION: decision.decision, REASON: decision.reason[:5000], WHEN: _now()}
+    if decision.decision == PROMOTED:
+        tags[BEFORE] = decision.champion or ""
+    if decision.gain is not None:
+        tags[GAIN] = " ".join(f"{v:.6g}" for v in decision.gain)
+    for key, value in tags.items():
+        client.set_model_version_tag(decision.run, decision.version, key, value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def _lock(client: Any, name: str) -> Iterator[None]:
+    """One promotion of a run at a time, also from several machines. A registered model's name is unique in the store, which
+    no other of its things is, so a model of that name is the lock."""
+    from mlflow.exceptions import MlflowException
+
+    lock = f"{name}.{LOCK}"
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    for _ in range(2):
+        try:
+            client.create_registered_model(lock, description=f"held by {owner}; gone when its promotion ends")
+            break
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            held = client.search_registered_models(f"name = '{lock}'")
+            age = time.time() - held[0].creation_timestamp / 1000 if held else 0
+            if age < LOCK_SECONDS:
+                raise FpmlError(f"another promotion of '{name}' is under way; nothing was changed, try again") from None
+            tracking.say(f"promotion: the lock of a promotion that died {age / 60:.0f} minutes ago is removed")
+            client.delete_registered_model(lock)
+    else:
+        raise FpmlError(f"another promotion of '{name}' is under way; nothing was changed, try again")
+    try:
+        yield
+    finally:
+        client.delete_registered_model(lock)
+
+
+def sentence(decision: Decision) -> str:
+    """A decision as a person reads it."""
+    return f"{decision.run} version {decision.version}: {decision.decision}; {decision.reason}"
