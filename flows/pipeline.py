@@ -26,21 +26,35 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.results import show_results
 from flows.stages import ROOT, Children, StageFailed, graph, run_stage
 
 GPU_TAG = "gpu"
 STAGES_AT_A_TIME = 4
 MINUTES = {"train": 24 * 60, "evaluate": 4 * 60}  # a stage's time limit
 OTHER_MINUTES = 2 * 60
+RETRY_SECONDS = (10, 60, 300)  # waits before a second, third and fourth try, where what failed may pass
 IN_SESSION = "--in-session"
 INTERRUPT_SECONDS = 45  # twice the stages' own grace, and Prefect's goodbye
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retries=0)
+def may_pass(task: Any, task_run: Any, state: State[Any]) -> bool:
+    """Whether to try again: what failed was the network, a lock, or a device's memory. Never bad input."""
+    return isinstance(state.data, StageFailed) and bool(state.data.passing)
+
+
+RETRIED: Any = {
+    "cache_policy": NO_CACHE, "persist_result": False, "retries": len(RETRY_SECONDS),
+    "retry_delay_seconds": list(RETRY_SECONDS), "retry_condition_fn": may_pass,
+}  # fmt: skip
+
+
+@task(**RETRIED)
 def stage_task(
     stage: str, children: Children, turn: AbstractContextManager[Any], limit: float, folder: str, run_id: str
 ) -> Any:
-    """One stage. Its state is named Ran or Cached; StageFailed fails it with the stage's last words."""
+    """One stage. Its state is named Ran or Cached; StageFailed fails it with the stage's last words. One that ran out of
+    the device's memory is tried again with half its batch."""
     logger = get_run_logger()
     with turn:
         what = run_stage(stage, children, logger.info, limit, Path(folder), run_id)
@@ -49,13 +63,29 @@ def stage_task(
 
 @flow(name="fpml", task_runner=ThreadPoolTaskRunner(max_workers=STAGES_AT_A_TIME), persist_result=False)  # type: ignore[arg-type]
 def pipeline(folder: str = str(ROOT), minutes: dict[str, float] | None = None) -> dict[str, str]:
-    """Run every stage of the folder's dvc.yaml that is stale. minutes: time limits by stage name (train, evaluate …).
+    """Run every stage of the folder's dvc.yaml that is stale, and show how its models stand to their champions.
 
-    Returns 'ran' or 'cached' for each stage; fails naming the stages that failed."""
-    logger = get_run_logger()
-    limits = {**MINUTES, **(minutes or {})}
-    stages = graph(Path(folder))
+    Args:
+        folder: the project's folder, with its dvc.yaml.
+        minutes: time limits by the kind of stage (train, evaluate, ...).
+
+    Returns 'ran' or 'cached' for each stage; fails naming the stages that failed.
+    """
     children = Children()
+    try:
+        done = run_graph(Path(folder), minutes or {}, children)
+        show_results(Path(folder), children)
+    finally:
+        # Also when the flow is cancelled or interrupted: no child outlives it.
+        children.end_all()
+    return done
+
+
+def run_graph(folder: Path, minutes: dict[str, float], children: Children) -> dict[str, str]:
+    """Inside a flow: a task for every stage of the folder's graph; 'ran' or 'cached' for each. Raises StageFailed."""
+    logger = get_run_logger()
+    limits = {**MINUTES, **minutes}
+    stages = graph(folder)
     no_turn: AbstractContextManager[Any] = nullcontext()
     train_turn: AbstractContextManager[Any] = no_turn if _gpu_is_limited() else threading.Lock()
     futures: dict[str, Any] = {}
@@ -67,11 +97,12 @@ def pipeline(folder: str = str(ROOT), minutes: dict[str, float] | None = None) -
             turn = train_turn if training else no_turn
             named = stage_task.with_options(name=stage, task_run_name=stage, tags=[GPU_TAG] if training else [])
             upstream_done = [futures[u] for u in upstream]
-            futures[stage] = named.submit(stage, children, turn, limit, folder, str(flow_run.id or ""), wait_for=upstream_done)  # type: ignore[call-overload]
+            run_id = str(flow_run.id or "")
+            futures[stage] = named.submit(stage, children, turn, limit, str(folder), run_id, wait_for=upstream_done)  # type: ignore[call-overload]
         wait(list(futures.values()))
-    finally:
-        # Also when the flow is cancelled or interrupted: no child outlives it.
+    except BaseException:
         children.end_all()
+        raise
     states: dict[str, State[Any]] = {stage: future.state for stage, future in futures.items()}
     failed = [stage for stage, state in states.items() if state.is_failed() or state.is_crashed()]
     waiting = [stage for stage, state in states.items() if not state.is_completed() and stage not in failed]

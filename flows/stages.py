@@ -21,8 +21,24 @@ LOCK_TRIES, LOCK_WAIT = 20, 3.0  # DVC's lock is held for moments only
 GRACE = 10.0  # seconds that a stage has to end by itself before it is killed
 
 
+# What a second try may mend; everything else, bad input above all, would only fail again.
+PASSING = {
+    "network": re.compile(
+        r"connection (refused|reset|aborted|error)|timed out|temporary failure in name resolution|name or service not known"
+        r"|network is unreachable|max retries exceeded|could not connect|\b50[234]\b.*(error|gateway|unavailable)",
+        re.IGNORECASE,
+    ),
+    "memory": re.compile(r"out of memory|OutOfMemoryError", re.IGNORECASE),
+    "lock": LOCK_BUSY,
+}
+
+
 class StageFailed(RuntimeError):
-    """A stage ended with an error, or ran past its time limit."""
+    """A stage ended with an error, or ran past its time limit. passing: what may pass by itself, '' where nothing may."""
+
+    def __init__(self, message: str, passing: str = "") -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class Children:
@@ -32,6 +48,7 @@ class Children:
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[str]] = set()
         self._closed = False
+        self.out_of_memory: set[str] = set()  # the stages that get half the batch when they are tried again
 
     def start(self, command: list[str], cwd: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
         with self._lock:
@@ -100,23 +117,50 @@ def run_stage(
     """`dvc repro --single-item STAGE`, its lines logged as they come: 'ran' or 'cached'.
 
     Raises StageFailed with the stage's last words, or past `limit` seconds."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "FPML_FLOW_RUN": flow_run}
-    environment["PATH"] = str(Path(sys.executable).parent) + os.pathsep + environment.get("PATH", "")
+    environment = {"FPML_FLOW_RUN": flow_run}
+    if stage in children.out_of_memory:
+        environment["FPML_HALVE_BATCH"] = "1"
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
-    for _ in range(LOCK_TRIES):
-        lines, code, late = _follow(children.start(command, root, environment), children, log, limit)
-        if late:
-            raise StageFailed(f"{stage} ran past its limit of {limit:g} s and was ended")
-        if code == 0:
+    for attempt in range(LOCK_TRIES):
+        try:
+            lines = run_command(stage, command, children, log, limit, root, environment)
             return "cached" if any(CACHED.search(line) for line in lines) else "ran"
-        if not any(LOCK_BUSY.search(line) for line in lines):
-            break
+        except StageFailed as failed:
+            if failed.passing == "memory":
+                children.out_of_memory.add(stage)
+            if failed.passing != "lock" or attempt == LOCK_TRIES - 1:
+                raise
         log(f"{stage}: DVC's lock is busy; trying again in {LOCK_WAIT:g} s")
         time.sleep(LOCK_WAIT)
-    said = (
-        [line for line in lines if line.startswith("fpml: ")] or [line for line in lines if line.strip()] or ["it said nothing"]
-    )
-    raise StageFailed(f"{stage} failed (code {code}): {said[-1]}")
+    raise AssertionError("not reached")
+
+
+def run_command(
+    what: str,
+    command: list[str],
+    children: Children,
+    log: Callable[[str], None],
+    limit: float,
+    root: Path,
+    environment: dict[str, str] | None = None,
+) -> list[str]:
+    """Run a command as a child, its lines logged as they come; its lines.
+
+    Raises StageFailed with its last words, or past `limit` seconds, when it and all that it started are ended."""
+    whole = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+    whole["PATH"] = str(Path(sys.executable).parent) + os.pathsep + whole.get("PATH", "")
+    lines, code, late = _follow(children.start(command, root, whole), children, log, limit)
+    if late:
+        raise StageFailed(f"{what} ran past its limit of {limit:g} s and was ended")
+    if code == 0:
+        return lines
+    # The command's own word counts; where it has none, the last line.
+    own = [line for line in lines if line.startswith(("fpml: ", "ERROR: ", "fatal: "))]
+    first = [line for line in own if line.startswith("fpml: ")] or own
+    said = first or [line for line in lines if line.strip()] or ["it said nothing"]
+    heard = said[-1:] if said[-1].startswith("fpml: ") else lines[-20:]
+    passing = next((kind for kind, words in PASSING.items() if any(words.search(line) for line in heard)), "")
+    raise StageFailed(f"{what} failed (code {code}): {said[-1]}", passing)
 
 
 def _follow(

@@ -117,6 +117,7 @@ def promote(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--anyway", default="", metavar="REASON", help="pass by the gate, for a reason that is kept with the version"
     )
+    p.add_argument("--dry-run", action="store_true", help="only say what would be decided")
     p.add_argument("--json", action="store_true", help="a line of JSON for each run")
 
 

@@ -184,7 +184,7 @@ def promote(a: Arguments) -> None:
     names = a.runs or list(_params().run)
     if a.anyway and not a.runs:
         raise FpmlError("--anyway passes by the gate: name the runs that it is for")
-    decisions = [promotion.promote(name, _run(name), a.anyway) for name in names]
+    decisions = [promotion.promote(name, _run(name), a.anyway, a.dry_run) for name in names]
     _say_decisions(decisions, a.json)
 
 

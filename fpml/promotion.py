@@ -9,8 +9,8 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +38,7 @@ class Measured:
     """What the store knows of how a version was measured."""
 
     version: str
+    run: Any  # MLflow's, of its training
     tags: dict[str, str]
     data: dict[str, str]  # part that was measured: digest of its dataset
     settings: dict[str, str]  # SETTINGS of its run
@@ -56,28 +57,33 @@ class Decision:
     champion: str | None  # the version that was champion before
     gain: tuple[float, float, float] | None  # low, mean, high
     metrics: list[dict[str, Any]]  # metric, part, challenger, champion: what a table shows
+    page: str  # where the tracking pages show the challenger's run
 
 
-def promote(name: str, params: Params, anyway: str = "") -> Decision:
-    """Make the challenger of a run its champion, if it is better. anyway: a reason for which the gate is passed by.
+def promote(name: str, params: Params, anyway: str = "", dry_run: bool = False) -> Decision:
+    """Make the challenger of a run its champion, if it is better. anyway: a reason for which the gate is passed by;
+    dry_run: only say what would be decided.
 
     FpmlError where the store is away, nothing is registered, or another promotion of this run is under way."""
     rule = params.recipe(name).promotion
     mlflow = _connect(params)
     client = mlflow.MlflowClient()
-    with _lock(client, name):
+    with nullcontext() if dry_run else _lock(client, name):
         challenger = _alias(client, name, registry.ALIAS)
         champion = _alias(client, name, CHAMPION)
         if challenger is None:
             raise FpmlError(f"no version of '{name}' is {registry.ALIAS}; run: fpml register {name}")
         new = measured(mlflow, name, challenger)
         old = measured(mlflow, name, champion) if champion else None
+        metrics, page = side_by_side(new, old), tracking.page(params.tracking, new.run)
         if challenger == champion:
-            return Decision(name, challenger, PROMOTED, "it is the champion already", champion, None, side_by_side(new, old))
+            return Decision(name, challenger, PROMOTED, "it is the champion already", champion, None, metrics, page)
         good, reason, gain = (True, f"by hand: {anyway}", None) if anyway else judge(new, old, rule)
+        decision = Decision(name, challenger, PROMOTED if good else REFUSED, reason, champion, gain, metrics, page)
+        if dry_run:
+            return replace(decision, decision=f"would be {decision.decision}")
         if good:
             client.set_registered_model_alias(name, CHAMPION, challenger)
-        decision = Decision(name, challenger, PROMOTED if good else REFUSED, reason, champion, gain, side_by_side(new, old))
         _write(client, decision)
     return decision
 
@@ -93,7 +99,7 @@ def roll_back(name: str, params: Params) -> Decision:
         if not before:
             raise FpmlError(f"version {champion} of '{name}' was the first champion; there is none to go back to")
         client.set_registered_model_alias(name, CHAMPION, before)
-        decision = Decision(name, champion, ROLLED_BACK, f"version {before} is {CHAMPION} again", champion, None, [])
+        decision = Decision(name, champion, ROLLED_BACK, f"version {before} is {CHAMPION} again", champion, None, [], "")
         for key, value in ((DECISION, ROLLED_BACK), (REASON, decision.reason), (WHEN, _now()), (OUT, _now())):
             client.set_model_version_tag(name, champion, key, value)
     return decision
@@ -182,6 +188,7 @@ def measured(mlflow: Any, name: str, version: str) -> Measured:
             scores = pd.read_parquet(client.download_artifacts(evaluation.info.run_id, SCORES, folder))
     return Measured(
         version,
+        run,
         dict(found.tags),
         {d.dataset.name: d.dataset.digest for d in evaluation.inputs.dataset_inputs},
         {k: v for k, v in run.data.params.items() if k in SETTINGS or k.startswith("split.")},

@@ -16,6 +16,7 @@ from fpml.config import Tracking
 from fpml.files import home, state_folder
 from fpml.identity import Identity, run_name
 
+UI = "http://127.0.0.1:5000"  # where `make ui` serves the MLflow pages
 RUN_TAG = "fpml.run"  # the id under which a run was first made; a rebuilt one keeps it, so links go on working
 REBUILT_TAG = "rebuilt"
 SYSTEM_METRICS_SECONDS = 5.0
@@ -38,6 +39,17 @@ def say(text: str) -> None:
 def store_uri(settings: Tracking) -> str:
     """Where runs are kept: the address in params.yaml, else $MLFLOW_TRACKING_URI, else mlflow.db in the root."""
     return settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+
+
+def pages(settings: Tracking) -> str:
+    """Where MLflow's pages are: at the store's own address, or where `make ui` serves them."""
+    uri = store_uri(settings)
+    return public(uri).rstrip("/") if uri.startswith("http") else UI
+
+
+def page(settings: Tracking, run: Any) -> str:
+    """The page of one of MLflow's runs."""
+    return f"{pages(settings)}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
 def connect(settings: Tracking) -> Any | None:

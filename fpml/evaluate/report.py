@@ -23,7 +23,6 @@ from fpml.files import new_folder, root
 from fpml.identity import Identity, run_name
 
 EXAMPLES = 5  # prints shown for each sensor
-UI = "http://127.0.0.1:5000"  # where `make ui` serves the MLflow pages
 
 
 def report(params: Params) -> Path:
@@ -82,9 +81,8 @@ def _run(name: str, params: Params, experiment_id: str) -> dict[str, Any]:
 def _link(identity: Identity, params: Params, experiment_id: str) -> dict[str, str]:
     """Where the MLflow pages show the run: by its tag, which a run rebuilt from files keeps."""
     name = run_name(identity, root() / "models" / identity.name)
-    uri = tracking.public(params.tracking.uri).rstrip("/") if params.tracking.uri.startswith("http") else UI
     search = quote(f"tags.`{tracking.RUN_TAG}` = '{name}'")
-    return {"run": name, "url": f"{uri}/#/experiments/{experiment_id}/runs?searchFilter={search}"}
+    return {"run": name, "url": f"{tracking.pages(params.tracking)}/#/experiments/{experiment_id}/runs?searchFilter={search}"}
 
 
 def _methods(table: pd.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -57,7 +57,7 @@ def train_stage(name: str, params: Params) -> None:
     if processes > 1 and "WORLD_SIZE" not in os.environ:
         _launch(name, processes)
         return
-    recipe, run = params.recipe(name), params.run[name]
+    recipe, run = _with_half_the_batch(params.recipe(name)), params.run[name]
     prints = open_prepared(root() / "data" / "prepared" / name)
     side = pd.read_parquet(root() / "data" / "split" / f"{name}.parquet")
     if not side["image_id"].equals(prints.index["image_id"].astype("string")):
@@ -100,8 +100,17 @@ def train_stage(name: str, params: Params) -> None:
             trained = task.train(network, family, sets, recipe.train, session)
             shown.close()
             still_wanted()
-            _write_outputs(name, params, trained.state_dict(), sets.classes, prints, log, key)
+            _write_outputs(name, params, recipe, trained.state_dict(), sets.classes, prints, log, key)
         (checkpoints.folder / "run").unlink(missing_ok=True)
+
+
+def _with_half_the_batch(recipe: Recipe) -> Recipe:
+    """The recipe, with half its batch where $FPML_HALVE_BATCH says that the device's memory was too small for the whole."""
+    if not os.environ.get("FPML_HALVE_BATCH"):
+        return recipe
+    half = max(2, recipe.train.batch_size // 2)
+    tracking.say(f"train: batches of {half} in place of {recipe.train.batch_size}, for which the memory was too small")
+    return replace(recipe, train=replace(recipe.train, batch_size=half))  # type: ignore[arg-type]
 
 
 def _accelerator(runtime: Runtime) -> Accelerator:
@@ -193,9 +202,16 @@ def _identity(
 
 
 def _write_outputs(
-    name: str, params: Params, weights: Any, classes: tuple[str, ...], prints: Prepared, log: tracking.RunLog, key: str
+    name: str,
+    params: Params,
+    recipe: Recipe,
+    weights: Any,
+    classes: tuple[str, ...],
+    prints: Prepared,
+    log: tracking.RunLog,
+    key: str,
 ) -> None:
-    recipe, run = params.recipe(name), params.run[name]
+    run = params.run[name]
     height, width = recipe.data.height, recipe.data.width
     # A new network: the trained one's forward was wrapped for mixed precision.
     network = family_of(run.model, run.task).build(recipe.model, height, width, len(classes))

@@ -1,0 +1,72 @@
+"""What a flow leaves in Prefect's pages: each model's metrics beside its champion's, and links to its run and report."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows.stages import Children, StageFailed, run_command
+
+Decision = dict[str, Any]  # a line of `fpml promote --json`
+COMMAND_SECONDS = 1800.0
+
+
+def fpml(*arguments: str) -> list[str]:
+    """The command of this environment, whatever PATH says."""
+    return [sys.executable, "-m", "fpml.cli", *arguments]
+
+
+def decide(folder: Path, children: Children, *arguments: str) -> list[Decision]:
+    """`fpml promote --json` in a folder, with these arguments."""
+    log = get_run_logger().info
+    lines = run_command("promote", fpml("promote", "--json", *arguments), children, log, COMMAND_SECONDS, folder)
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+@task(name="results", cache_policy=NO_CACHE, persist_result=False)
+def show_results(folder: Path, children: Children) -> None:
+    """How the models stand to their champions; nothing is promoted. A store that is away only leaves this out."""
+    if not (folder / "params.yaml").exists():
+        return
+    try:
+        decisions = decide(folder, children, "--dry-run")
+    except StageFailed as error:
+        get_run_logger().warning("no comparison with the champions: %s", error)
+        return
+    leave_artifacts(folder, decisions)
+
+
+def leave_artifacts(folder: Path, decisions: list[Decision]) -> None:
+    for decision in decisions:
+        name = _key(decision["run"])
+        rows = [_row(m) for m in decision["metrics"]]
+        before = f"champion: version {decision['champion']}" if decision["champion"] else "no champion yet"
+        told = f"**{decision['run']}** version {decision['version']}, {before}. {decision['decision']}: {decision['reason']}"
+        create_table_artifact(rows, f"metrics-{name}", told)
+        create_link_artifact(decision["page"], "MLflow run", f"mlflow-{name}", f"The run of {decision['run']}")
+    report = folder / "report" / "index.html"
+    if report.exists():
+        create_link_artifact(
+            report.resolve().as_uri(), "report", "report", "On the worker's machine: the report of the last run"
+        )
+
+
+def _row(metric: dict[str, Any]) -> dict[str, str]:
+    new, old = metric["challenger"], metric["champion"]
+    return {
+        "metric": metric["metric"],
+        "part": metric["part"],
+        "challenger": f"{new:.4g}",
+        "champion": "–" if old is None else f"{old:.4g}",
+        "difference": "–" if old is None else f"{new - old:+.3g}",
+    }
+
+
+def _key(name: str) -> str:
+    """A run's name in the letters that an artifact's key may have."""
+    return re.sub(r"[^a-z0-9-]", "-", name)

@@ -1,0 +1,1 @@
+"""How fpml is run by a team: services, images, deployments."""

@@ -1,0 +1,448 @@
+"""PostgreSQL, an S3 server, MLflow, Prefect and a worker as plain processes: started in this order, ended in the other.
+
+They listen on loopback only, behind passwords that are made at the first start and kept in files that only their owner
+can read. Their state lies in one folder; what was stored is there again after the next start.
+"""
+
+import contextlib
+import json
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parent.parent.parent
+HOST = "127.0.0.1"
+PORTS = {"postgres": 15432, "s3": 9000, "mlflow": 5000, "prefect": 4200}
+DATABASES = ("mlflow", "mlflow_users", "prefect")
+BUCKETS = ("mlflow", "dvc")
+USER = "fpml"
+POOL = "fpml"
+START_SECONDS = 180.0  # Prefect's and MLflow's first start make their tables
+END_SECONDS = 30.0
+
+
+class ServiceError(RuntimeError):
+    """A service could not be started: what it needs, or what it said last."""
+
+
+@dataclass(frozen=True)
+class Service:
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    answers: Callable[[], bool]
+    address: str
+    user: str | None = None  # PostgreSQL refuses to run as root
+
+
+class Services:
+    """The services whose state lies in `folder`. ports: of each; 0 for a free one, kept from then on."""
+
+    def __init__(self, folder: Path, ports: dict[str, int] | None = None) -> None:
+        self.folder = folder
+        for part in ("secrets", "logs", "objects", "prefect"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / "secrets").chmod(0o700)
+        for bucket in BUCKETS:
+            (folder / "objects" / bucket).mkdir(exist_ok=True)
+        known = self._read("ports.json")
+        self.ports: dict[str, int] = {n: known.get(n) or (ports or {}).get(n, p) or _free_port() for n, p in PORTS.items()}
+        self._write("ports.json", self.ports)
+
+    # what the services are
+
+    def secret(self, name: str) -> str:
+        """A password, made when it is first asked for."""
+        path = self.folder / "secrets" / name
+        if not path.exists():
+            with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(24))
+        return path.read_text()
+
+    def url(self, name: str) -> str:
+        return f"http://{HOST}:{self.ports[name]}"
+
+    def database(self, name: str, driver: str = "postgresql") -> str:
+        return f"{driver}://{USER}:{self.secret('postgres')}@{HOST}:{self.ports['postgres']}/{name}"
+
+    def client_environment(self) -> dict[str, str]:
+        """What a user of the services, the worker too, needs in its environment."""
+        return {
+            "MLFLOW_TRACKING_URI": self.url("mlflow"),
+            "MLFLOW_TRACKING_USERNAME": USER,
+            "MLFLOW_TRACKING_PASSWORD": self.secret("mlflow"),
+            "PREFECT_API_URL": f"{self.url('prefect')}/api",
+            "PREFECT_API_AUTH_STRING": f"{USER}:{self.secret('prefect')}",
+            "PREFECT_HOME": str(self.folder / "prefect"),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "FPML_PROJECT": str(ROOT),
+            **self.s3_environment(),
+        }
+
+    def s3_environment(self) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": self.url("s3"),
+            "AWS_ACCESS_KEY_ID": f"{USER}-access-key",
+            "AWS_SECRET_ACCESS_KEY": self.secret("s3"),
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def backup_environment(self) -> dict[str, str]:
+        """What infra/backup.sh and infra/restore.sh read."""
+        return {
+            "PGHOST": HOST,
+            "PGPORT": str(self.ports["postgres"]),
+            "PGUSER": USER,
+            "PGPASSWORD": self.secret("postgres"),
+            "PATH": f"{_postgres_bin()}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            **self.s3_environment(),
+        }
+
+    def all(self) -> list[Service]:
+        return [self.postgres(), self.s3(), self.mlflow(), self.prefect(), self.worker()]
+
+    def postgres(self) -> Service:
+        data = self.folder / "postgres"
+        settings = {
+            "listen_addresses": HOST,
+            "port": self.ports["postgres"],
+            "unix_socket_directories": "",
+            "max_connections": 100,
+        }
+        command = [str(_postgres_bin() / "postgres"), "-D", str(data)]
+        for key, value in settings.items():
+            command += ["-c", f"{key}={value}"]
+        user = "postgres" if os.geteuid() == 0 else None
+        return Service("postgres", command, {}, self._database_answers, f"{HOST}:{self.ports['postgres']}", user)
+
+    def s3(self) -> Service:
+        rclone = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        if rclone is None:
+            raise ServiceError("rclone, which serves S3, is not installed; run: make .venv/servers")
+        key = self.s3_environment()
+        environment = {
+            "RCLONE_AUTH_KEY": f'"{key["AWS_ACCESS_KEY_ID"]},{key["AWS_SECRET_ACCESS_KEY"]}"',
+            "RCLONE_CONFIG": os.devnull,
+        }
+        address = f"{HOST}:{self.ports['s3']}"
+        command = [rclone, "serve", "s3", "--addr", address, str(self.folder / "objects")]
+        return Service("s3", command, environment, lambda: _status(self.url("s3")) in (400, 403), self.url("s3"))
+
+    def mlflow(self) -> Service:
+        users = self.folder / "secrets" / "mlflow.ini"
+        lines = [
+            "[mlflow]", "default_permission = READ", f"database_uri = {self.database('mlflow_users')}",
+            f"admin_username = {USER}", f"admin_password = {self.secret('mlflow')}",
+        ]  # fmt: skip
+        if not users.exists():
+            users.touch(0o600)
+        users.write_text("\n".join(lines) + "\n")
+        environment = {
+            "MLFLOW_BACKEND_STORE_URI": self.database("mlflow"),
+            "MLFLOW_ARTIFACTS_DESTINATION": "s3://mlflow",
+            "MLFLOW_AUTH_CONFIG_PATH": str(users),
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": self.secret("flask"),
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "1",
+            **self.s3_environment(),
+        }
+        port = str(self.ports["mlflow"])
+        command = [
+            sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--host", HOST, "--port", port,
+            "--workers", "1", "--serve-artifacts",
+        ]  # fmt: skip
+        return Service(
+            "mlflow", command, environment, lambda: _status(f"{self.url('mlflow')}/health") == 200, self.url("mlflow")
+        )
+
+    def prefect(self) -> Service:
+        environment = {
+            "PREFECT_HOME": str(self.folder / "prefect"),
+            "PREFECT_API_DATABASE_CONNECTION_URL": self.database("prefect", "postgresql+asyncpg"),
+            "PREFECT_SERVER_API_AUTH_STRING": f"{USER}:{self.secret('prefect')}",
+            "PREFECT_API_URL": f"{self.url('prefect')}/api",
+            "PREFECT_UI_API_URL": f"{self.url('prefect')}/api",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+        }
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(self.ports["prefect"])]
+        return Service("prefect", command, environment, lambda: self._prefect("/health") is not None, self.url("prefect"))
+
+    def worker(self) -> Service:
+        start = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+        command = [sys.executable, *start, "--name", self._worker_name()]
+        environment = {**self.client_environment(), "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore"}
+        return Service("worker", command, environment, self._worker_is_online, f"work pool {POOL}")
+
+    # what is done with them
+
+    def up(self) -> None:
+        """Start what does not run yet, each after the one before it answers. ServiceError says what went wrong."""
+        for service in self.all():
+            self.start(service)
+        self.write_environment()
+
+    def start(self, service: Service) -> None:
+        if self.process(service.name) is None:
+            if service.name == "postgres":
+                self._make_database_folder()
+            elif service.name in self.ports and not _is_free(self.ports[service.name]):
+                raise ServiceError(
+                    f"port {self.ports[service.name]} of {service.name} is taken by another program; end that, or run: "
+                    f"make down; rm {self.folder}/ports.json; make up PORTS=free"
+                )
+            log = self._log(service.name)
+            with log.open("ab") as output:
+                child = subprocess.Popen(
+                    service.command, env={**os.environ, **service.environment}, cwd=ROOT, stdin=subprocess.DEVNULL,
+                    stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **_as_user(service.user),
+                )  # fmt: skip
+            self._note(service.name, child.pid)
+        deadline = time.monotonic() + START_SECONDS
+        while not service.answers():
+            if self.process(service.name) is None:
+                raise ServiceError(f"{service.name} ended while it started: {_last_words(self._log(service.name))}")
+            if time.monotonic() > deadline:
+                late = f"{service.name} does not answer after {START_SECONDS:.0f} s"
+                raise ServiceError(f"{late}; its log: {self._log(service.name)}")
+            time.sleep(0.1)
+        if service.name == "postgres":
+            self._make_databases()
+
+    def down(self) -> None:
+        """End what runs, the worker first and the database last."""
+        for name in reversed(["postgres", "s3", "mlflow", "prefect", "worker"]):
+            self.end(name)
+
+    def end(self, name: str, number: signal.Signals = signal.SIGINT) -> None:
+        """End a service and all that it started; killed where it does not end by itself."""
+        process = self.process(name)
+        if process is None:
+            return
+        family = [process, *process.children(recursive=True)]
+        process.send_signal(number)  # PostgreSQL takes a SIGINT for: end all sessions, then yourself
+        _, left = psutil.wait_procs(family, END_SECONDS)
+        for one in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(left, END_SECONDS)
+        self._note(name, None)
+
+    def process(self, name: str) -> psutil.Process | None:
+        """The service's process, where it runs."""
+        noted = self._read("processes.json").get(name)
+        if noted is None:
+            return None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(noted["pid"])
+            if process.create_time() == noted["since"] and process.status() != psutil.STATUS_ZOMBIE:
+                return process
+        return None
+
+    def health(self) -> list[tuple[str, str, str]]:
+        """Name, state and address of each service."""
+        out = []
+        for service in self.all():
+            runs = self.process(service.name) is not None
+            state = "healthy" if runs and service.answers() else "does not answer" if runs else "down"
+            out.append((service.name, state, service.address))
+        return out
+
+    def write_environment(self) -> Path:
+        """A file for `.`, readable by its owner only."""
+        path = self.folder / "secrets" / "env"
+        if not path.exists():
+            path.touch(0o600)
+        path.write_text("".join(f"export {k}='{v}'\n" for k, v in self.client_environment().items()))
+        return path
+
+    def backup(self, target: Path) -> None:
+        self._script("backup.sh", target)
+
+    def restore(self, source: Path) -> None:
+        """Put a backup in the place of what is there. What writes must be down: MLflow, Prefect, the worker."""
+        for name in ("worker", "prefect", "mlflow"):
+            if self.process(name) is not None:
+                raise ServiceError(f"{name} runs; end it before a restore (python -m infra.local down, then up postgres s3)")
+        self._script("restore.sh", source)
+
+    def _script(self, name: str, folder: Path) -> None:
+        command = ["bash", str(ROOT / "infra" / name), str(folder)]
+        done = subprocess.run(command, env={**os.environ, **self.backup_environment()}, capture_output=True, text=True)
+        if done.returncode:
+            raise ServiceError(f"{name} failed: {' '.join((done.stderr or done.stdout).split())[-500:]}")
+
+    # the small parts
+
+    def _make_database_folder(self) -> None:
+        data = self.folder / "postgres"
+        if (data / "PG_VERSION").exists():
+            return
+        service = self.postgres()
+        data.mkdir(exist_ok=True)
+        if service.user:
+            os.chown(data, pwd.getpwnam(service.user).pw_uid, -1)
+        data.chmod(0o700)
+        command = [
+            str(_postgres_bin() / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            USER,
+            "--auth=scram-sha-256",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ]
+        password = self.folder / ".initdb-password"  # a copy for the user that PostgreSQL runs as, for a moment
+        password.unlink(missing_ok=True)
+        try:
+            password.touch(0o600)
+            password.write_text(self.secret("postgres"))
+            if service.user:
+                os.chown(password, pwd.getpwnam(service.user).pw_uid, -1)
+            done = subprocess.run(
+                [*command, f"--pwfile={password}"], capture_output=True, text=True, cwd="/", **_as_user(service.user)
+            )
+        finally:
+            password.unlink()
+        if done.returncode:
+            hint = (
+                f"; can the user {service.user} reach {data}? else set FPML_SERVICES to a folder that it can"
+                if service.user
+                else ""
+            )
+            raise ServiceError(f"initdb failed: {' '.join(done.stderr.split())[-300:]}{hint}")
+
+    def _make_databases(self) -> None:
+        import psycopg2
+
+        connection = psycopg2.connect(self.database("postgres"))
+        connection.autocommit = True
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute("SELECT datname FROM pg_database")
+            known = {row[0] for row in cursor.fetchall()}
+            for name in DATABASES:
+                if name not in known:
+                    cursor.execute(f'CREATE DATABASE "{name}"')
+
+    def _database_answers(self) -> bool:
+        import psycopg2
+
+        try:
+            psycopg2.connect(self.database("postgres"), connect_timeout=3).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def _prefect(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """An answer of Prefect's API; None where it gives none."""
+        password = b64encode(f"{USER}:{self.secret('prefect')}".encode()).decode()
+        headers = {"Authorization": f"Basic {password}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(f"{self.url('prefect')}/api{path}", data, headers), timeout=5
+            ) as answer:
+                return json.load(answer)
+        except (OSError, ValueError):
+            return None
+
+    def _worker_name(self) -> str:
+        return f"local-{self.ports['prefect']}"
+
+    def _worker_is_online(self) -> bool:
+        found = self._prefect(f"/work_pools/{POOL}/workers/filter", {}) or []
+        return any(w["name"] == self._worker_name() and w["status"] == "ONLINE" for w in found)
+
+    def _log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        return found
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        temporary = self.folder / f".{name}.part"
+        temporary.write_text(json.dumps(content, indent=1))
+        temporary.replace(self.folder / name)
+
+    def _note(self, name: str, pid: int | None) -> None:
+        noted = self._read("processes.json")
+        noted.pop(name, None)
+        if pid is not None:
+            noted[name] = {"pid": pid, "since": psutil.Process(pid).create_time()}
+        self._write("processes.json", noted)
+
+
+def _postgres_bin() -> Path:
+    """Where PostgreSQL's programs are: on PATH, or where Debian keeps them. ServiceError where there are none."""
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parent.parent.name))
+    if not versions:
+        raise ServiceError("PostgreSQL is not installed; on Debian and Ubuntu: apt-get install postgresql")
+    return versions[-1].parent
+
+
+def _as_user(name: str | None) -> dict[str, Any]:
+    if name is None:
+        return {}
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise ServiceError(
+            f"there is no user {name}, and PostgreSQL refuses to run as root; run this as another user"
+        ) from None
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def _status(url: str) -> int | None:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _last_words(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f"{lines[-1] if lines else 'it said nothing'} (log: {log})"
