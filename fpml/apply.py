@@ -119,10 +119,11 @@ class Placed:
 
     pictures: list[Path]
     prints: np.ndarray  # uint8 (n, 1, height, width)
+    masks: np.ndarray  # uint8 (n, height, width), 1 inside the print
     boxes: list[tuple[int, ...]]  # top, bottom, left, right of what a picture covers of its canvas
 
 
-def placed(inputs: list[Path], dpi: float, reader: str, model: Model, params: Params, what: str) -> Iterator[Placed]:
+def placed(inputs: list[Path], dpi: float, reader: str, data: Data, params: Params, what: str) -> Iterator[Placed]:
     """The pictures of files and folders, some at a time. One that can't be used is named and left out; FpmlError if
     none can."""
     if not 50 <= dpi <= 5000:
@@ -130,50 +131,51 @@ def placed(inputs: list[Path], dpi: float, reader: str, model: Model, params: Pa
     pictures = find_pictures(inputs)
     good = 0
     for start in progress(range(0, len(pictures), BATCH), what, -(-len(pictures) // BATCH), "batches"):
-        kept, prints, boxes = [], [], []
+        kept, prints, masks, boxes = [], [], [], []
         for picture in pictures[start : start + BATCH]:
             try:
                 grey = READERS[reader].crop(read_grey(picture, params.ingest.max_pixels))
                 check_print(grey)
-                canvas, box = _canvas(grey, dpi, model.data)
+                canvas, mask, box = _canvas(grey, dpi, data)
             except BadPicture as error:
                 print(f"{picture}: left out: {error}")
                 continue
             kept.append(picture)
             prints.append(canvas)
+            masks.append(mask)
             boxes.append(box)
         good += len(kept)
         if kept:
-            yield Placed(kept, np.stack(prints)[:, None], boxes)
+            yield Placed(kept, np.stack(prints)[:, None], np.stack(masks), boxes)
     if not good:
         raise FpmlError(f"none of the {len(pictures)} pictures can be used; the reasons are above")
     left = f", {len(pictures) - good} left out" if good < len(pictures) else ""
     print(f"{good} of {len(pictures)} pictures{left}")
 
 
-def _canvas(grey: np.ndarray, dpi: float, data: Data) -> tuple[np.ndarray, tuple[int, ...]]:
-    """A picture as the model saw its training prints, padded with its own plate's grey. BadPicture for one that is larger
-    than a model's canvas which takes whole pictures."""
+def _canvas(grey: np.ndarray, dpi: float, data: Data) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    """A picture as the model saw its training prints, with its mask and box, padded with its own plate's grey. BadPicture
+    for one that is larger than a model's canvas which takes whole pictures."""
     size = [round(side * data.dpi / dpi) for side in grey.shape]
     if data.crop == "none" and (size[0] > data.height or size[1] > data.width):
         raise BadPicture(
             f"{size[1]} x {size[0]} pixels at the model's {data.dpi:g} dpi, its canvas has {data.width} x {data.height}; is "
             "--dpi the picture's, and --reader its layout's?"
         )
-    canvas, _, box, plate = place_print(grey, dpi, data)
+    canvas, mask, box, plate = place_print(grey, dpi, data)
     top, bottom, left, right = box
     outside = np.ones(canvas.shape, bool)
     outside[top:bottom, left:right] = False
     canvas = canvas.copy()
     canvas[outside] = 255 if plate is None else plate
-    return canvas, box
+    return canvas, mask, box
 
 
 def reconstruct(inputs: list[Path], out: Path, model: str, dpi: float, reader: str, params: Params) -> None:
     """Write NAME-original.png and NAME-reconstruction.png for every picture; a line with the error each."""
     network = open_model(model, ["reconstruction"], params)
     name = _namer(inputs, out)
-    for part in placed(inputs, dpi, reader, network, params, "reconstruct"):
+    for part in placed(inputs, dpi, reader, network.data, params, "reconstruct"):
         (after,) = network(["reconstruction"], prints=part.prints)
         for picture, before, given in zip(part.pictures, part.prints[:, 0], after[:, 0], strict=True):
             _save(before, name(picture, "original"))
@@ -189,7 +191,7 @@ def repair(inputs: list[Path], out: Path, model: str, dpi: float, reader: str, p
     Both have the picture's size at the model's dpi."""
     network = open_model(model, ["repaired", "damage"], params)
     name = _namer(inputs, out)
-    for part in placed(inputs, dpi, reader, network, params, "repair"):
+    for part in placed(inputs, dpi, reader, network.data, params, "repair"):
         after, damage = network(["repaired", "damage"], prints=part.prints)
         for picture, given, where, (top, bottom, left, right) in zip(
             part.pictures, after[:, 0], damage[:, 0], part.boxes, strict=True
@@ -208,7 +210,7 @@ def encode(inputs: list[Path], out: Path, model: str, dpi: float, reader: str, p
     if out.suffix != ".parquet" or out.is_dir():
         raise FpmlError(f"--out is {out}; give a file NAME.parquet")
     frames = []
-    for part in placed(inputs, dpi, reader, network, params, "encode"):
+    for part in placed(inputs, dpi, reader, network.data, params, "encode"):
         (codes,) = network(["code"], prints=part.prints)
         frame = pd.DataFrame(codes, columns=[f"code_{n}" for n in range(codes.shape[1])])
         frame.insert(0, "picture", [str(p) for p in part.pictures])

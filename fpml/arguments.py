@@ -124,3 +124,17 @@ def promote(p: argparse.ArgumentParser) -> None:
 def rollback(p: argparse.ArgumentParser) -> None:
     name("run")(p)
     p.add_argument("--json", action="store_true", help="a line of JSON")
+
+
+def drift(p: argparse.ArgumentParser) -> None:
+    p.add_argument("run")
+    what = "pictures or folders; without any, the prints of the run's datasets that it was not trained on"
+    p.add_argument("inputs", nargs="*", type=Path, metavar="IN", help=what)
+    p.add_argument("--dpi", type=float, default=500, help="of the pictures (default 500)")
+    p.add_argument("--reader", default="folder", choices=READERS, help="the layout whose frame is cut off (socofing has one)")
+    p.add_argument("--json", action="store_true", help="a line of JSON")
+
+
+def extend(p: argparse.ArgumentParser) -> None:
+    p.add_argument("name", help="of the dataset")
+    p.add_argument("path", type=Path, metavar="FOLDER", help="with the new pictures, laid out as the dataset's")

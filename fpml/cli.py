@@ -202,6 +202,15 @@ def _say_decisions(decisions: "list[Decision]", as_json: bool) -> None:
         print(json.dumps(plain(decision)) if as_json else sentence(decision))
 
 
+def drift(a: Arguments) -> None:
+    from fpml.drift import drift, sentence
+
+    found = drift(a.run, a.inputs, a.dpi, a.reader, _run(a.run))
+    print(json.dumps(found) if a.json else sentence(found))
+    if found["drifted"]:
+        raise SystemExit(1)
+
+
 def export(a: Arguments) -> None:
     from fpml.package import export
 
@@ -213,6 +222,13 @@ def data_add(a: Arguments) -> None:
     from fpml.data.add import add
 
     add(a.name, a.path, a.reader, a.dpi, a.pattern, a.use)
+
+
+def data_extend(a: Arguments) -> None:
+    from fpml.data.add import extend
+
+    if not extend(a.name, a.path):
+        print(f"{a.name}: nothing new in {a.path}")
 
 
 def data_list(a: Arguments) -> None:
@@ -250,6 +266,7 @@ Command = tuple[str, Callable[[Arguments], None], arguments.Adder]
 
 DATA: dict[str, Command] = {
     "add": ("check a folder of prints, put it under DVC and enter it in params.yaml", data_add, arguments.add),
+    "extend": ("copy new pictures into a dataset that was added", data_extend, arguments.extend),
     "get": ("fetch a public dataset, or say how to get it", data_get, arguments.get),
     "list": ("the datasets, and which recipes use them", data_list, arguments.nothing),
 }
@@ -270,6 +287,7 @@ COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
     "register": ("send trained runs to the tracking store and registry (again)", register, arguments.name("runs", "*")),
     "promote": ("make the challenger the champion, if it is better", promote, arguments.promote),
     "rollback": ("give the champion's place back to the one before", rollback, arguments.rollback),
+    "drift": ("are new prints like those trained on? ends with 1 where they are not", drift, arguments.drift),
     "export": ("a trained run as one file, which every --model takes", export, arguments.export),
     "reconstruct": (
         "send your own pictures through a trained autoencoder",

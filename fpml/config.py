@@ -260,6 +260,12 @@ class Runtime:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Drift:
+    prints: Annotated[int, Field(ge=20)]  # at most so many of either side are compared
+    limit: Annotated[float, Field(gt=0, le=1)]  # of the Kolmogorov-Smirnov distance; more is drift
+
+
+@dataclass(frozen=True, config=STRICT)
 class Tracking:
     uri: str  # '' is mlflow.db in the project's root
     experiment: Annotated[str, Field(min_length=1)]
@@ -274,6 +280,7 @@ class Params:
     run: Annotated[dict[Name, Run], Field(min_length=1)]
     recipes: dict[Name, Annotated[Recipe, Field(discriminator="task")]]
     runtime: Runtime
+    drift: Drift
     tracking: Tracking
 
     def recipe(self, name: str) -> Recipe:

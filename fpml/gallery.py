@@ -72,7 +72,7 @@ def verify(a: Path, b: Path, model: str, dpi: float, reader: str, params: Params
 
 
 def _embedded(inputs: list[Path], dpi: float, reader: str, network: Model, params: Params, what: str) -> Any:
-    for part in placed(inputs, dpi, reader, network, params, what):
+    for part in placed(inputs, dpi, reader, network.data, params, what):
         yield network(["embedding"], prints=part.prints)[0], part.pictures
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from fpml import config
@@ -15,7 +16,7 @@ from fpml.data.ingest import find_files, ingest, summary
 from fpml.data.pictures import EXTENSIONS, BadPicture
 from fpml.data.sources import READERS, folder
 from fpml.errors import FpmlError
-from fpml.files import root
+from fpml.files import new_file, root
 from fpml.preset import in_one_line, read_yaml, write_yaml
 
 
@@ -52,6 +53,47 @@ def add(name: str, path: Path, reader: str, dpi: float | None, pattern: str, use
         print("no --pattern: each picture counts as a finger of its own; where fingers have several, say so by --pattern,")
         print("or impressions of one finger fall on both sides of the split")
     print("next: git add data/raw params.yaml, then dvc repro")
+
+
+def extend(name: str, path: Path) -> int:
+    """Copy the pictures of PATH that a dataset does not have yet into its folder, and tell DVC; how many those were.
+
+    They are checked by the dataset's reader first. On any failure everything is as it was."""
+    params = config.load(root() / "params.yaml")
+    if name not in params.datasets:
+        raise FpmlError(f"no dataset '{name}' in params.yaml; datasets has: {', '.join(params.datasets)}")
+    dataset = params.datasets[name]
+    target = root() / dataset.path
+    if not target.with_name(f"{target.name}.dvc").exists():
+        raise FpmlError(f"{dataset.path} is not under DVC by itself; `fpml data add` puts a folder there")
+    if path.resolve() == target.resolve() or not path.is_dir():
+        raise FpmlError(f"{path} is {'the dataset itself' if path.is_dir() else 'no folder'}; give a folder of new pictures")
+    new = []
+    for relative in find_files(path):
+        if not (target / relative).exists():
+            new.append(relative)
+        elif (target / relative).read_bytes() != (path / relative).read_bytes():
+            raise FpmlError(f"{relative} is another picture than {target / relative}; give it another name")
+    if not new:
+        return 0
+    found = ingest(name, replace(dataset, path=str(path.resolve())), params.ingest, root())
+    copied: list[Path] = []
+    try:
+        for relative in new:
+            with new_file(target / relative) as temporary:
+                shutil.copyfile(path / relative, temporary)
+            copied.append(target / relative)
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", "add", "--quiet", str(target)], cwd=root(), capture_output=True, text=True
+        )
+        if done.returncode:
+            raise FpmlError(f"dvc add failed: {' '.join((done.stderr or done.stdout).split())[:300]}")
+    except BaseException:
+        for file in copied:
+            file.unlink(missing_ok=True)
+        raise
+    print(f"{name}: {len(new)} new files ({summary(found)})")
+    return len(new)
 
 
 def _check_name(name: str, params: Params) -> None:

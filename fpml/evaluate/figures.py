@@ -169,3 +169,20 @@ def examples(prints: list[np.ndarray], title: str, path: Path | IO[bytes]) -> No
         _bare(axis)
     figure.suptitle(title)
     save(figure, path)
+
+
+def distributions(old: pd.DataFrame, new: pd.DataFrame, labels: dict[str, str], title: str, path: Path | IO[bytes]) -> None:
+    """A histogram of each column, of two tables beside each other."""
+    rows = -(-len(labels) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(10, 2.6 * rows), squeeze=False)
+    for axis, (name, label) in zip(axes.flat, labels.items(), strict=False):
+        edges = np.histogram_bin_edges(np.concatenate([old[name], new[name]]), 24)
+        for values, said in ((old[name], "trained on"), (new[name], "new")):
+            axis.hist(values, edges, density=True, alpha=0.55, label=f"{said} ({len(values)})")
+        axis.set_xlabel(label)
+        axis.set_yticks([])
+    for axis in axes.flat[len(labels) :]:
+        axis.remove()
+    axes[0, 0].legend()
+    figure.suptitle(title)
+    save(figure, path)
