@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test lint bench ui flow
+.PHONY: demo test test-ops lint bench ui flow up down
 
 demo: .venv/ready
 	@dvc repro
@@ -15,7 +15,11 @@ demo: .venv/ready
 	@fpml show
 
 test: .venv/ready
-	python -m pytest -n 2 --dist loadgroup $(ARGS)
+	python -m pytest -n 2 --dist loadgroup --ignore=tests/ops $(ARGS)
+
+# With real servers on loopback, which it starts and ends. Needs PostgreSQL: apt-get install postgresql
+test-ops: .venv/servers
+	python -m pytest tests/ops $(ARGS)
 
 lint: .venv/ready
 	ruff check .
@@ -33,6 +37,13 @@ ui: .venv/ready
 flow: .venv/ready
 	python -m flows.pipeline
 
+# PostgreSQL, an S3 server, MLflow, Prefect and a worker as plain processes; PORTS=free where the usual ports are taken.
+up: .venv/servers
+	@python -m infra.local up $(if $(filter free,$(PORTS)),--free-ports)
+
+down: .venv/ready
+	@python -m infra.local down
+
 # The environment: the versions of constraints.txt, which were tried together. A log is kept; errors are shown.
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
@@ -40,4 +51,10 @@ flow: .venv/ready
 	@echo "installing into .venv, two to three minutes (log: .venv/install.log) ..."
 	@.venv/bin/python -m pip install --disable-pip-version-check --no-input -e '.[dev]' -c constraints.txt \
 	  > .venv/install.log 2>&1 || { tail -n 20 .venv/install.log; exit 1; }
+	@touch $@
+
+.venv/servers: .venv/ready
+	@echo "installing what the servers need into .venv ..."
+	@.venv/bin/python -m pip install --disable-pip-version-check --no-input -e '.[dev,servers,dask]' -c constraints.txt \
+	  > .venv/servers.log 2>&1 || { tail -n 20 .venv/servers.log; exit 1; }
 	@touch $@

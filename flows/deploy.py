@@ -8,13 +8,15 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from prefect.automations import Automation
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-from prefect.events.actions import SendNotification
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState, SendNotification
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
@@ -25,6 +27,9 @@ from flows.watch import DRIFT_EVENT
 POOL = "fpml"
 TAG = "fpml"
 FAILED = "fpml: a flow failed"
+DIED = "fpml: a flow run died"
+DIED_MESSAGE = "no sign of life: its worker or machine is gone; the next run goes on from what it had done"
+SILENT_SECONDS = 90  # three beats
 DRIFTED = "fpml: new prints are unlike the old"
 SUBJECT = "fpml: {{ flow_run.name if flow_run else event.event }}"
 FAILED_BODY = "{{ flow.name }} {{ flow_run.name }}: {{ flow_run.state.name }}. {{ flow_run.state.message }}"
@@ -52,10 +57,11 @@ def main(arguments: list[str]) -> int:
         client.create_concurrency_limit(tag=GPU_TAG, concurrency_limit=a.gpus)
         print(f"work pool {POOL} ({a.pool_type}); trainings at a time: {a.gpus}")
         deploy(a.project)
+        _automation(DIED, died(), ChangeFlowRunState(state=StateType.CRASHED, message=DIED_MESSAGE))
         if a.notify:
             block = _block(client, a.notify)
             for name, trigger, body in ((FAILED, failed(), FAILED_BODY), (DRIFTED, drifted(), DRIFT_BODY)):
-                _automation(name, trigger, block, body)
+                _automation(name, trigger, SendNotification(block_document_id=block, subject=SUBJECT, body=body))
             print(f"failures and drift are told to {a.notify}")
         else:
             print("nobody is told of failures: make a notification block (Prefect's pages, Blocks), then --notify TYPE/NAME")
@@ -81,6 +87,21 @@ def failed() -> EventTrigger:
         posture=Posture.Reactive,
         threshold=1,
     )  # fmt: skip
+
+
+def died() -> EventTrigger:
+    """A flow run that beat and beats no more: its worker or its machine is gone. Left as it is, it would count as running
+    for ever, and the limit of one run at a time would cancel every later one."""
+    ends = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut")}
+    return EventTrigger(
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        after={"prefect.flow-run.heartbeat"},
+        expect={"prefect.flow-run.heartbeat", *ends},
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=SILENT_SECONDS),
+    )
 
 
 def drifted() -> EventTrigger:
@@ -112,8 +133,7 @@ def _block(client: SyncPrefectClient, name: str) -> Any:
         raise SystemExit(f"flows.deploy: no block {name}; allowed: TYPE/NAME of one in Prefect's pages, under Blocks") from None
 
 
-def _automation(name: str, trigger: EventTrigger, block: Any, body: str) -> None:
-    action = SendNotification(block_document_id=block, subject=SUBJECT, body=body)
+def _automation(name: str, trigger: EventTrigger, action: Any) -> None:
     wanted = Automation(name=name, trigger=trigger, actions=[action])
     try:
         known: Any = Automation.read(name=name)

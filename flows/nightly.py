@@ -81,7 +81,7 @@ def doctor(folder: str = str(ROOT)) -> None:
         create_table_artifact(rows, "doctor", "What `fpml doctor` found")
 
 
-@task(name="pull", **RETRIED)
+@task(name="pull", task_run_name="pull", **RETRIED)
 def pull_data(folder: Path, children: Children) -> None:
     """New commits, where the branch has an upstream, and the data that they name, where there is a DVC remote."""
     log = get_run_logger().info
@@ -96,19 +96,19 @@ def pull_data(folder: Path, children: Children) -> None:
         run_command("dvc pull", _dvc("pull", *pointers), children, log, DVC_SECONDS, folder)
 
 
-@task(name="push", **RETRIED)
+@task(name="push", task_run_name="push", **RETRIED)
 def push_results(folder: Path, children: Children) -> None:
     """The stages' outputs and what DVC knows of them, so that other machines restore instead of running."""
     run_command("dvc push", _dvc("push", "--run-cache"), children, get_run_logger().info, DVC_SECONDS, folder)
 
 
-@task(name="register", **RETRIED)
+@task(name="register", task_run_name="register", **RETRIED)
 def register(folder: Path, children: Children) -> None:
     """Runs that were cached, or were trained while the store was away, are sent to it."""
     run_command("register", fpml("register"), children, get_run_logger().info, COMMAND_SECONDS, folder)
 
 
-@task(name="promote", **RETRIED)
+@task(name="promote", task_run_name="promote", **RETRIED)
 def promote_task(folder: Path, children: Children, arguments: list[str]) -> list[Decision]:
     decisions = decide(folder, children, *arguments)
     leave_artifacts(folder, decisions)

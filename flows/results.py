@@ -28,7 +28,7 @@ def decide(folder: Path, children: Children, *arguments: str) -> list[Decision]:
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-@task(name="results", cache_policy=NO_CACHE, persist_result=False)
+@task(name="results", task_run_name="results", cache_policy=NO_CACHE, persist_result=False)
 def show_results(folder: Path, children: Children) -> None:
     """How the models stand to their champions; nothing is promoted. A store that is away only leaves this out."""
     if not (folder / "params.yaml").exists():

@@ -53,19 +53,19 @@ def on_new_data(
     return found
 
 
-@task(name="take in", **RETRIED)
+@task(name="take in", task_run_name="take in", **RETRIED)
 def take_in(folder: Path, children: Children, dataset: str, incoming: str) -> None:
     command = fpml("data", "extend", dataset, incoming)
     run_command("data extend", command, children, get_run_logger().info, INGEST_SECONDS, folder)
 
 
-@task(name="ingest", **RETRIED)
+@task(name="ingest", task_run_name="ingest@{dataset}", **RETRIED)
 def ingest(folder: Path, children: Children, dataset: str) -> str:
     """The dataset's ingest stage: 'ran' where its prints are others than at the last time."""
     return run_stage(f"ingest@{dataset}", children, get_run_logger().info, INGEST_SECONDS, folder)
 
 
-@task(name="drift", cache_policy=NO_CACHE, persist_result=False)
+@task(name="drift", task_run_name="drift {run}", cache_policy=NO_CACHE, persist_result=False)
 def drift_of(folder: Path, children: Children, run: str) -> list[str]:
     """The statistics in which new prints differ from those that a run was trained on; an event where there are any."""
     if not (folder / "data" / "prepared" / run / "meta.json").exists():

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from PIL import Image
 
-from fpml import package
+from fpml import package, registry
 from fpml.config import Data, Params
 from fpml.data.pictures import EXTENSIONS, BadPicture, check_print, read_grey
 from fpml.data.prepare import place_print
@@ -95,7 +96,9 @@ def _registered(model: str, params: Params) -> tuple[bytes, dict[str, Any], dict
     if not {"height", "width", "dpi", "crop"} <= set(m):
         raise FpmlError(f"{model} is no model of this project: its metadata has no height, width, dpi and crop")
     config = {"input": m, "classes": json.loads(m.pop("classes", "[]"))}
-    return (folder / "model.onnx").read_bytes(), config, {}
+    named = yaml.safe_load((folder / "registered_model_meta").read_text())
+    tags = mlflow.MlflowClient().get_model_version(named["model_name"], str(named["model_version"])).tags
+    return (folder / "model.onnx").read_bytes(), config, json.loads(tags.get(registry.FACTS_TAG, "{}"))
 
 
 def find_pictures(inputs: list[Path]) -> list[Path]:
@@ -281,7 +284,6 @@ def _namer(inputs: list[Path], out: Path) -> Callable[[Path, str], Path]:
     if out.exists() and not out.is_dir():
         raise FpmlError(f"--out is {out}, a file; give a folder, which is made if it is not there")
     pictures = find_pictures(inputs)
-    out.mkdir(parents=True, exist_ok=True)
     names: dict[Path, str] = {}
     taken: set[str] = set()
     for picture in pictures:

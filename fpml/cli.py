@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fpml.promotion import Decision
 
 Arguments = argparse.Namespace
+UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
 
 
 def _params() -> "Params":
@@ -240,7 +241,7 @@ def data_list(a: Arguments) -> None:
 def data_get(a: Arguments) -> None:
     from fpml.data.get import get
 
-    get(a.name, a.out or Path(a.name), a.yes)
+    get(a.name, a.out or Path("data/downloads") / a.name, a.yes)
 
 
 def preset(a: Arguments) -> None:
@@ -332,7 +333,8 @@ def _add_commands(parent: argparse.ArgumentParser, commands: dict) -> None:  # t
 
 
 def main(given: list[str] | None = None) -> int:
-    """Run one command. 0 done, 2 bad input or state (one line on stderr), 130 interrupted, 1 anything else."""
+    """Run one command. 0 done, 1 the answer is no (verify, drift, doctor), 2 bad input or state (one line on stderr),
+    130 interrupted, UNEXPECTED anything else."""
     top = parser()
     a = top.parse_args(given)
     if a.completion:
@@ -352,13 +354,14 @@ def main(given: list[str] | None = None) -> int:
     except (FpmlError, OSError) as error:
         if a.debug:
             raise
-        print(f"fpml: {_message(error)}", file=sys.stderr)
+        back = "; what this stage had made comes back from DVC's cache once that is mended" if "DVC_STAGE" in os.environ else ""
+        print(f"fpml: {_message(error)}{back}", file=sys.stderr)
         return 2
     except Exception as error:
         if a.debug:
             raise
         print(f"fpml: {type(error).__name__}: {' '.join(str(error).split())[:500]} (--debug shows where)", file=sys.stderr)
-        return 1
+        return UNEXPECTED
     return 0
 
 

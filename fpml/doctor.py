@@ -96,7 +96,9 @@ def _dvc() -> Iterator[Finding]:
         return
     status = _command(sys.executable, "-m", "dvc", "status", "--json")
     if status.returncode:
-        yield BAD, f"dvc status: {' '.join(status.stderr.split())[:200]}"
+        busy = "lock" in status.stderr
+        why = "DVC is at work here; ask again when it is done" if busy else " ".join(status.stderr.split())[:200]
+        yield NOTE if busy else BAD, f"dvc status: {why}"
         return
     import json
 
@@ -117,7 +119,7 @@ def _datasets() -> Iterator[Finding]:
 
 
 def _store() -> Iterator[Finding]:
-    from fpml import tracking
+    from fpml import registry, tracking
 
     params = config.load(root() / "params.yaml")
     uri = tracking.store_uri(params.tracking)
@@ -132,6 +134,12 @@ def _store() -> Iterator[Finding]:
     for name in params.run:
         for model in mlflow.MlflowClient().search_registered_models(f"name = '{name}'"):
             versions += [f"{name} {alias} = version {v}" for alias, v in model.aliases.items()]
+            folder = root() / "models" / name
+            if (folder / "model.onnx").exists() and registry.ALIAS in model.aliases:
+                here = registry.known_version(mlflow, name, registry.digest(folder))
+                if here != str(model.aliases[registry.ALIAS]):
+                    said = f"{name}@{registry.ALIAS} is not the model in {folder} (an experiment's?)"
+                    yield NOTE, f"{said}; run: fpml register {name}"
     yield GOOD, f"MLflow's store answers; registered: {', '.join(versions) or 'nothing yet'}"
 
 
@@ -140,7 +148,8 @@ def _state() -> Iterator[Finding]:
     left = sorted(folder.glob("checkpoints/*/epoch-*"))
     if left:
         names = ", ".join(sorted({p.parent.name for p in left}))
-        yield NOTE, f"unfinished trainings in {folder}/checkpoints ({names}); dvc repro goes on with them"
+        where = f"{folder}/checkpoints ({names})"
+        yield NOTE, f"trainings that did not end, or were not measured yet: {where}; dvc repro goes on, else remove them"
     nearest = next(p for p in (folder, *folder.parents) if p.exists())
     if not os.access(nearest, os.W_OK):
         yield BAD, f"{folder} can't be written to; checkpoints need it: set FPML_STATE to a folder that can"

@@ -18,6 +18,7 @@ from fpml.data.sources import READERS
 from fpml.errors import FpmlError
 from fpml.files import new_file
 
+TRUSTED = 10  # an FMR that may be so many times as high as it was counted says little
 BEST = 5  # matches that are shown
 
 
@@ -80,13 +81,16 @@ def _threshold(network: Model) -> tuple[float, str]:
     facts = network.facts
     if "threshold" not in facts:
         raise FpmlError(
-            f"no threshold is known for {network.name}: these weights were not measured here on fingers never seen; run `dvc "
-            "repro evaluate@RUN` with split.unseen over 0 or a data.test set, then give --model the run or its `fpml export`"
+            f"no threshold is known for {network.name}: these weights were not measured on fingers never seen; run `dvc "
+            "repro evaluate@…` of its run with split.unseen over 0 or a data.test set"
         )
     said = (
         f"threshold {facts['threshold']:.3f}: FMR {facts['threshold_fmr']:.2%}, counted over "
-        f"{facts['threshold_impostors']:,} impostor pairs of {facts['trained_on']}"
+        f"{facts['threshold_impostors']:,} impostor pairs of {facts['threshold_finger_pairs']:,} pairs of fingers of "
+        f"{facts['trained_on']} (95 %: up to {facts['threshold_fmr_high']:.1%})"
     )
+    if facts["threshold_fmr_high"] > TRUSTED * max(facts["threshold_fmr"], 1e-3):
+        said += "; too few fingers to trust it: measure on more (split.unseen, data.test)"
     return float(facts["threshold"]), said
 
 

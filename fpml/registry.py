@@ -1,19 +1,25 @@
 """Registered models and their aliases. `register` may be repeated: the same files are one version."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 ALIAS = "challenger"  # what evaluate registers; only promotion moves 'champion'
 DIGEST_TAG = "model_md5"
+FACTS_TAG = "fpml.facts"
 
 
-def register(mlflow: Any, name: str, model_id: str, model_folder: Path) -> str:
-    """Register a logged model under `name`, alias 'challenger'; its version, the old one for the same file."""
+def register(mlflow: Any, name: str, model_id: str, model_folder: Path, facts: dict[str, Any] | None = None) -> str:
+    """Register a logged model under `name`, alias 'challenger'; its version, the old one for the same file. facts: what was
+    found when it was measured and its user needs, kept as a tag."""
     version = known_version(mlflow, name, digest(model_folder))
     if version is None:
         version = str(mlflow.register_model(f"models:/{model_id}", name, tags={DIGEST_TAG: digest(model_folder)}).version)
-    mlflow.MlflowClient().set_registered_model_alias(name, ALIAS, version)
+    client = mlflow.MlflowClient()
+    if facts:
+        client.set_model_version_tag(name, version, FACTS_TAG, json.dumps(facts))
+    client.set_registered_model_alias(name, ALIAS, version)
     return version
 
 

@@ -15,6 +15,7 @@ done
 # After the databases: what they name is there by now.
 export RCLONE_CONFIG=/dev/null RCLONE_S3_PROVIDER=Rclone RCLONE_S3_ENV_AUTH=true RCLONE_S3_ENDPOINT="$AWS_ENDPOINT_URL"
 for bucket in mlflow dvc; do
+  mkdir "$part/objects/$bucket"
   rclone sync --checksum ":s3:$bucket" "$part/objects/$bucket"
 done
 mv "$part" "$target"

@@ -69,7 +69,7 @@ def extend(name: str, path: Path) -> int:
     if path.resolve() == target.resolve() or not path.is_dir():
         raise FpmlError(f"{path} is {'the dataset itself' if path.is_dir() else 'no folder'}; give a folder of new pictures")
     new = []
-    for relative in find_files(path):
+    for relative in find_files(path) if any(path.iterdir()) else []:  # an empty folder has nothing new, which is no error
         if not (target / relative).exists():
             new.append(relative)
         elif (target / relative).read_bytes() != (path / relative).read_bytes():

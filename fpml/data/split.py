@@ -77,7 +77,8 @@ def split_prints_of_fingers(index: pd.DataFrame, settings: SplitRecognise) -> pd
     if short:
         raise FpmlError(
             f"{len(short)} finger(s) have too few prints: {', '.join(short[:3])}; with {settings.test} to test a finger needs "
-            f"{settings.test + 2} (one to validate, one to train); lower split.test, or take more prints"
+            f"{settings.test + 2} (one to validate, one to train); lower split.test (to 1 at least), take more prints, "
+            "or move those fingers' files away"
         )
     return pd.DataFrame({"image_id": index["image_id"].astype("string"), "side": pd.array(side, "string")})
 

@@ -119,7 +119,8 @@ def det(curves: dict[str, tuple[np.ndarray, np.ndarray]], title: str, path: Path
     """False non-matches over false matches, a line for each sensor."""
     figure, axis = plt.subplots(figsize=(6, 4.2))
     for name, (fmr, fnmr) in curves.items():
-        axis.plot(100 * fmr, 100 * fnmr, label=name, drawstyle="steps-post")
+        counted = fmr > 0  # a rate under one in all pairs was not seen
+        axis.plot(100 * fmr[counted], 100 * fnmr[counted].clip(1e-3), label=name, drawstyle="steps-post", marker=".")
     axis.axline((1, 1), (10, 10), color="0.6", linewidth=0.8, linestyle=":")
     axis.set(xlabel="FMR, %", ylabel="FNMR, %", xscale="log", yscale="log", xlim=(0.1, 100), ylim=(0.1, 100), title=title)
     axis.legend()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fpml import registry, tracking
+from fpml import package, registry, tracking
 from fpml.config import Params
 from fpml.data.manifest import is_synthetic
 from fpml.data.store import Prepared, open_prepared
@@ -54,7 +54,7 @@ def publish(name: str, params: Params) -> tuple[str, str] | None:
     try:
         run_id, model_id = tracking.ensure_run(mlflow, params.tracking, models, example)
         _log_evaluation(mlflow, name, params, run_id, model_id, results)
-        version = registry.register(mlflow, name, model_id, models)
+        version = registry.register(mlflow, name, model_id, models, _facts(models))
         if json.loads((models / "config.json").read_text())["task"] == "compress":
             _register_encoder(mlflow, name, run_id, models, example)
     except mlflow.exceptions.MlflowException as error:
@@ -74,6 +74,12 @@ def _log_scores(mlflow: Any, scores: pd.DataFrame) -> None:
         path = Path(folder) / SCORES
         own[columns].to_parquet(path, index=False)
         mlflow.log_artifact(str(path))
+
+
+def _facts(models: Path) -> dict[str, Any]:
+    """What a user of the registered model has to know: the threshold of its scores, and where it was measured."""
+    facts = package.facts_of(models)
+    return {k: v for k, v in facts.items() if k.startswith("threshold") or k == "trained_on"}
 
 
 def _register_encoder(mlflow: Any, name: str, run_id: str, models: Path, example: np.ndarray) -> None:

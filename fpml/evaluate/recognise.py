@@ -41,7 +41,7 @@ def evaluate(trained: Trained, album: Album) -> Findings:
     unseen = np.flatnonzero(side == UNSEEN)
     parts = sensor_labels(index).to_numpy()
     det: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    impostors: list[np.ndarray] = []
+    impostors: list[pd.DataFrame] = []
     for part in sorted(set(parts[unseen])):
         mine = unseen[parts[unseen] == part]
         pairs = recognition.fvc_pairs(index["finger_id"].to_numpy(str)[mine], index["impression"].fillna(1).to_numpy(int)[mine])
@@ -57,7 +57,7 @@ def evaluate(trained: Trained, album: Album) -> Findings:
                 det[part] = curve
                 impostors.append(other)
     if det:
-        facts |= _threshold(np.concatenate(impostors), settings.fmr)
+        facts |= _threshold(pd.concat(impostors), settings.fmr)
         title = f"{trained.name}: detection error trade-off on fingers never seen"
         figures.det(det, title, album.add("det.png", title))
         facts["matrix"] = "eer_all"
@@ -68,7 +68,8 @@ def evaluate(trained: Trained, album: Album) -> Findings:
             f"Verification by FVC's protocol on fingers never trained on ({pooled:,} pairs over all sensors; no print was "
             f"refused); its rates are given from {FEWEST} impostor pairs up. 'eer_all' takes every pair of prints of two "
             f"fingers as impostors. Threshold {facts['threshold']:.3f}: "
-            f"FMR {facts['threshold_fmr']:.2%} counted over {facts['threshold_impostors']:,} impostor pairs."
+            f"FMR {facts['threshold_fmr']:.2%} counted over {facts['threshold_impostors']:,} impostor pairs of "
+            f"{facts['threshold_finger_pairs']:,} pairs of fingers (95 %: up to {facts['threshold_fmr_high']:.1%})."
         )
     summary = pd.DataFrame(rows)
     if "matrix" in facts:
@@ -176,8 +177,8 @@ def _mistakes(trained: Trained, album: Album, found: pd.DataFrame) -> list[str]:
 
 def _verification(
     trained: Trained, vectors: np.ndarray, rows: np.ndarray, pairs: recognition.Comparisons, part: str, method: str
-) -> tuple[list[dict[str, Any]], tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """A table's rows, the DET curve (FMR, FNMR) and the impostors' scores of all pairs of prints."""
+) -> tuple[list[dict[str, Any]], tuple[np.ndarray, np.ndarray], pd.DataFrame]:
+    """A table's rows, the DET curve (FMR, FNMR), and score and both fingers of every pair of prints of two fingers."""
     fingers = trained.prints.index["finger_id"].to_numpy(str)[rows]
     impressions = trained.prints.index["impression"].fillna(1).to_numpy(int)[rows]
     scores = (vectors[pairs.a] * vectors[pairs.b]).sum(1)
@@ -206,13 +207,22 @@ def _verification(
         if np.isfinite(value) and (enough or metric in ("eer_all", "rank1"))
     ]
     _, fmr, fnmr = recognition.rates(scores, pairs.genuine)
-    return table, (fmr, fnmr), all_scores[~every.genuine]
+    other = ~every.genuine
+    impostors = pd.DataFrame({"score": all_scores[other], "a": fingers[every.a[other]], "b": fingers[every.b[other]]})
+    return table, (fmr, fnmr), impostors
 
 
-def _threshold(impostors: np.ndarray, fmr: float) -> dict[str, float | int]:
-    """The threshold that is kept with the model, with the FMR that was counted for it."""
-    threshold, counted = recognition.threshold_for(impostors.astype(float), fmr)
-    return {"threshold": threshold, "threshold_fmr": counted, "threshold_impostors": len(impostors)}
+def _threshold(impostors: pd.DataFrame, fmr: float) -> dict[str, float | int]:
+    """The threshold that is kept with the model, with the FMR that was counted for it and how high it may really be.
+
+    The 95 % interval takes each pair of fingers for one trial, however many prints were compared: those of one pair are far
+    from independent."""
+    threshold, counted = recognition.threshold_for(impostors["score"].to_numpy(float), fmr)
+    pairs = len(impostors.drop_duplicates(["a", "b"]))
+    return {
+        "threshold": threshold, "threshold_fmr": counted, "threshold_fmr_high": wilson(counted * pairs, pairs)[1],
+        "threshold_impostors": len(impostors), "threshold_finger_pairs": pairs,
+    }  # fmt: skip
 
 
 def _saliency(trained: Trained, album: Album, found: pd.DataFrame) -> None:

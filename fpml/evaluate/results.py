@@ -110,7 +110,7 @@ def some(count: int, wanted: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(wanted, count)).round().astype(int)
 
 
-def wilson(right: int, of: int) -> tuple[float, float]:
+def wilson(right: float, of: int) -> tuple[float, float]:
     """The 95 % interval of a rate, right of so many (Wilson 1927)."""
     z = 1.959964
     rate = right / of

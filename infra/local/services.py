@@ -28,8 +28,7 @@ import psutil
 ROOT = Path(__file__).parent.parent.parent
 HOST = "127.0.0.1"
 PORTS = {"postgres": 15432, "s3": 9000, "mlflow": 5000, "prefect": 4200}
-DATABASES = ("mlflow", "mlflow_users", "prefect")
-BUCKETS = ("mlflow", "dvc")
+SECRETS = ("postgres", "s3", "mlflow", "prefect", "flask")
 USER = "fpml"
 POOL = "fpml"
 START_SECONDS = 180.0  # Prefect's and MLflow's first start make their tables
@@ -55,14 +54,13 @@ class Services:
 
     def __init__(self, folder: Path, ports: dict[str, int] | None = None) -> None:
         self.folder = folder
-        for part in ("secrets", "logs", "objects", "prefect"):
+        for part in ("secrets", "logs"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         (folder / "secrets").chmod(0o700)
-        for bucket in BUCKETS:
-            (folder / "objects" / bucket).mkdir(exist_ok=True)
         known = self._read("ports.json")
         self.ports: dict[str, int] = {n: known.get(n) or (ports or {}).get(n, p) or _free_port() for n, p in PORTS.items()}
         self._write("ports.json", self.ports)
+        self._started: dict[str, subprocess.Popen[bytes]] = {}  # by this process, which has to collect them when they end
 
     # what the services are
 
@@ -88,10 +86,9 @@ class Services:
             "MLFLOW_TRACKING_PASSWORD": self.secret("mlflow"),
             "PREFECT_API_URL": f"{self.url('prefect')}/api",
             "PREFECT_API_AUTH_STRING": f"{USER}:{self.secret('prefect')}",
-            "PREFECT_HOME": str(self.folder / "prefect"),
+            "PREFECT_HOME": str(self.folder / "worker"),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
-            "FPML_PROJECT": str(ROOT),
             **self.s3_environment(),
         }
 
@@ -132,65 +129,42 @@ class Services:
         return Service("postgres", command, {}, self._database_answers, f"{HOST}:{self.ports['postgres']}", user)
 
     def s3(self) -> Service:
-        rclone = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-        if rclone is None:
+        if shutil.which("rclone", path=self._environment()["PATH"]) is None:
             raise ServiceError("rclone, which serves S3, is not installed; run: make .venv/servers")
-        key = self.s3_environment()
-        environment = {
-            "RCLONE_AUTH_KEY": f'"{key["AWS_ACCESS_KEY_ID"]},{key["AWS_SECRET_ACCESS_KEY"]}"',
-            "RCLONE_CONFIG": os.devnull,
-        }
-        address = f"{HOST}:{self.ports['s3']}"
-        command = [rclone, "serve", "s3", "--addr", address, str(self.folder / "objects")]
-        return Service("s3", command, environment, lambda: _status(self.url("s3")) in (400, 403), self.url("s3"))
+        return self._service("s3", "objects", lambda: _status(self.url("s3")) in (400, 403), self.url("s3"))
 
     def mlflow(self) -> Service:
-        users = self.folder / "secrets" / "mlflow.ini"
-        lines = [
-            "[mlflow]", "default_permission = READ", f"database_uri = {self.database('mlflow_users')}",
-            f"admin_username = {USER}", f"admin_password = {self.secret('mlflow')}",
-        ]  # fmt: skip
-        if not users.exists():
-            users.touch(0o600)
-        users.write_text("\n".join(lines) + "\n")
-        environment = {
-            "MLFLOW_BACKEND_STORE_URI": self.database("mlflow"),
-            "MLFLOW_ARTIFACTS_DESTINATION": "s3://mlflow",
-            "MLFLOW_AUTH_CONFIG_PATH": str(users),
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": self.secret("flask"),
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "DO_NOT_TRACK": "1",
-            **self.s3_environment(),
-        }
-        port = str(self.ports["mlflow"])
-        command = [
-            sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--host", HOST, "--port", port,
-            "--workers", "1", "--serve-artifacts",
-        ]  # fmt: skip
-        return Service(
-            "mlflow", command, environment, lambda: _status(f"{self.url('mlflow')}/health") == 200, self.url("mlflow")
-        )
+        return self._service("mlflow", "mlflow", lambda: _status(f"{self.url('mlflow')}/health") == 200, self.url("mlflow"))
 
     def prefect(self) -> Service:
-        environment = {
-            "PREFECT_HOME": str(self.folder / "prefect"),
-            "PREFECT_API_DATABASE_CONNECTION_URL": self.database("prefect", "postgresql+asyncpg"),
-            "PREFECT_SERVER_API_AUTH_STRING": f"{USER}:{self.secret('prefect')}",
-            "PREFECT_API_URL": f"{self.url('prefect')}/api",
-            "PREFECT_UI_API_URL": f"{self.url('prefect')}/api",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-        }
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(self.ports["prefect"])]
-        return Service("prefect", command, environment, lambda: self._prefect("/health") is not None, self.url("prefect"))
+        return self._service("prefect", "prefect", lambda: self._prefect("/health") is not None, self.url("prefect"))
 
     def worker(self) -> Service:
-        start = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-        command = [sys.executable, *start, "--name", self._worker_name()]
-        environment = {**self.client_environment(), "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore"}
-        return Service("worker", command, environment, self._worker_is_online, f"work pool {POOL}")
+        return self._service("worker", "worker", self._worker_is_online, f"work pool {POOL}")
+
+    def _service(self, name: str, state: str, answers: Callable[[], bool], address: str) -> Service:
+        """One that infra/run-service.sh starts, as it does in a container."""
+        (self.folder / state).mkdir(exist_ok=True)
+        environment = {
+            **self._environment(), "FPML_STATE_DIR": str(self.folder / state), "FPML_PORT": str(self.ports.get(name, 0)),
+        }  # fmt: skip
+        return Service(name, ["sh", str(ROOT / "infra" / "run-service.sh"), name], environment, answers, address)
+
+    def _environment(self) -> dict[str, str]:
+        for name in SECRETS:
+            self.secret(name)
+        return {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "FPML_SECRETS": str(self.folder / "secrets"),
+            "FPML_LISTEN": HOST,
+            "FPML_POSTGRES": f"{HOST}:{self.ports['postgres']}",
+            "FPML_S3": self.url("s3"),
+            "FPML_MLFLOW": self.url("mlflow"),
+            "FPML_PREFECT": self.url("prefect"),
+            "FPML_PROJECT": str(ROOT),
+            "FPML_POOL_TYPE": "process",
+            "FPML_WORKER": self._worker_name(),
+        }
 
     # what is done with them
 
@@ -215,6 +189,7 @@ class Services:
                     service.command, env={**os.environ, **service.environment}, cwd=ROOT, stdin=subprocess.DEVNULL,
                     stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **_as_user(service.user),
                 )  # fmt: skip
+            self._started[service.name] = child
             self._note(service.name, child.pid)
         deadline = time.monotonic() + START_SECONDS
         while not service.answers():
@@ -244,6 +219,8 @@ class Services:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
         psutil.wait_procs(left, END_SECONDS)
+        if name in self._started:
+            self._started.pop(name).wait(END_SECONDS)
         self._note(name, None)
 
     def process(self, name: str) -> psutil.Process | None:
@@ -340,9 +317,9 @@ class Services:
         with contextlib.closing(connection), connection.cursor() as cursor:
             cursor.execute("SELECT datname FROM pg_database")
             known = {row[0] for row in cursor.fetchall()}
-            for name in DATABASES:
-                if name not in known:
-                    cursor.execute(f'CREATE DATABASE "{name}"')
+            for line in (ROOT / "infra" / "databases.sql").read_text().splitlines():
+                if line.startswith("CREATE DATABASE") and line.split()[2].rstrip(";") not in known:
+                    cursor.execute(line)
 
     def _database_answers(self) -> bool:
         import psycopg2

@@ -1,0 +1,89 @@
+import stat
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import boto3
+import psutil
+import psycopg2
+import pytest
+
+from infra.local.services import PORTS, ServiceError, Services
+from tests.ops.conftest import command, mlflow_client
+
+
+def family(team: Services) -> list[psutil.Process]:
+    mains = [team.process(name) for name in ("postgres", "s3", "mlflow", "prefect", "worker")]
+    assert all(mains)
+    return [p for main in mains if main for p in (main, *main.children(recursive=True))]
+
+
+def test_all_are_healthy(team: Services) -> None:
+    assert [state for _, state, _ in team.health()] == ["healthy"] * 5
+
+
+def test_nothing_listens_beyond_loopback(team: Services) -> None:
+    listening = {c.laddr for p in family(team) for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
+    assert {a.port for a in listening} >= set(team.ports.values())
+    assert {a.ip for a in listening} == {"127.0.0.1"}
+
+
+def test_passwords_are_asked_for_and_shown_to_nobody(team: Services) -> None:
+    for address in (
+        f"{team.url('prefect')}/api/flows/count",
+        f"{team.url('mlflow')}/api/2.0/mlflow/experiments/search?max_results=1",
+    ):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(address, timeout=10)
+        assert refused.value.code == 401, address
+        refused.value.close()
+    with pytest.raises(psycopg2.OperationalError, match="password"):
+        psycopg2.connect(host="127.0.0.1", port=team.ports["postgres"], user="fpml", password="fpml", dbname="mlflow")
+    secrets = list((team.folder / "secrets").iterdir())
+    assert {p.name for p in secrets} >= {"postgres", "s3", "mlflow", "prefect", "env", "mlflow.ini"}
+    assert all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in secrets)
+    words = [p.read_text() for p in secrets if p.name not in ("env", "mlflow.ini")]
+    lines = " ".join(" ".join(p.cmdline()) for p in psutil.process_iter() if p.status() != psutil.STATUS_ZOMBIE)
+    logs = " ".join(p.read_text(errors="replace") for p in (team.folder / "logs").iterdir())
+    assert not [w for w in words if w in lines or w in logs]
+
+
+def test_a_taken_port_is_named(team: Services, tmp_path: Path) -> None:
+    other = Services(tmp_path, {**dict.fromkeys(PORTS, 0), "s3": team.ports["s3"]})
+    with pytest.raises(ServiceError, match=f"port {team.ports['s3']} of s3 is taken"):
+        other.start(other.s3())
+
+
+def test_a_backup_is_put_back(team: Services, tmp_path: Path) -> None:
+    client = mlflow_client(team)
+    kept = client.create_experiment("kept")
+    run = client.create_run(kept)
+    (tmp_path / "note.txt").write_text("kept")
+    client.log_artifact(run.info.run_id, str(tmp_path / "note.txt"))
+    team.backup(tmp_path / "backup")
+    with pytest.raises(ServiceError, match="is there already"):
+        team.backup(tmp_path / "backup")
+    client.create_experiment("made later")
+    client.delete_run(run.info.run_id)
+    store = boto3.client("s3")  # its address and keys are in the environment
+    (key,) = (o["Key"] for o in store.list_objects_v2(Bucket="mlflow")["Contents"] if o["Key"].endswith("note.txt"))
+    store.delete_object(Bucket="mlflow", Key=key)
+
+    with pytest.raises(ServiceError, match="worker runs; end it"):
+        team.restore(tmp_path / "backup")
+    for name in ("worker", "prefect", "mlflow"):
+        team.end(name)
+    team.restore(tmp_path / "backup")
+    team.up()
+    assert client.get_run(run.info.run_id).info.lifecycle_stage == "active"
+    assert Path(client.download_artifacts(run.info.run_id, "note.txt", str(tmp_path))).read_text() == "kept"
+    assert client.get_experiment_by_name("made later") is None
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_make_up_shows_what_is_missing(tmp_path: Path) -> None:
+    empty = subprocess.run(
+        ["make", "-n", "up"], cwd=Path(__file__).parent.parent.parent, capture_output=True, text=True, check=True
+    )
+    assert "infra.local up" in empty.stdout
+    assert "usage" in command("infra.local", "--help", cwd=Path(__file__).parent.parent.parent)
