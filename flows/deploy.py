@@ -57,7 +57,9 @@ def main(arguments: list[str]) -> int:
         client.create_concurrency_limit(tag=GPU_TAG, concurrency_limit=a.gpus)
         print(f"work pool {POOL} ({a.pool_type}); trainings at a time: {a.gpus}")
         deploy(a.project)
-        _automation(DIED, died(), ChangeFlowRunState(state=StateType.CRASHED, message=DIED_MESSAGE))
+        _automation(
+            DIED, died(), ChangeFlowRunState(name="Crashed", state=StateType.CRASHED, message=DIED_MESSAGE, force=False)
+        )
         if a.notify:
             block = _block(client, a.notify)
             for name, trigger, body in ((FAILED, failed(), FAILED_BODY), (DRIFTED, drifted(), DRIFT_BODY)):
