@@ -48,7 +48,7 @@ def synth(a: Arguments) -> None:
                 f"--{given[0].replace('pattern', 'class')} is for --out DIR; the embedded data is set in params.yaml"
             )
         params = _params()
-        write_embedded(params.synth, root() / "data" / "synth", params.runtime.workers)
+        write_embedded(params.synth, root() / "data" / "synth", params.runtime.pool)
         return
     sensors = [sensor_named(name) for name in dict.fromkeys(a.sensor)]
     if a.dpi is not None:
@@ -72,7 +72,7 @@ def ingest(a: Arguments) -> None:
     params = _params()
     if a.dataset not in params.datasets:
         raise FpmlError(f"no dataset '{a.dataset}' in params.yaml; datasets has: {', '.join(params.datasets)}")
-    frame = ingest(a.dataset, params.datasets[a.dataset], params.ingest, root(), params.runtime.workers)
+    frame = ingest(a.dataset, params.datasets[a.dataset], params.ingest, root(), params.runtime.pool)
     manifest.write(frame, root() / "data" / "manifest" / f"{a.dataset}.parquet")
     print(f"{a.dataset}: {summary(frame)}")
 
@@ -88,7 +88,7 @@ def prepare(a: Arguments) -> None:
     manifests = {n: manifest.read(root() / "data" / "manifest" / f"{n}.parquet") for n in names}
     readers: dict[str, str] = {n: params.datasets[n].reader for n in names}
     out = root() / "data" / "prepared" / a.run
-    index = prepare(a.run, data, manifests, readers, root(), out, params.runtime.workers)
+    index = prepare(a.run, data, manifests, readers, root(), out, params.runtime.pool)
     print(f"{a.run}: {len(index)} prints of {data.height} x {data.width} pixels in {out}")
 
 

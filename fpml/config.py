@@ -253,10 +253,17 @@ class Run:
 
 @dataclass(frozen=True, config=STRICT)
 class Runtime:
-    workers: Annotated[int, Field(ge=0)]  # processes for ingest and prepare; 0: one a core
+    engine: Literal["local", "dask"]  # where synth, ingest and prepare run, and the embedding of galleries
+    scheduler: str  # dask: the address of its scheduler, tcp://127.0.0.1:8786 or, beyond this machine, tls://…
+    workers: Annotated[int, Field(ge=0)]  # local: so many processes; 0: one a core
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "fp32", "bf16"]
     processes: Annotated[int, Field(ge=0)]  # training processes; 0: one a GPU
+
+    @property
+    def pool(self) -> int | str:
+        """What fpml.parallel takes for workers."""
+        return self.scheduler if self.engine == "dask" else self.workers
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -315,6 +322,8 @@ def check(raw: Any, source: str = "params.yaml") -> Params:
 
 
 def _check_references(params: Params, source: str) -> None:
+    if params.runtime.engine == "dask" and not params.runtime.scheduler:
+        raise FpmlError(f"{source}: runtime.engine is dask, and runtime.scheduler is ''; give the scheduler's address")
     for name in params.run:
         if name not in params.recipes:
             raise FpmlError(f"{source}: run.{name} has no recipes.{name}; there are: {', '.join(params.recipes)}")

@@ -135,7 +135,7 @@ def _unseen(name: str, known: Prepared, data: Data, params: Params, folder: Path
     part = {n: few[few["dataset"] == n] for n in names}
     entries = [n for n in names if len(part[n])]
     place = folder / "prints"
-    prepare(name, replace(data, train=entries, test=[]), part, readers, root(), place, params.runtime.workers)
+    prepare(name, replace(data, train=entries, test=[]), part, readers, root(), place, params.runtime.pool)
     found = open_prepared(place)
     every = np.arange(len(found))
     prints, masks = found.take(every), found.take(every, "masks")

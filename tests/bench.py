@@ -84,7 +84,7 @@ def bench_training() -> None:
         loss="mse",
         start_from="",
     )
-    accelerator = _accelerator(Runtime(workers=0, device="auto", precision="auto", processes=1))
+    accelerator = _accelerator(Runtime(engine="local", scheduler="", workers=0, device="auto", precision="auto", processes=1))
     rows = np.arange(PRINTS)
 
     def ours() -> None:

@@ -2,7 +2,9 @@
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,8 +15,9 @@ from fpml.data import manifest
 from fpml.data.pictures import EXTENSIONS, BadPicture, check_print, pixel_hash, read_grey
 from fpml.data.sources import READERS, idx
 from fpml.errors import FpmlError
-from fpml.parallel import in_parallel
+from fpml.parallel import Workers, each_in_parallel
 
+PART = 20_000  # rows that are dictionaries at one time
 SENSOR = re.compile(r"[A-Za-z0-9._ -]+")
 
 
@@ -102,38 +105,64 @@ def _named(columns: dict[str, object]) -> dict[str, object]:
     return columns
 
 
-def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: int = 0) -> pd.DataFrame:
+def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: Workers = 0) -> pd.DataFrame:
     """The manifest of one dataset. FpmlError for a folder that is not there or empty, a dpi that is not
     given, or more quarantined files than the settings allow."""
     folder = root / dataset.path
     files = find_files(folder)
     work = partial(read_file, folder=folder, dataset=dataset, max_pixels=settings.max_pixels)
-    rows = [row for of_file in in_parallel(work, files, workers, f"ingest {name}", "files") for row in of_file]
+    found = (row for of_file in each_in_parallel(work, files, workers, f"ingest {name}", "files") for row in of_file)
     truth = f"{dataset.path}/truth" if has_truth(folder) else None
-    patterns = _patterns(folder) if truth else {}
-    stems = {Path(r["file"]).stem: r["file"] for r in rows if r.get("sensor") == "real"}
-    for row in rows:
-        relative = row["file"]
-        source = row.pop("source_stem", None)
-        place = f"#{row['index']}" if "index" in row else ""
-        row |= {"image_id": f"{name}/{relative}{place}", "dataset": name, "file": f"{dataset.path}/{relative}", "truth": truth}
-        if row["status"] == manifest.IGNORED:
-            continue
-        if "finger" in row:
-            row.setdefault("sensor", name)
-            row["finger_id"] = f"{name}/{READERS[dataset.reader].identity(row)}"
-        if source:
-            row["source_id"] = f"{name}/{stems[source]}" if source in stems else None
-            relative = stems.get(source, "")  # an altered copy is of its source's class
-        if relative in patterns:
-            row["pattern"] = patterns[relative]
-        if row["status"] == manifest.OK:
-            row["dpi"] = _dpi(name, dataset, row["sensor"])
-    if conflict := READERS[dataset.reader].conflict([r for r in rows if r["status"] == manifest.OK]):
+    frame = assemble(name, dataset, found, truth)
+    if truth:  # an altered copy is of its source's class
+        own = (frame["source_id"].fillna(frame["image_id"])).str.removeprefix(f"{name}/")
+        frame["pattern"] = own.map(_patterns(folder)).astype("string").fillna(frame["pattern"])
+    if conflict := READERS[dataset.reader].conflict(_usable(frame)):
         raise FpmlError(f"{name}: {conflict}")
-    frame = manifest.table(rows)
     _check_quarantine(frame, name, folder, settings.max_quarantined)
     return frame
+
+
+def assemble(name: str, dataset: Dataset, found: Iterable[dict[str, Any]], truth: str | None) -> pd.DataFrame:
+    """The manifest of rows as read_file gives them. Some at a time become a table, of a fortieth of their size in memory."""
+    parts: list[pd.DataFrame] = []
+    stems: dict[str, str] = {}  # of a real print's file: its image
+    sources: dict[str, str] = {}  # of an altered print's image: the stem of the file that it was made from
+    rows = iter(found)
+    while part := list(islice(rows, PART)):
+        for row in part:
+            _complete(row, name, dataset, truth)
+            if row.get("sensor") == "real":
+                stems[Path(row["file"]).stem] = row["image_id"]
+            if source := row.pop("source_stem", None):
+                sources[row["image_id"]] = source
+        parts.append(manifest.table(part))
+    frame = pd.concat(parts).sort_values("image_id", kind="stable").reset_index(drop=True)
+    if sources:
+        frame["source_id"] = frame["image_id"].map(sources).map(stems).astype("string")
+    return frame
+
+
+def _complete(row: dict[str, Any], name: str, dataset: Dataset, truth: str | None) -> None:
+    """What a row owes to its dataset."""
+    relative = row["file"]
+    place = f"#{row['index']}" if "index" in row else ""
+    row |= {"image_id": f"{name}/{relative}{place}", "dataset": name, "file": f"{dataset.path}/{relative}", "truth": truth}
+    if row["status"] == manifest.IGNORED:
+        return
+    if "finger" in row:
+        row.setdefault("sensor", name)
+        row["finger_id"] = f"{name}/{READERS[dataset.reader].identity(row)}"
+    if row["status"] == manifest.OK:
+        row["dpi"] = _dpi(name, dataset, row["sensor"])
+
+
+def _usable(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The usable rows as dictionaries of what they have, a few in memory at a time."""
+    usable = frame[frame["status"] == manifest.OK]
+    for start in range(0, len(usable), PART):
+        for row in usable.iloc[start : start + PART].to_dict("records"):
+            yield {str(k): v for k, v in row.items() if pd.notna(v)}
 
 
 def _dpi(name: str, dataset: Dataset, sensor: str) -> float:

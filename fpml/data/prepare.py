@@ -20,7 +20,7 @@ from fpml.data.pictures import BadPicture, pixel_hash
 from fpml.data.sources import READERS, read_print
 from fpml.errors import FpmlError
 from fpml.files import new_folder
-from fpml.parallel import in_parallel
+from fpml.parallel import Workers, in_parallel
 
 MARGIN = 0.02  # inches left around the print
 
@@ -133,7 +133,7 @@ def select(manifests: dict[str, pd.DataFrame], entries: list[str], what: str) ->
 
 
 def prepare(
-    name: str, data: Data, manifests: dict[str, pd.DataFrame], readers: dict[str, str], root: Path, out: Path, workers: int
+    name: str, data: Data, manifests: dict[str, pd.DataFrame], readers: dict[str, str], root: Path, out: Path, workers: Workers
 ) -> pd.DataFrame:
     """Write the prepared prints of a recipe into `out`; returns the index. Same input, same bytes."""
     train, test = select(manifests, data.train, "train"), select(manifests, data.test, "test")

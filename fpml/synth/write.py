@@ -19,7 +19,7 @@ from PIL import Image
 from fpml.config import Synth
 from fpml.errors import FpmlError
 from fpml.files import new_file, new_folder
-from fpml.parallel import in_parallel
+from fpml.parallel import Workers, in_parallel
 from fpml.synth.sensors import SENSORS, Sensor
 
 HANDS = ("Left", "Right")
@@ -64,7 +64,7 @@ class Plan:
 
 
 def write_prints(
-    out: Path, plan: Plan, workers: int = 0, device: str = "auto", resume: bool = False, force: bool = False
+    out: Path, plan: Plan, workers: Workers = 0, device: str = "auto", resume: bool = False, force: bool = False
 ) -> None:
     """The prints of a plan into a new folder, SENSOR/FINGER_IMPRESSION.png, as `fpml synth --out` makes it.
 
@@ -75,7 +75,7 @@ def write_prints(
 
     check(plan.fingers, plan.impressions, plan.seed, plan.condition, plan.pattern)
     pick_device(device)
-    if not 0 <= workers <= 1024:
+    if isinstance(workers, int) and not 0 <= workers <= 1024:
         raise FpmlError(f"{workers} workers; allowed: 0 (one a core) to 1024")
     if out.is_symlink() or os.path.ismount(out):
         raise FpmlError(
@@ -163,7 +163,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def write_embedded(settings: Synth, out: Path, workers: int = 0) -> None:
+def write_embedded(settings: Synth, out: Path, workers: Workers = 0) -> None:
     """The embedded data: fvc/, secugen/, lumidigm/ and socofing/ in the layout of the real sets."""
     from fpml.synth.noise import seed_of
 
@@ -208,7 +208,7 @@ def _begin(folder: Path, plans: list[Plan]) -> None:
         temporary.write_text(json.dumps(_settings(plans), indent=1) + "\n")
 
 
-def _write(folder: Path, shards: list[tuple[Plan, int]], workers: int, device: str, what: str) -> None:
+def _write(folder: Path, shards: list[tuple[Plan, int]], workers: Workers, device: str, what: str) -> None:
     """Make what is not there yet, in local processes; on a GPU in this one."""
     from fpml.synth.generate import pick_device
 

@@ -18,7 +18,7 @@ from fpml.config import Data, Recipe, Recognise
 from fpml.data.store import Prepared
 from fpml.errors import FpmlError
 from fpml.files import new_file, root, state_folder
-from fpml.parallel import in_parallel
+from fpml.parallel import Workers, in_parallel
 from fpml.train.batches import Batches
 from fpml.train.checkpoint import Checkpoints
 from fpml.train.session import Session, Sets
@@ -45,7 +45,7 @@ def described(recipe: Recipe) -> str:
     return f"synthetic, {made}, {recipe.model.synthetic_epochs} epochs"
 
 
-def begin(network: nn.Module, family: ModuleType, recipe: Recipe, session: Session, workers: int) -> None:
+def begin(network: nn.Module, family: ModuleType, recipe: Recipe, session: Session, workers: Workers) -> None:
     """Put the first weights into a network. FpmlError for a file that is away, damaged or of another network."""
     if recipe.train.start_from:
         load_start(network, root() / recipe.train.start_from)
@@ -136,7 +136,7 @@ def _is_imagenets(content: bytes) -> bool:
     return hashlib.sha256(content).hexdigest().startswith(IMAGENET_SHA256)
 
 
-def learn_generated(network: nn.Module, family: ModuleType, recipe: Recognise, session: Session, workers: int) -> None:
+def learn_generated(network: nn.Module, family: ModuleType, recipe: Recognise, session: Session, workers: Workers) -> None:
     """Train the network on generated fingers first, and keep all but its last layer."""
     from fpml.train.recognise import train
 

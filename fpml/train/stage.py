@@ -76,7 +76,7 @@ def train_stage(name: str, params: Params) -> None:
 
     def begin() -> None:
         if not checkpoints.begun():
-            initial.begin(network, family, recipe, silent, params.runtime.workers)
+            initial.begin(network, family, recipe, silent, params.runtime.pool)
 
     if not accelerator.is_main_process:
         begin()

@@ -47,8 +47,8 @@ def test_terms_are_shown_and_the_files_checked(
     offer(server, monkeypatch, file)
     said = fpml("data", "get", "small", "--yes").out
     assert "Terms of the small set." in said
-    assert "fpml data add small small --reader idx" in said
-    assert (project / "small/train-images-idx3-ubyte.gz").read_bytes() == content
+    assert "fpml data add small data/downloads/small --reader idx" in said
+    assert (project / "data/downloads/small/train-images-idx3-ubyte.gz").read_bytes() == content
     assert "is there already" in fpml("data", "get", "small", "--yes", code=2).err
     with pytest.raises(FpmlError, match="not agreed to"):
         get.get("small", project / "b", False, lambda question: "no")

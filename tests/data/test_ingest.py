@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,3 +179,32 @@ def test_a_pattern_that_takes_two_people_for_one_is_refused(tmp_path: Path) -> N
         ingest("set", Dataset("raw", "folder", 500.0, name), SETTINGS, tmp_path)
     two = ingest("set", Dataset("raw", "folder", 500.0, r"(?P<subject>[AB])/" + name), SETTINGS, tmp_path)
     assert two["finger_id"].nunique() == 2
+
+
+ROWS = """
+import resource, sys
+from pathlib import Path
+from fpml.config import Dataset
+from fpml.data import manifest, store
+from fpml.data.ingest import assemble
+count = int(sys.argv[1])
+def rows():
+    for n in range(count):
+        yield {"file": f"s{n % 8}/{n // 8 % 1000:05d}/{n}.png", "status": "ok", "sensor": f"s{n % 8}", "finger": str(n // 10),
+               "impression": n % 10, "height": 300, "width": 300, "sha256": f"{n:064x}"}
+frame = assemble("big", Dataset("raw", "folder", 500, ""), rows(), None)
+manifest.write(frame, Path(sys.argv[2]))
+each, sizes = store.shard_sizes(len(frame), 224, 224)
+assert len(frame) == sum(sizes) == count and frame["image_id"].is_monotonic_increasing
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_a_million_rows_in_bounded_memory(tmp_path: Path) -> None:
+    """Dictionaries of a million rows alone would be 1.6 GB (1.6 kB each, as Python keeps them)."""
+    done = subprocess.run(
+        [sys.executable, "-c", ROWS, "1000000", str(tmp_path / "big.parquet")], capture_output=True, text=True, timeout=250
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 2000, f"{done.stdout} MiB"
+    assert pd.read_parquet(tmp_path / "big.parquet", columns=["image_id"])["image_id"].is_unique

@@ -6,6 +6,7 @@ manifest. A finger of one name is one finger, also on several sensors.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -55,7 +56,7 @@ def crop(grey: np.ndarray) -> np.ndarray:
     return grey
 
 
-def conflict(rows: list[dict[str, Any]]) -> str:
+def conflict(rows: Iterable[dict[str, Any]]) -> str:
     """One finger's impression twice means that the pattern takes several people for one."""
     seen: dict[tuple[Any, ...], str] = {}
     for row in rows:

@@ -5,6 +5,7 @@ Set A and set B of one database share the sensor and have different numbers.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -33,7 +34,7 @@ def crop(grey: np.ndarray) -> np.ndarray:
     return grey
 
 
-def conflict(rows: list[dict[str, Any]]) -> str:
+def conflict(rows: Iterable[dict[str, Any]]) -> str:
     """Two collections in one folder would make one finger of two people; so would one name twice."""
     places: dict[str, set[str]] = {}
     seen: dict[tuple[str, str, int], str] = {}

@@ -8,6 +8,7 @@ import gzip
 import math
 import re
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -96,7 +97,7 @@ def crop(grey: np.ndarray) -> np.ndarray:
     return grey
 
 
-def conflict(rows: list[dict[str, Any]]) -> str:
+def conflict(rows: Iterable[dict[str, Any]]) -> str:
     return ""
 
 

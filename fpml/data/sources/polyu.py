@@ -1,6 +1,7 @@
 """PolyU HRF and sets laid out like it: <finger>_<session>_<impression>.jpg, any picture type, any size and colour."""
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -27,7 +28,7 @@ def crop(grey: np.ndarray) -> np.ndarray:
     return grey
 
 
-def conflict(rows: list[dict[str, Any]]) -> str:
+def conflict(rows: Iterable[dict[str, Any]]) -> str:
     """Two folders of one naming would make one finger of two people; so would one name twice."""
     seen: dict[tuple[str, int, int], str] = {}
     for row in rows:

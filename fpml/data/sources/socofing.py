@@ -1,6 +1,7 @@
 """SOCOFing: Real/<subject>__<sex>_<hand>_<finger>_finger.BMP and Altered/Altered-<level>/…_<CR|Obl|Zcut>.BMP."""
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -38,7 +39,7 @@ def crop(grey: np.ndarray) -> np.ndarray:
     return grey[2:-4, 2:-4] if grey.shape[0] <= 110 else grey
 
 
-def conflict(rows: list[dict[str, Any]]) -> str:
+def conflict(rows: Iterable[dict[str, Any]]) -> str:
     return ""
 
 

@@ -1,6 +1,7 @@
 """What `fpml synth --out` makes: SENSOR/FINGER_IMPRESSION.png. A finger is one finger on all sensors."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,7 +26,7 @@ def crop(grey: np.ndarray) -> np.ndarray:
     return grey
 
 
-def conflict(rows: list[dict[str, Any]]) -> str:
+def conflict(rows: Iterable[dict[str, Any]]) -> str:
     return ""
 
 
