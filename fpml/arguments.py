@@ -138,3 +138,13 @@ def drift(p: argparse.ArgumentParser) -> None:
 def extend(p: argparse.ArgumentParser) -> None:
     p.add_argument("name", help="of the dataset")
     p.add_argument("path", type=Path, metavar="FOLDER", help="with the new pictures, laid out as the dataset's")
+
+
+def purge(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--subject", required=True, metavar="ID", help="as the manifests name the person, or a finger_id, DATASET/FINGER"
+    )
+    p.add_argument(
+        "--gallery", nargs="*", type=Path, default=[Path("gallery.parquet")], help="gallery files (default gallery.parquet)"
+    )
+    p.add_argument("--yes", action="store_true", help="remove without asking")

@@ -232,6 +232,24 @@ def data_extend(a: Arguments) -> None:
         print(f"{a.name}: nothing new in {a.path}")
 
 
+def data_purge(a: Arguments) -> None:
+    from fpml.data.purge import find, purge
+
+    params = _params()
+    found = find(a.subject, a.gallery, params)
+    kept = ", ".join([*found.trained, *found.versions]) or "none"
+    print(f"{a.subject}: {len(found.rows)} prints in {', '.join(sorted(set(found.rows['dataset'])))}")
+    for file in found.files:
+        print(f"  {file}")
+    print(f"models that were trained on them, and keep what they learnt: {kept}")
+    if not a.yes and input("Remove the prints and all that shows or counts them? (yes/no) ").strip().lower() != "yes":
+        raise FpmlError("nothing was removed")
+    for line in purge(found, params):
+        print(line)
+    print("git's history keeps hashes and settings, no prints. Next: git commit -am 'purge', dvc repro, and train or delete")
+    print("the models above; other clones and back-ups have their own copies: run this there too")
+
+
 def data_list(a: Arguments) -> None:
     from fpml.data.add import listing
 
@@ -268,6 +286,7 @@ Command = tuple[str, Callable[[Arguments], None], arguments.Adder]
 DATA: dict[str, Command] = {
     "add": ("check a folder of prints, put it under DVC and enter it in params.yaml", data_add, arguments.add),
     "extend": ("copy new pictures into a dataset that was added", data_extend, arguments.extend),
+    "purge": ("take a person out of the data, the results, the galleries, MLflow and DVC", data_purge, arguments.purge),
     "get": ("fetch a public dataset, or say how to get it", data_get, arguments.get),
     "list": ("the datasets, and which recipes use them", data_list, arguments.nothing),
 }

@@ -213,7 +213,9 @@ class Services:
         if process is None:
             return
         family = [process, *process.children(recursive=True)]
-        process.send_signal(number)  # PostgreSQL takes a SIGINT for: end all sessions, then yourself
+        for one in family if number == signal.SIGKILL else [process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.send_signal(number)  # PostgreSQL takes a SIGINT for: end all sessions, then yourself
         _, left = psutil.wait_procs(family, END_SECONDS)
         for one in left:
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -17,12 +17,6 @@ from infra.local.services import PORTS, ServiceError, Services
 from tests.conftest import REPOSITORY, run, tiny_params, write_params
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("ops"))
-
-
 @pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
     os.environ["PREFECT_WORKER_QUERY_SECONDS"] = "1"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -114,7 +113,6 @@ def test_results_go_through_an_s3_remote_to_another_machine(team_project: Path, 
 
     other = tmp_path / "other machine"
     run("git", "clone", "-q", str(team_project), str(other), cwd=tmp_path)
-    shutil.copytree(team_project / "raw", other / "raw")
     command("dvc", "pull", "--run-cache", "--quiet", cwd=other)
     said = command("dvc", "repro", cwd=other)
     assert "Running stage" not in said, said
