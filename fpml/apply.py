@@ -126,9 +126,11 @@ class Placed:
     boxes: list[tuple[int, ...]]  # top, bottom, left, right of what a picture covers of its canvas
 
 
-def placed(inputs: list[Path], dpi: float, reader: str, data: Data, params: Params, what: str) -> Iterator[Placed]:
+def placed(
+    inputs: list[Path], dpi: float, reader: str, data: Data, params: Params, what: str, some: bool = False
+) -> Iterator[Placed]:
     """The pictures of files and folders, some at a time. One that can't be used is named and left out; FpmlError if
-    none can."""
+    none can, unless these are only some of the pictures."""
     if not 50 <= dpi <= 5000:
         raise FpmlError(f"--dpi is {dpi:g}; allowed: 50 to 5000")
     pictures = find_pictures(inputs)
@@ -150,6 +152,8 @@ def placed(inputs: list[Path], dpi: float, reader: str, data: Data, params: Para
         good += len(kept)
         if kept:
             yield Placed(kept, np.stack(prints)[:, None], np.stack(masks), boxes)
+    if some:
+        return
     if not good:
         raise FpmlError(f"none of the {len(pictures)} pictures can be used; the reasons are above")
     left = f", {len(pictures) - good} left out" if good < len(pictures) else ""

@@ -2,6 +2,7 @@
 
 Embeddings are biometric data, like the prints they were made from."""
 
+import os
 import re
 from collections.abc import Callable
 from functools import partial
@@ -17,8 +18,11 @@ from fpml.config import Params
 from fpml.data.sources import READERS
 from fpml.errors import FpmlError
 from fpml.files import new_file
+from fpml.parallel import each_in_parallel
 
 TRUSTED = 10  # an FMR that may be so many times as high as it was counted says little
+PART = 256  # pictures that a worker of a cluster embeds at a time
+OPEN: dict[str, Model] = {}  # on such a worker
 BEST = 5  # matches that are shown
 
 
@@ -73,8 +77,37 @@ def verify(a: Path, b: Path, model: str, dpi: float, reader: str, params: Params
 
 
 def _embedded(inputs: list[Path], dpi: float, reader: str, network: Model, params: Params, what: str) -> Any:
+    """Embeddings and the pictures they are of, some at a time; a cluster's workers each open the model for themselves."""
+    if params.runtime.engine == "dask":
+        pictures = find_pictures(inputs)
+        parts = [pictures[start : start + PART] for start in range(0, len(pictures), PART)]
+        parts = [[p.resolve() for p in part] for part in parts]
+        work = partial(
+            _embed, here=Path.cwd(), dpi=dpi, reader=reader, model=network.name, digest=network.sha256, params=params
+        )
+        names = {p.resolve(): p for p in pictures}
+        for vectors, kept in each_in_parallel(work, parts, params.runtime.pool, what, "parts", chunk=1):
+            if kept:
+                yield vectors, [names[p] for p in kept]
+        return
     for part in placed(inputs, dpi, reader, network.data, params, what):
         yield network(["embedding"], prints=part.prints)[0], part.pictures
+
+
+def _embed(
+    pictures: list[Path], here: Path, dpi: float, reader: str, model: str, digest: str, params: Params
+) -> tuple[np.ndarray, list[Path]]:
+    """One part on a worker, which may have been started anywhere."""
+    os.chdir(here)
+    if model not in OPEN or OPEN[model].sha256 != digest:
+        OPEN[model] = open_model(model, ["embedding"], params)
+        if OPEN[model].sha256 != digest:
+            raise FpmlError(f"{model} is another model on a worker than here; it changed meanwhile, run it again")
+    found = [(OPEN[model](["embedding"], prints=p.prints)[0], p.pictures)
+             for p in placed(pictures, dpi, reader, OPEN[model].data, params, "embed", some=True)]  # fmt: skip
+    if not found:
+        return np.empty((0, 0), np.float32), []
+    return np.concatenate([v for v, _ in found]), [p for _, kept in found for p in kept]
 
 
 def _threshold(network: Model) -> tuple[float, str]:

@@ -67,6 +67,10 @@ def test_from_closed_set_to_saliency(project: Path, fingers: Callable[..., Any])
     facts = json.loads((project / "results/recognise/facts.json").read_text())
     assert facts["pairs"] == {"prints/DB1": [30, 1]}
     assert facts["threshold_impostors"] == 36
+    assert (facts["threshold_finger_pairs"], facts["threshold_fmr_high"]) == (
+        1,
+        pytest.approx(0.793, abs=1e-3),
+    )
     files = {p.name for p in (project / "results/recognise/figures").iterdir()}
     right = pd.read_parquet(project / "results/recognise/scores.parquet")["rank"].eq(1).any()
     wanted = {"cmc.png", "det.png", "cross-sensor.png", "loss.png"} | ({"saliency.png"} if right else set())
@@ -102,14 +106,15 @@ def test_enrol_identify_and_verify(project: Path, fingers: Callable[..., Any]) -
     weights = project / "models/recognise/weights.safetensors"
     kept = weights.read_bytes()
     weights.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))  # other weights than those that were measured
-    assert "not measured here" in fingers("verify", "mine/person0_1.png", "mine/person0_2.png", code=2).err
+    assert "not measured on fingers never seen" in fingers("verify", "mine/person0_1.png", "mine/person0_2.png", code=2).err
     weights.write_bytes(kept)
     said = fingers("enrol", *(f"mine/person{n}_1.png" for n in range(4))).out
     assert "gallery.parquet: 4 prints of 4 fingers" in said
     assert "is in gallery.parquet already" in fingers("enrol", "mine/person0_1.png", code=2).err
     found = fingers("identify", "mine/person2_2.png", "--model", "recognise.fpml.zip").out
     assert "mine/person2_2.png: person2 1.000" in found
-    assert "FMR 0.00%, counted over 36 impostor pairs of prints" in found
+    assert "FMR 0.00%, counted over 36 impostor pairs of 1 pairs of fingers of prints" in found
+    assert "too few fingers to trust it" in found
     facts_path = project / "results/recognise/facts.json"
     facts_path.write_text(json.dumps(json.loads(facts_path.read_text()) | {"threshold": 0.999}))
     assert "person2 1.000 match" in fingers("identify", "mine/person2_2.png").out

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import distributed
+import numpy as np
+import pandas as pd
 import psutil
 import pytest
+from PIL import Image
 
+from fpml import gallery
 from fpml.errors import FpmlError
 from fpml.parallel import each_in_parallel, in_parallel
+from tests.conftest import make_print
+from tests.evaluate.test_recognise import fingers  # noqa: F401
 
 
 def square(number: int) -> int:
@@ -101,3 +107,25 @@ def test_stages_on_dask_write_the_same_bytes(
     assert made["local"] == made["dask"]
     change_params("runtime.scheduler", "")
     assert "runtime.scheduler is ''" in fpml("ingest", "prints", code=2).err
+
+
+def test_a_gallery_on_dask_is_the_same(
+    cluster: Any,
+    project: Path,
+    fingers: Callable[..., Any],  # noqa: F811
+    change_params: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gallery, "PART", 3)
+    fingers("train", "recognise")
+    (project / "mine").mkdir()
+    for number in range(10):
+        Image.fromarray(make_print(900 + number)).save(project / "mine" / f"person{number}_1.png")
+    (project / "mine" / "zero_1.png").write_bytes(b"")
+    fingers("enrol", "mine", "--gallery", "local.parquet")
+    change_params("runtime.engine", "dask")
+    change_params("runtime.scheduler", cluster.scheduler_address)
+    fingers("enrol", "mine", "--gallery", "dask.parquet")
+    local, dask = (pd.read_parquet(f"{name}.parquet") for name in ("local", "dask"))
+    assert local.drop(columns="embedding").equals(dask.drop(columns="embedding"))
+    np.testing.assert_allclose(np.stack(local["embedding"]), np.stack(dask["embedding"]), atol=1e-5)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pandas as pd
+import psutil
 import pytest
 import torch
 import yaml
@@ -190,6 +191,39 @@ def test_two_processes_train_as_one(project: Path, prepared: Callable[..., Any],
         subprocess.run([sys.executable, "-m", "fpml.cli", "train", "reconstruct"], check=True, capture_output=True, timeout=200)
         losses.append(pd.read_parquet(project / "models" / "reconstruct" / "history.parquet")["validation/loss"].to_numpy())
     np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
+def test_of_two_processes_one_is_killed(
+    project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
+    """The stage fails in one line, no process stays, and the next try goes on after the last epoch."""
+    change_params("runtime.processes", 2)
+    change_params("recipes.reconstruct.train.epochs", 400)
+    change_params("tracking.uri", "http://127.0.0.1:9")
+    command = [sys.executable, "-m", "fpml.cli", "train", "reconstruct"]
+    stage = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(project.glob(".fpml/checkpoints/*/epoch-*")):
+        assert stage.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    family = psutil.Process(stage.pid).children(recursive=True)
+    trainers = [p for p in family if "RANK" in p.environ()]
+    assert len(trainers) == 2
+    trainers[-1].kill()
+    said = stage.communicate(timeout=100)[1]
+    assert stage.returncode == 2
+    assert "training reconstruct in 2 processes ended with code" in said.splitlines()[-1]
+    assert not psutil.wait_procs(family, 20)[1]
+    assert not (project / "models" / "reconstruct").exists()
+    epochs = max(int(p.name[-5:]) for p in project.glob(".fpml/checkpoints/*/epoch-*"))
+    change_params("runtime.processes", 1)
+    again = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert again.stderr
+    lines = iter(again.stderr.readline, "")
+    assert any(f"going on after epoch {epochs}" in line for line in lines)
+    again.kill()
+    again.communicate()
 
 
 def test_training_goes_on_from_saved_weights(
