@@ -7,7 +7,6 @@ written on the version as tags.
 import os
 import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -256,8 +255,7 @@ def _lock(client: Any, name: str) -> Iterator[None]:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            held = client.search_registered_models(f"name = '{lock}'")
-            age = time.time() - held[0].creation_timestamp / 1000 if held else 0
+            age = _age(client, lock)
             if age < LOCK_SECONDS:
                 raise FpmlError(f"another promotion of '{name}' is under way; nothing was changed, try again") from None
             tracking.say(f"promotion: the lock of a promotion that died {age / 60:.0f} minutes ago is removed")
@@ -268,6 +266,17 @@ def _lock(client: Any, name: str) -> Iterator[None]:
         yield
     finally:
         client.delete_registered_model(lock)
+
+
+def _age(client: Any, lock: str) -> float:
+    """Seconds since a lock was made, both moments by the store's clock: this machine's may be wrong. 0 where it is gone."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        now = client.update_registered_model(lock, client.get_registered_model(lock).description)
+    except MlflowException:
+        return 0.0
+    return float(now.last_updated_timestamp - now.creation_timestamp) / 1000
 
 
 def sentence(decision: Decision) -> str:

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,11 +160,15 @@ def test_two_at_once_cannot_both_win(project: Path, two_versions: Callable[..., 
 def test_a_lock_is_respected_unless_its_holder_is_long_dead(
     trained: Callable[..., Any], client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client.create_registered_model("reconstruct.promotion-lock")
+    client.create_registered_model("reconstruct.promotion-lock", description="held by another")
+    now = time.time
     assert (
         "another promotion of 'reconstruct' is under way; nothing was changed" in trained("promote", "reconstruct", code=2).err
     )
     assert "champion" not in aliases(client)
+    with monkeypatch.context() as clock:  # put back by two hours
+        clock.setattr(time, "time", lambda: now() - 7200)
+        assert "is under way" in trained("promote", "reconstruct", code=2).err
     monkeypatch.setattr(promotion, "LOCK_SECONDS", -1)
     assert "is removed" in trained("promote", "reconstruct").err
     assert aliases(client)["champion"] == "1"

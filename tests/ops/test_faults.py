@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,45 @@ def test_results_go_through_an_s3_remote_to_another_machine(team_project: Path, 
     name = the_run(team_project)
     for made in (f"models/{name}/weights.safetensors", "report/index.html", "data/raw/mine/DB1_B/1_1.tif"):
         assert (other / made).read_bytes() == (team_project / made).read_bytes()
+
+
+def test_a_corrupt_cache_entry_is_found_and_rebuilt(team_project: Path, team: Services) -> None:
+    name = the_run(team_project)
+    command("dvc", "repro", cwd=team_project)
+    prepared = team_project / "data" / "prepared" / name
+    whole = (prepared / "images-000.npy").read_bytes()
+    copies = [p for p in (team_project / ".dvc" / "cache" / "files").rglob("*") if p.is_file() and p.read_bytes() == whole]
+    assert copies
+    for copy in copies:
+        copy.chmod(0o644)
+        copy.write_bytes(whole[:-9] + b"corrupted")
+        copy.chmod(0o444)
+    shutil.rmtree(prepared)
+    said = command("dvc", "repro", cwd=team_project)
+    assert f"Running stage 'prepare@{name}'" in said
+    assert f"Running stage 'train@{name}'" not in said  # the same bytes again: nothing after it is stale
+    assert (prepared / "images-000.npy").read_bytes() == whole
+
+
+def test_a_clock_put_back_or_forward_changes_nothing(team_project: Path, team: Services) -> None:
+    """By days, in the training's process alone: what is stale, which epoch was last and the order of metrics don't go by it."""
+    name = the_run(team_project)
+    (team_project / "wrong").mkdir()
+    (team_project / "wrong" / "sitecustomize.py").write_text(
+        "import os, time\nreal = time.time\ntime.time = lambda: real() + float(os.environ.get('WRONG', 0))\n"
+    )
+    slow(team_project, 6)
+    command("dvc", "repro", f"split@{name}", cwd=team_project)
+    for epochs, days in ((6, 3), (8, -3)):
+        set_params(team_project, **{"train.epochs": epochs})
+        environment = {**os.environ, "PYTHONPATH": f"{team_project / 'wrong'}:{os.environ.get('PYTHONPATH', '')}",
+                       "WRONG": str(86400 * days)}  # fmt: skip
+        done = subprocess.run([sys.executable, "-m", "dvc", "repro", f"evaluate@{name}"], cwd=team_project, env=environment,
+                              capture_output=True, text=True, timeout=200)  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert steps(team, team_project) == list(range(1, epochs + 1))
+    assert "up to date" in command("dvc", "repro", f"evaluate@{name}", cwd=team_project)
+    assert mlflow_client(team).search_registered_models(f"name = '{name}'")[0].aliases["challenger"] in (2, "2")
 
 
 def test_of_many_promotions_one_wins(team_project: Path, team: Services) -> None:
