@@ -12,9 +12,9 @@ def read_yaml(path: Path) -> Any:
     """A YAML file with its comments, to be changed and written again."""
     from ruamel.yaml import YAML, YAMLError
 
-    yaml = YAML()
+    round_trip = YAML()
     try:
-        return yaml.load(path)
+        return round_trip.load(path)
     except FileNotFoundError:
         raise FpmlError(f"{path} is not there; run fpml in the project's folder") from None
     except YAMLError as error:
@@ -24,11 +24,11 @@ def read_yaml(path: Path) -> Any:
 def write_yaml(document: Any, path: Path) -> None:
     from ruamel.yaml import YAML
 
-    yaml = YAML()
-    yaml.width = 4096  # no line is broken that a person wrote in one
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    round_trip = YAML()
+    round_trip.width = 4096  # no line is broken that a person wrote in one
+    round_trip.indent(mapping=2, sequence=4, offset=2)
     with new_file(path) as temporary:
-        yaml.dump(document, temporary)
+        round_trip.dump(document, temporary)
 
 
 def in_one_line(value: Any) -> Any:

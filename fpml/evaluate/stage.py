@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from fpml.config import Params
@@ -66,6 +67,8 @@ def load_trained(name: str, params: Params) -> Trained:
         history = pd.read_parquet(folder / "history.parquet")
     except FileNotFoundError as error:
         raise FpmlError(f"{Path(error.filename or folder)} is not there; run: fpml train {name}") from None
+    except SafetensorError as error:
+        raise FpmlError(f"{folder}/weights.safetensors is no safetensors file ({error}); run: fpml train {name}") from None
     Checkpoints(state_folder() / "checkpoints" / config["checkpoints"]).clear()  # DVC has train's outputs by now
     device = torch.device("cuda" if params.runtime.device != "cpu" and torch.cuda.is_available() else "cpu")
     classes, family = tuple(config["classes"]), family_of(run.model, run.task)
