@@ -163,7 +163,7 @@ def test_the_doctor_on_a_project_that_is_ill(team_project: Path, team: Services)
     (team_project / "params.yaml").write_text("datasets: 3\n")
     ill = start("doctor/doctor")
     assert finished(ill).is_failed()
-    assert any(line.startswith("BAD") for line in logs(ill))
+    assert until(lambda: any(line.startswith("BAD") for line in logs(ill)), 30, "the log lines")
 
 
 def test_new_prints_are_taken_in_and_drift_is_told(team_project: Path, team: Services, tmp_path: Path) -> None:

@@ -40,9 +40,11 @@ def test_passwords_are_asked_for_and_shown_to_nobody(team: Services) -> None:
     with pytest.raises(psycopg2.OperationalError, match="password"):
         psycopg2.connect(host="127.0.0.1", port=team.ports["postgres"], user="fpml", password="fpml", dbname="mlflow")
     secrets = list((team.folder / "secrets").iterdir())
-    assert {p.name for p in secrets} >= {"postgres", "s3", "mlflow", "prefect", "env", "mlflow.ini"}
+    assert {p.name for p in secrets} >= {"postgres", "s3", "mlflow", "prefect", "flask", "env"}
     assert all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in secrets)
-    words = [p.read_text() for p in secrets if p.name not in ("env", "mlflow.ini")]
+    words = [p.read_text() for p in secrets if p.name != "env"]
+    kept = [p for p in team.folder.rglob("*") if p.is_file() and team.folder / "postgres" not in p.parents]
+    assert all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in kept if any(w.encode() in p.read_bytes() for w in words))
     lines = " ".join(" ".join(p.cmdline()) for p in psutil.process_iter() if p.status() != psutil.STATUS_ZOMBIE)
     logs = " ".join(p.read_text(errors="replace") for p in (team.folder / "logs").iterdir())
     assert not [w for w in words if w in lines or w in logs]
