@@ -104,3 +104,37 @@ def test_comments_stay_with_their_sections(dvc_project: Path, fpml: Callable[...
     assert added == ["  mine:", "    path: data/raw/mine", "    dpi: {DB1: 500, DB2: 569}"]
     start = after.index("  mine:")
     assert [*after[:start], *after[start + 5 :]] == before
+
+
+def test_new_prints_are_taken_into_a_dataset(
+    dvc_project: Path, fpml: Callable[..., Any], outside: Path, tmp_path: Path
+) -> None:
+    fpml("data", "add", "mine", str(outside), "--reader", "fvc")
+    before = (dvc_project / "data/raw/mine.dvc").read_text()
+    new = write_fvc(tmp_path / "new", ("DB1_B",), 5)  # three fingers that are there, two that are not
+    for finger in (1, 2, 3):
+        for impression in (1, 2):
+            shutil.copy(outside / "DB1_B" / f"{finger}_{impression}.tif", new / "DB1_B")
+    assert "mine: 4 new files" in fpml("data", "extend", "mine", str(new)).out
+    assert (dvc_project / "data/raw/mine/DB1_B/5_2.tif").exists()
+    assert (dvc_project / "data/raw/mine.dvc").read_text() != before
+    assert run("dvc", "status", "data/raw/mine.dvc", cwd=dvc_project).stdout.strip().endswith("up to date.")
+    assert "nothing new" in fpml("data", "extend", "mine", str(new)).out
+    (tmp_path / "empty").mkdir()
+    assert "nothing new" in fpml("data", "extend", "mine", str(tmp_path / "empty")).out
+
+
+def test_prints_that_can_not_be_taken_in_change_nothing(
+    dvc_project: Path, fpml: Callable[..., Any], outside: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    fpml("data", "add", "mine", str(outside), "--reader", "fvc")
+    before = status(dvc_project), sorted((dvc_project / "data/raw/mine").rglob("*"))
+    other = tmp_path_factory.mktemp("other") / "DB1_B"
+    other.mkdir(parents=True)
+    shutil.copy(outside / "DB1_B" / "2_1.tif", other / "1_1.tif")
+    assert "is another picture than" in fpml("data", "extend", "mine", str(other.parent), code=2).err
+    (other / "1_1.tif").rename(other / "whose.tif")
+    assert "can't be used" in fpml("data", "extend", "mine", str(other.parent), code=2).err
+    assert "is not under DVC by itself" in fpml("data", "extend", "prints", str(other.parent), code=2).err
+    assert "no dataset 'nobody'" in fpml("data", "extend", "nobody", str(other.parent), code=2).err
+    assert (status(dvc_project), sorted((dvc_project / "data/raw/mine").rglob("*"))) == before

@@ -178,3 +178,34 @@ def test_ctrl_c_in_a_terminal_ends_it_soon(
     while any(_runs(process) for process in family):
         assert time.monotonic() < deadline + 60
         time.sleep(0.05)
+
+
+def test_what_may_pass_is_tried_again_and_bad_input_is_not(toy: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import pipeline
+    from flows.stages import StageFailed
+
+    task = pipeline.stage_task.with_options(retry_delay_seconds=0)
+    monkeypatch.setattr(pipeline, "stage_task", task)
+    refused = "echo 'fpml: http://store: Connection refused' >&2; exit 2"
+    flaky = f"echo x >> tries; test $(wc -l < tries) -ge 3 || {{ {refused}; }}; echo 1 > a"
+    folder = toy({"a": flaky})
+    assert pipeline.pipeline(str(folder)) == {"a": "ran"}
+    assert (folder / "tries").read_text() == "x\n" * 3
+    (folder / "tries").unlink()
+    bad = "echo x >> tries; echo 'fpml: the finger has no prints' >&2; exit 2"
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"a": {"cmd": bad, "outs": ["a"]}}}))
+    with pytest.raises(StageFailed, match="the finger has no prints"):
+        pipeline.pipeline(str(folder))
+    assert (folder / "tries").read_text() == "x\n"
+
+
+def test_without_memory_it_is_tried_with_half_the_batch(toy: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import pipeline
+
+    task = pipeline.stage_task.with_options(retry_delay_seconds=0)
+    monkeypatch.setattr(pipeline, "stage_task", task)
+    full = "echo 'fpml: OutOfMemoryError: CUDA out of memory. Tried' >&2; exit 70"
+    order = f'if [ -z "$FPML_HALVE_BATCH" ]; then {full}; fi; echo 1 > a'
+    folder = toy({"a": order, "b": 'echo "$FPML_HALVE_BATCH" > b'})
+    assert pipeline.pipeline(str(folder)) == {"a": "ran", "b": "ran"}
+    assert (folder / "b").read_text().strip() == ""  # only the stage that needs it

@@ -264,3 +264,11 @@ def test_dvc_knows_the_code_that_a_checkpoint_is_good_for() -> None:
     code = {d for d in deps if d.startswith("fpml/")}
     named = {"fpml/models/${item.model}.py", "fpml/models/layers.py", "fpml/train/${item.task}.py"}
     assert code == named | {f"fpml/train/{f}.py" for f in (*stage.SHARED, "export")}
+
+
+def test_half_the_batch_is_said_and_kept(project: Path, prepared: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Prefect's second try asks for where the device's memory was too small."""
+    monkeypatch.setenv("FPML_HALVE_BATCH", "1")
+    said = prepared("train", "reconstruct").err
+    assert "batches of 4 in place of 8" in said
+    assert json.loads((project / "models/reconstruct/run.json").read_text())["params"]["train.batch_size"] == "4"
