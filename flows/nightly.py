@@ -72,7 +72,7 @@ def doctor(folder: str = str(ROOT)) -> None:
     children = Children()
     lines: list[str] = []
     try:
-        run_command("doctor", fpml("doctor"), children, lines.append, COMMAND_SECONDS, Path(folder))
+        run_command("doctor", fpml("doctor", "--cache"), children, lines.append, COMMAND_SECONDS, Path(folder))
     finally:
         children.end_all()
         for line in lines:

@@ -148,3 +148,7 @@ def purge(p: argparse.ArgumentParser) -> None:
         "--gallery", nargs="*", type=Path, default=[Path("gallery.parquet")], help="gallery files (default gallery.parquet)"
     )
     p.add_argument("--yes", action="store_true", help="remove without asking")
+
+
+def doctor(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--cache", action="store_true", help="read all of DVC's cache, and mend what is damaged")

@@ -271,7 +271,7 @@ def preset(a: Arguments) -> None:
 def doctor(a: Arguments) -> None:
     from fpml.doctor import examine
 
-    if not examine():
+    if not examine(a.cache):
         raise SystemExit(1)
 
 
@@ -325,7 +325,7 @@ COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
     "identify": ("whose finger is it? the best matches in a gallery", identify, arguments.gallery(False)),
     "verify": ("are two pictures of one finger? ends with 1 where they are not", verify, arguments.verify),
     "show": ("what was made, and where to look", show, arguments.nothing),
-    "doctor": ("check the environment, stores, git and DVC, and say what to do", doctor, arguments.nothing),
+    "doctor": ("check the environment, stores, git and DVC, and say what to do", doctor, arguments.doctor),
 }
 
 

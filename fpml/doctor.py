@@ -17,13 +17,14 @@ Finding = tuple[str, str]  # grade, text with what to do
 DISK_GB = 5  # an installation, the demo and its caches fit in this
 
 
-def examine() -> bool:
-    """Print a line for each finding; True if none is bad."""
+def examine(cache: bool = False) -> bool:
+    """Print a line for each finding; True if none is bad. cache: read DVC's whole cache too, and mend it."""
     if not (root() / "params.yaml").exists():
         print(f"{BAD}  {root()} has no params.yaml: go to the project's folder and run fpml doctor there")
         return False
     good = True
-    for check in (_python, _packages, _settings, _git, _dvc, _datasets, _store, _state, _gpu, _disk):
+    checks = (_python, _packages, _settings, _git, _dvc, _datasets, _store, _state, _gpu, _disk)
+    for check in (_cache, *checks) if cache else checks:
         for grade, text in _safely(check):
             print(f"{grade}  {text}")
             good &= grade != BAD
@@ -104,6 +105,16 @@ def _dvc() -> Iterator[Finding]:
 
     stale = sorted(json.loads(status.stdout or "{}"))
     yield (NOTE, f"to be run: {', '.join(stale)}; run: dvc repro") if stale else (GOOD, "DVC: every stage is up to date")
+
+
+def _cache() -> Iterator[Finding]:
+    from fpml.data.cache import mend
+
+    said = mend(root())
+    for line in said:
+        yield NOTE, line
+    if not said:
+        yield GOOD, "DVC's cache: every object is what its name says"
 
 
 def _datasets() -> Iterator[Finding]:

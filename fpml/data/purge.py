@@ -22,6 +22,7 @@ import yaml
 from fpml import tracking
 from fpml.config import Params
 from fpml.data import manifest
+from fpml.data.cache import cache_folder
 from fpml.errors import FpmlError
 from fpml.evaluate.publish import EVALUATION_TAG, SCORES
 from fpml.files import new_file, root
@@ -170,10 +171,6 @@ def _from_mlflow(found: Found, params: Params) -> list[str]:
 # What DVC keeps: objects by their MD5, folders as lists of files, and the run-cache, which knows what was made from what.
 
 
-def _cache_folder() -> Path:
-    return Path(_dvc("cache", "dir").strip())
-
-
 def _dvc(*arguments: str) -> str:
     done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root(), capture_output=True, text=True)
     if done.returncode:
@@ -186,7 +183,7 @@ def _pointed_at(found: Found) -> set[str]:
     out = set()
     for name, part in found.rows.groupby("dataset"):
         paths = {f.split("/", 3)[3] for f in part["file"] if str(f).startswith(f"data/raw/{name}/")}
-        for listing in _cache_folder().glob("files/md5/*/*.dir"):
+        for listing in cache_folder(root()).glob("files/md5/*/*.dir"):
             out |= {entry["md5"] for entry in json.loads(listing.read_text()) if entry["relpath"] in paths}
     return out
 
@@ -196,7 +193,7 @@ def _in_cache(tainted: set[str]) -> tuple[set[str], list[Path]]:
 
     From the files to the folders that list them, to what stages made of those: whatever was made from a folder with
     one of the files may hold it too, but for what training made, the models."""
-    cache = _cache_folder()
+    cache = cache_folder(root())
     folders = {f"{p.parent.name}{p.name}": json.loads(p.read_text()) for p in cache.glob("files/md5/*/*.dir")}
     entries = {p: yaml.safe_load(p.read_text()) for p in cache.glob("runs/*/*/*") if p.is_file()}
     lock = root() / "dvc.lock"
@@ -226,7 +223,7 @@ def _in_cache(tainted: set[str]) -> tuple[set[str], list[Path]]:
 
 def _from_dvc(objects: set[str], entries: list[Path]) -> list[str]:
     """Delete objects and entries from the cache and from every remote."""
-    cache = _cache_folder()
+    cache = cache_folder(root())
     said = []
     for entry in entries:
         entry.unlink(missing_ok=True)

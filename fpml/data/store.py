@@ -56,8 +56,9 @@ def digest(paths: list[Path]) -> dict[str, str]:
     return out
 
 
-def open_prepared(folder: Path) -> Prepared:
-    """Open a prepared folder. FpmlError where it is missing or not whole."""
+def open_prepared(folder: Path, verify: bool = False) -> Prepared:
+    """Open a prepared folder. FpmlError where it is missing or not whole. verify: read all of it, and compare with its hashes:
+    DVC would restore a damaged copy as if it were whole."""
     try:
         meta = json.loads((folder / "meta.json").read_text())
         index = pd.read_parquet(folder / "index.parquet")
@@ -72,4 +73,6 @@ def open_prepared(folder: Path) -> Prepared:
         raise FpmlError(f"{folder} is damaged ({error}); run: fpml prepare {folder.name}") from None
     if sum(len(s) for s in images) != len(index):
         raise FpmlError(f"{folder} is damaged (shards and index differ in length); run: fpml prepare {folder.name}")
+    if verify and digest(sorted(folder.glob("*.npy"))) != meta["shards"]:
+        raise FpmlError(f"{folder} is not what was written (its SHA-256 differ); run: fpml doctor --cache, then dvc repro")
     return Prepared(images, masks, index, meta)

@@ -58,7 +58,7 @@ def train_stage(name: str, params: Params) -> None:
         _launch(name, processes)
         return
     recipe, run = _with_half_the_batch(params.recipe(name)), params.run[name]
-    prints = open_prepared(root() / "data" / "prepared" / name)
+    prints = open_prepared(root() / "data" / "prepared" / name, verify=True)
     side = pd.read_parquet(root() / "data" / "split" / f"{name}.parquet")
     if not side["image_id"].equals(prints.index["image_id"].astype("string")):
         raise FpmlError(f"data/split/{name}.parquet is not of these prints; run: fpml split {name}")

@@ -209,3 +209,22 @@ def test_without_memory_it_is_tried_with_half_the_batch(toy: Callable[..., Path]
     folder = toy({"a": order, "b": 'echo "$FPML_HALVE_BATCH" > b'})
     assert pipeline.pipeline(str(folder)) == {"a": "ran", "b": "ran"}
     assert (folder / "b").read_text().strip() == ""  # only the stage that needs it
+
+
+def test_a_corrupt_cache_entry_is_found_and_rebuilt(toy: Callable[..., Path]) -> None:
+    import shutil
+
+    from flows.pipeline import pipeline
+
+    folder = toy({"a": "echo one > a", "b": "mkdir b; cat a > b/x; echo two > b/y", "c": "cat b/x b/y > c"})
+    pipeline(str(folder))
+    (damaged,) = [p for p in (folder / ".dvc/cache/files/md5").glob("??/*") if p.read_bytes() == b"two\n"]
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"tow\n")
+    damaged.chmod(0o444)
+    shutil.rmtree(folder / "b")
+    (folder / "c").unlink()
+    done = pipeline(str(folder))
+    assert done == {"a": "cached", "b": "ran", "c": "cached"}
+    assert (folder / "b" / "y").read_text() == "two\n"
+    assert (folder / "c").read_text() == "one\ntwo\n"

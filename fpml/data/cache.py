@@ -1,0 +1,80 @@
+"""DVC's cache, checked: DVC trusts what it once wrote, so a damaged object is restored as if it were whole."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import yaml
+
+from fpml.files import new_file
+
+
+def cache_folder(root: Path) -> Path:
+    """Where DVC's cache is: `cache.dir` of its configuration, else .dvc/cache."""
+    for name in ("config.local", "config"):
+        file = root / ".dvc" / name
+        for line in file.read_text().splitlines() if file.exists() else []:
+            key, _, value = line.partition("=")
+            if key.strip() == "dir":
+                return (file.parent / value.strip()).resolve()
+    return root / ".dvc" / "cache"
+
+
+def mend(root: Path, stage: str = "") -> list[str]:
+    """Check the objects of the cache, or of one stage's outputs, by their MD5, which is their name; a line for each that is
+    damaged. One whose file in the workspace is whole is copied back; else it is removed with what was restored from it, so that
+    `dvc repro` makes it anew, or `dvc pull` fetches it."""
+    cache = cache_folder(root) / "files" / "md5"
+    places = _places(root, cache, stage)
+    objects = [cache / oid[:2] / oid[2:] for oid in places] if stage else [p for p in cache.glob("??/*") if p.is_file()]
+    said = []
+    for path in objects:
+        oid = path.parent.name + path.name
+        if not path.exists() or _md5(path) == oid.removesuffix(".dir"):
+            continue
+        copies = [(out, file) for out, file in places.get(oid, []) if file.is_file()]
+        whole = next((file for _, file in copies if _md5(file) == oid), None)
+        if whole is not None:
+            with new_file(path) as temporary:
+                shutil.copyfile(whole, temporary)
+                temporary.chmod(0o444)
+            said.append(f"cache object {oid}: damaged, copied back from {whole}")
+            continue
+        path.chmod(0o644)
+        path.unlink()
+        outs = {out for out, _ in places.get(oid, [])}
+        for out in outs:
+            shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+        restored = f", and {', '.join(str(o.relative_to(root)) for o in sorted(outs))}" if outs else ""
+        said.append(f"cache object {oid}: damaged, removed{restored}; dvc repro makes it anew, or dvc pull fetches it")
+    return said
+
+
+def _places(root: Path, cache: Path, stage: str) -> dict[str, list[tuple[Path, Path]]]:
+    """For each object the outputs in the workspace that hold it, and its file there. stage: only that one's."""
+    outs: list[tuple[Path, str]] = []
+    lock = root / "dvc.lock"
+    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.exists() else {}
+    for name, entry in stages.items():
+        if stage in ("", name):
+            outs += [(root / o["path"], o["md5"]) for o in entry.get("outs", [])]
+    for pointer in [] if stage else (root / "data" / "raw").glob("*.dvc"):
+        outs += [(pointer.parent / o["path"], o["md5"]) for o in yaml.safe_load(pointer.read_text())["outs"]]
+    found: dict[str, list[tuple[Path, Path]]] = {}
+    for out, oid in outs:
+        found.setdefault(oid, []).append((out, out))
+        listing = cache / oid[:2] / oid[2:]
+        if oid.endswith(".dir") and listing.exists():
+            try:
+                entries = json.loads(listing.read_text())
+            except ValueError:
+                continue  # damaged itself, which is found by its name
+            for entry in entries:
+                found.setdefault(entry["md5"], []).append((out, out / entry["relpath"]))
+    return found
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()

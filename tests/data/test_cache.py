@@ -1,0 +1,59 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fpml.data.cache import cache_folder, mend
+from tests.conftest import run, write_fvc
+
+
+@pytest.fixture
+def cached(dvc_project: Path) -> Path:
+    """Prepared by DVC, with a dataset under DVC."""
+    write_fvc(dvc_project / "source", fingers=2)
+    run("fpml", "data", "add", "mine", "source", "--reader", "fvc", "--dpi", "500", cwd=dvc_project)
+    run("dvc", "repro", "prepare@reconstruct", cwd=dvc_project)
+    return dvc_project
+
+
+def damage(project: Path, content: bytes) -> Path:
+    (path,) = [p for p in (cache_folder(project) / "files/md5").glob("??/*") if p.read_bytes() == content]
+    path.chmod(0o644)
+    path.write_bytes(content[:-3] + bytes(3))
+    path.chmod(0o444)
+    return path
+
+
+def test_what_is_whole_in_the_workspace_is_copied_back(cached: Path) -> None:
+    assert mend(cached) == []
+    for file in ("data/raw/mine/DB1_B/1_1.tif", "data/prepared/reconstruct/images-000.npy"):
+        content = (cached / file).read_bytes()
+        path = damage(cached, content)
+        (said,) = mend(cached)
+        assert "copied back from" in said
+        assert path.read_bytes() == content
+        assert (cached / file).read_bytes() == content
+
+
+def test_what_was_restored_damaged_is_made_anew(cached: Path, fpml: Callable[..., Any]) -> None:
+    shard = cached / "data/prepared/reconstruct/images-000.npy"
+    whole = shard.read_bytes()
+    path = damage(cached, whole)
+    shard.write_bytes(path.read_bytes())  # as DVC would restore it
+    fpml("split", "reconstruct")
+    assert "fpml doctor --cache, then dvc repro" in fpml("train", "reconstruct", code=2).err
+    said = run("fpml", "doctor", "--cache", cwd=cached).stdout
+    assert "damaged, removed, and data/prepared/reconstruct; dvc repro makes it anew" in said
+    assert not shard.exists()
+    run("dvc", "repro", "prepare@reconstruct", cwd=cached)
+    assert shard.read_bytes() == whole
+    assert mend(cached) == []
+
+
+def test_a_cache_elsewhere_is_found(cached: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    shared = tmp_path_factory.mktemp("shared")
+    run("dvc", "cache", "dir", str(shared), cwd=cached)
+    assert cache_folder(cached) == shared
+    run("dvc", "cache", "dir", "--local", "../other", cwd=cached)
+    assert cache_folder(cached) == (cached / "../other").resolve()
