@@ -83,6 +83,11 @@ def promote(name: str, params: Params, anyway: str = "", dry_run: bool = False) 
             return replace(decision, decision=f"would be {decision.decision}")
         if good:
             client.set_registered_model_alias(name, CHAMPION, challenger)
+            for part in _parts(client, name):
+                before, now = _alias(client, part, CHAMPION) or "", str(_alias(client, part, registry.ALIAS))
+                client.set_registered_model_alias(part, CHAMPION, now)
+                if before != now:
+                    client.set_model_version_tag(part, now, BEFORE, before)
         _write(client, decision)
     return decision
 
@@ -98,6 +103,11 @@ def roll_back(name: str, params: Params) -> Decision:
         if not before:
             raise FpmlError(f"version {champion} of '{name}' was the first champion; there is none to go back to")
         client.set_registered_model_alias(name, CHAMPION, before)
+        for part in _parts(client, name):
+            if now := _alias(client, part, CHAMPION):
+                earlier = client.get_model_version(part, now).tags.get(BEFORE)
+                if earlier:
+                    client.set_registered_model_alias(part, CHAMPION, earlier)
         decision = Decision(name, champion, ROLLED_BACK, f"version {before} is {CHAMPION} again", champion, None, [], "")
         for key, value in ((DECISION, ROLLED_BACK), (REASON, decision.reason), (WHEN, _now()), (OUT, _now())):
             client.set_model_version_tag(name, champion, key, value)
@@ -218,6 +228,11 @@ def _connect(params: Params) -> Any:
     if mlflow is None:
         raise FpmlError("the tracking store can't be reached (see above); no model was promoted or rolled back")
     return mlflow
+
+
+def _parts(client: Any, name: str) -> list[str]:
+    """Registered models that are a part of this one, and go with it: an autoencoder's encoder."""
+    return [part for part in (f"{name}-{p}" for p in registry.PARTS) if _alias(client, part, registry.ALIAS)]
 
 
 def _alias(client: Any, name: str, alias: str) -> str | None:

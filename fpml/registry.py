@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 ALIAS = "challenger"  # what evaluate registers; only promotion moves 'champion'
+PARTS = ("encoder",)  # what may be registered beside a model, as NAME-PART
 DIGEST_TAG = "model_md5"
 FACTS_TAG = "fpml.facts"
 

@@ -8,9 +8,9 @@ mkdir -p secrets
 for name in postgres s3 mlflow prefect flask; do
   if [ ! -e "secrets/$name" ]; then
     head -c 24 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n' > "secrets/$name"
-    # compose hands the files over with their owner and mode: the images' user 1000 must be able to read them
+    # compose hands a file over with its mode, and the images' user 1000 must be able to read it; the folder keeps others out
     chmod 0444 "secrets/$name"
   fi
 done
-chmod 0711 secrets
+chmod 0700 secrets
 echo "in infra/secrets: postgres s3 mlflow prefect flask"

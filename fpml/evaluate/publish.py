@@ -84,7 +84,7 @@ def _facts(models: Path) -> dict[str, Any]:
 
 def _register_encoder(mlflow: Any, name: str, run_id: str, models: Path, example: np.ndarray) -> None:
     """The encoder of an autoencoder as a model of its own, NAME-encoder."""
-    part = f"{name}-encoder"
+    part = f"{name}-{registry.PARTS[0]}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         cut_encoder(models / "model.onnx", folder / "model.onnx")

@@ -43,6 +43,8 @@ def test_every_claimed_use_has_a_number(project: Path, compressed: Callable[...,
     assert str(encoder.version) == "1"
     compressed("register", "compress")
     assert len(client.search_model_versions("name = 'compress-encoder'")) == 1
+    compressed("promote", "compress")  # the encoder goes with its autoencoder
+    assert str(client.get_model_version_by_alias("compress-encoder", "champion").version) == "1"
 
 
 def test_codes_as_a_table(project: Path, compressed: Callable[..., Any], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,7 @@ def test_secrets_come_from_files_and_volumes_have_names(compose: dict[str, Any],
     shutil.copy(INFRA / "make-secrets.sh", infra)
     for _ in range(2):
         subprocess.run(["sh", str(infra / "make-secrets.sh")], check=True, capture_output=True)
+    assert stat.S_IMODE((infra / "secrets").stat().st_mode) == 0o700
     made = {p.name: p.read_text() for p in (infra / "secrets").iterdir()}
     assert {n: Path(s["file"]).name for n, s in compose["secrets"].items()} == {n: n for n in made}
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{32}", word) for word in made.values())
