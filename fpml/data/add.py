@@ -122,12 +122,15 @@ def _dpi(name: str, path: Path, reader: str, pattern: str, dpi: float | None) ->
             raise FpmlError(f"--dpi is {dpi:g}; allowed: 50 to 5000")
         return int(dpi) if dpi == int(dpi) else dpi
     sensors = set()
+    foreign = ""
     for relative in find_files(path):
         if relative.suffix.lower() in EXTENSIONS:
             try:
                 sensors.add(str(READERS[reader].describe(relative, pattern).get("sensor", name)))
-            except BadPicture:
-                continue  # ingest counts it, with its reason
+            except BadPicture as error:
+                foreign = foreign or f"{relative}: {error}"  # ingest counts it, with its reason
+    if not sensors and foreign:
+        raise FpmlError(f"no picture in {path} is named as --reader {reader} expects; {foreign}")
     known: dict[str, float] = READERS[reader].default_dpi(str(path.resolve()), sorted(sensors))
     if not known:
         named = ", ".join(sorted(sensors)) or "one"
