@@ -95,7 +95,7 @@ def evaluate(trained: Trained, album: Album) -> Findings:
         f"Damaged is what differs by more than {DIFFERENT * 255:.0f} grey levels between altered and real print.",
     ]
     facts = {"headline": "ssim", "notes": notes, "cells": len(cells), "cells_ahead": ahead, "pairs": len(table)}
-    return Findings(scores_of.drop(columns="altered"), summary, facts)
+    return Findings(scores_of.assign(part=cell.to_numpy()).drop(columns="altered"), summary, facts)
 
 
 def to_levels(prints: Tensor) -> Tensor:
