@@ -52,7 +52,7 @@ def test_another_environments_tools_are_noticed(
 def test_unfinished_trainings_are_named(dvc_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (dvc_project / ".fpml/checkpoints/reconstruct-abc/epoch-00001").mkdir(parents=True)
     examine()
-    assert "unfinished trainings" in capsys.readouterr().out
+    assert "trainings that did not end" in capsys.readouterr().out
 
 
 def test_outside_a_project_it_says_only_that(

@@ -28,6 +28,7 @@ def made(version: str, psnr: np.ndarray, **other: Any) -> Measured:
         for metric, value in (("psnr", psnr.mean()), ("eer", 20 - psnr.mean()))
     ])  # fmt: skip
     whole: dict[str, Any] = {
+        "run": None,
         "tags": {},
         "data": {"d": "1"},
         "settings": {"data.height": "32"},
