@@ -61,9 +61,9 @@ def _row(metric: dict[str, Any]) -> dict[str, str]:
     return {
         "metric": metric["metric"],
         "part": metric["part"],
-        "challenger": f"{new:.4g}",
+        "challenger": "–" if new is None else f"{new:.4g}",
         "champion": "–" if old is None else f"{old:.4g}",
-        "difference": "–" if old is None else f"{new - old:+.3g}",
+        "difference": "–" if old is None or new is None else f"{new - old:+.3g}",
     }
 
 

@@ -28,11 +28,12 @@ GRACE = 10.0  # seconds that a stage has to end by itself before it is killed
 PASSING = {
     "network": re.compile(
         r"connection (refused|reset|aborted|error)|timed out|temporary failure in name resolution|name or service not known"
-        r"|network is unreachable|max retries exceeded|could not connect|\b50[234]\b.*(error|gateway|unavailable)",
+        r"|(can't|could not) be reached|network is unreachable"
+        r"|max retries exceeded|could not connect|\b50[234]\b.*(error|gateway|unavailable)",
         re.IGNORECASE,
     ),
     "memory": re.compile(r"out of memory|OutOfMemoryError", re.IGNORECASE),
-    "lock": LOCK_BUSY,
+    "lock": re.compile(r"Unable to acquire lock|is busy, it is being blocked", re.IGNORECASE),
 }
 
 
@@ -128,7 +129,7 @@ def run_stage(
         try:
             lines = run_command(stage, command, children, log, limit, root, environment)
             if any(RESTORED.search(line) for line in lines) and (damaged := mend(root, stage)):
-                for line in damaged:
+                for _, line in damaged:
                     log(f"{stage}: {line}")
                 continue  # with what was restored gone, it runs
             return "cached" if any(CACHED.search(line) for line in lines) else "ran"

@@ -16,6 +16,7 @@ from flows.results import COMMAND_SECONDS, fpml
 from flows.stages import ROOT, Children, StageFailed, run_command, run_stage
 
 DRIFT_EVENT = "fpml.drift"
+SETTLED_SECONDS = 60  # a file that was written to since may not be whole yet
 INGEST_SECONDS = 2 * 3600.0
 
 
@@ -40,11 +41,11 @@ def on_new_data(
             take_in(place, children, dataset, incoming)
         else:
             pull_data(place, children)
-        if ingest(place, children, dataset) == "cached":
-            get_run_logger().info("%s: nothing new", dataset)
-            return {}
-        found = {run: drift_of(place, children, run) for run in _runs_of(place, dataset)}
-        if retrain:
+        ingest(place, children, dataset)
+        # Whatever the models have not seen is new, also where a run before this one was cut off after its ingest.
+        drifts = {run: drift_of(place, children, run) for run in _runs_of(place, dataset)}
+        found = {run: drifted for run, (_, drifted) in drifts.items()}
+        if retrain and any(prints for prints, _ in drifts.values()):
             run_graph(place, minutes or {}, children)
             register(place, children)
             promote_task(place, children, [])
@@ -55,7 +56,7 @@ def on_new_data(
 
 @task(name="take in", task_run_name="take in", **RETRIED)
 def take_in(folder: Path, children: Children, dataset: str, incoming: str) -> None:
-    command = fpml("data", "extend", dataset, incoming)
+    command = fpml("data", "extend", dataset, incoming, "--settled", str(SETTLED_SECONDS))
     run_command("data extend", command, children, get_run_logger().info, INGEST_SECONDS, folder)
 
 
@@ -66,11 +67,12 @@ def ingest(folder: Path, children: Children, dataset: str) -> str:
 
 
 @task(name="drift", task_run_name="drift {run}", cache_policy=NO_CACHE, persist_result=False)
-def drift_of(folder: Path, children: Children, run: str) -> list[str]:
-    """The statistics in which new prints differ from those that a run was trained on; an event where there are any."""
+def drift_of(folder: Path, children: Children, run: str) -> tuple[int, list[str]]:
+    """How many prints of a run's datasets it was not trained on, and in which statistics they differ from those it was trained
+    on; an event where there are any."""
     if not (folder / "data" / "prepared" / run / "meta.json").exists():
         get_run_logger().info("%s: not trained yet, nothing to compare with", run)
-        return []
+        return 1, []  # all its prints are new
     lines: list[str] = []
     try:
         run_command(f"drift {run}", fpml("drift", run, "--json"), children, lines.append, COMMAND_SECONDS, folder)
@@ -80,6 +82,9 @@ def drift_of(folder: Path, children: Children, run: str) -> list[str]:
     found: dict[str, Any] = next(json.loads(line) for line in lines if line.startswith("{"))
     rows = [{k: f"{v:.3g}" if isinstance(v, float) else str(v) for k, v in row.items()} for row in found["table"]]
     drifted: list[str] = found["drifted"]
+    if not found["table"]:
+        get_run_logger().info("%s: %s new prints", run, found["prints"])
+        return int(found["prints"]), []
     said = f"drift in {', '.join(drifted)}" if drifted else "no drift"
     create_table_artifact(rows, f"drift-{run}", f"**{run}**: {found['prints']} new prints, {said}. Figure: {found['folder']}")
     if drifted:
@@ -88,7 +93,7 @@ def drift_of(folder: Path, children: Children, run: str) -> list[str]:
             "run": run, "prints": found["prints"], "drifted": drifted, "distances": distances,
         })  # fmt: skip
     get_run_logger().info("%s: %s", run, said)
-    return drifted
+    return int(found["prints"]), drifted
 
 
 def _runs_of(folder: Path, dataset: str) -> list[str]:

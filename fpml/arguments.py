@@ -138,6 +138,9 @@ def drift(p: argparse.ArgumentParser) -> None:
 def extend(p: argparse.ArgumentParser) -> None:
     p.add_argument("name", help="of the dataset")
     p.add_argument("path", type=Path, metavar="FOLDER", help="with the new pictures, laid out as the dataset's")
+    p.add_argument(
+        "--settled", type=float, default=0, metavar="SECONDS", help="leave files that were written to since (default 0)"
+    )
 
 
 def purge(p: argparse.ArgumentParser) -> None:

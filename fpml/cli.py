@@ -185,22 +185,27 @@ def promote(a: Arguments) -> None:
     names = a.runs or list(_params().run)
     if a.anyway and not a.runs:
         raise FpmlError("--anyway passes by the gate: name the runs that it is for")
-    decisions = [promotion.promote(name, _run(name), a.anyway, a.dry_run) for name in names]
-    _say_decisions(decisions, a.json)
+    failed: list[str] = []
+    for name in names:
+        try:
+            _say_decision(promotion.promote(name, _run(name), a.anyway, a.dry_run), a.json)
+        except FpmlError as error:  # the other runs are decided on all the same
+            failed.append(str(error))
+    if failed:
+        raise FpmlError("; ".join(dict.fromkeys(failed)))
 
 
 def rollback(a: Arguments) -> None:
     from fpml import promotion
 
-    _say_decisions([promotion.roll_back(a.run, _run(a.run))], a.json)
+    _say_decision(promotion.roll_back(a.run, _run(a.run)), a.json)
 
 
-def _say_decisions(decisions: "list[Decision]", as_json: bool) -> None:
+def _say_decision(decision: "Decision", as_json: bool) -> None:
     from fpml.promotion import as_json as plain
     from fpml.promotion import sentence
 
-    for decision in decisions:
-        print(json.dumps(plain(decision)) if as_json else sentence(decision))
+    print(json.dumps(plain(decision)) if as_json else sentence(decision), flush=True)
 
 
 def drift(a: Arguments) -> None:
@@ -228,7 +233,7 @@ def data_add(a: Arguments) -> None:
 def data_extend(a: Arguments) -> None:
     from fpml.data.add import extend
 
-    if not extend(a.name, a.path):
+    if not extend(a.name, a.path, a.settled):
         print(f"{a.name}: nothing new in {a.path}")
 
 

@@ -111,8 +111,8 @@ def _cache() -> Iterator[Finding]:
     from fpml.data.cache import mend
 
     said = mend(root())
-    for line in said:
-        yield NOTE, line
+    for well, line in said:
+        yield NOTE if well else BAD, line
     if not said:
         yield GOOD, "DVC's cache: every object is what its name says"
 

@@ -5,6 +5,7 @@ written on the version as tags.
 """
 
 import os
+import secrets
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -76,19 +77,17 @@ def promote(name: str, params: Params, anyway: str = "", dry_run: bool = False) 
         old = measured(mlflow, name, champion) if champion else None
         metrics, page = side_by_side(new, old), tracking.page(params.tracking, new.run)
         if challenger == champion:
+            if not dry_run:
+                _take_along(client, name)
             return Decision(name, challenger, PROMOTED, "it is the champion already", champion, None, metrics, page)
         good, reason, gain = (True, f"by hand: {anyway}", None) if anyway else judge(new, old, rule)
         decision = Decision(name, challenger, PROMOTED if good else REFUSED, reason, champion, gain, metrics, page)
         if dry_run:
             return replace(decision, decision=f"would be {decision.decision}")
+        _write(client, decision)  # first: a champion whose way back is not known would be one for good
         if good:
+            _take_along(client, name)
             client.set_registered_model_alias(name, CHAMPION, challenger)
-            for part in _parts(client, name):
-                before, now = _alias(client, part, CHAMPION) or "", str(_alias(client, part, registry.ALIAS))
-                client.set_registered_model_alias(part, CHAMPION, now)
-                if before != now:
-                    client.set_model_version_tag(part, now, BEFORE, before)
-        _write(client, decision)
     return decision
 
 
@@ -230,6 +229,15 @@ def _connect(params: Params) -> Any:
     return mlflow
 
 
+def _take_along(client: Any, name: str) -> None:
+    """A model's parts become champions with it."""
+    for part in _parts(client, name):
+        before, now = _alias(client, part, CHAMPION) or "", str(_alias(client, part, registry.ALIAS))
+        if before != now:
+            client.set_model_version_tag(part, now, BEFORE, before)
+            client.set_registered_model_alias(part, CHAMPION, now)
+
+
 def _parts(client: Any, name: str) -> list[str]:
     """Registered models that are a part of this one, and go with it: an autoencoder's encoder."""
     return [part for part in (f"{name}-{p}" for p in registry.PARTS) if _alias(client, part, registry.ALIAS)]
@@ -262,36 +270,50 @@ def _lock(client: Any, name: str) -> Iterator[None]:
     from mlflow.exceptions import MlflowException
 
     lock = f"{name}.{LOCK}"
-    owner = f"{socket.gethostname()}:{os.getpid()}"
+    owner = f"held by {socket.gethostname()}:{os.getpid()}, {secrets.token_hex(8)}; gone when its promotion ends"
     for _ in range(2):
         try:
-            client.create_registered_model(lock, description=f"held by {owner}; gone when its promotion ends")
+            client.create_registered_model(lock, description=owner)
             break
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            age = _age(client, lock)
+            age, holder = _age(client, lock)
             if age < LOCK_SECONDS:
                 raise FpmlError(f"another promotion of '{name}' is under way; nothing was changed, try again") from None
             tracking.say(f"promotion: the lock of a promotion that died {age / 60:.0f} minutes ago is removed")
-            client.delete_registered_model(lock)
+            _release(client, lock, holder)
     else:
         raise FpmlError(f"another promotion of '{name}' is under way; nothing was changed, try again")
     try:
         yield
     finally:
-        client.delete_registered_model(lock)
+        _release(client, lock, owner)
 
 
-def _age(client: Any, lock: str) -> float:
-    """Seconds since a lock was made, both moments by the store's clock: this machine's may be wrong. 0 where it is gone."""
+def _release(client: Any, lock: str, holder: str) -> None:
+    """Remove a lock, if it is still this holder's."""
     from mlflow.exceptions import MlflowException
 
     try:
-        now = client.update_registered_model(lock, client.get_registered_model(lock).description)
+        if client.get_registered_model(lock).description == holder:
+            client.delete_registered_model(lock)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+
+
+def _age(client: Any, lock: str) -> tuple[float, str]:
+    """Seconds since a lock was made, both moments by the store's clock: this machine's may be wrong; and its holder. 0 where
+    it is gone."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        holder = client.get_registered_model(lock).description
+        now = client.update_registered_model(lock, holder)
     except MlflowException:
-        return 0.0
-    return float(now.last_updated_timestamp - now.creation_timestamp) / 1000
+        return 0.0, ""
+    return float(now.last_updated_timestamp - now.creation_timestamp) / 1000, holder
 
 
 def sentence(decision: Decision) -> str:

@@ -42,7 +42,10 @@ def store_uri(settings: Tracking) -> str:
 
 
 def pages(settings: Tracking) -> str:
-    """Where MLflow's pages are: at the store's own address, or where `make ui` serves them."""
+    """Where MLflow's pages are: where $FPML_MLFLOW_PAGES says (a worker may know the server by another name than browsers do),
+    at the store's own address, or where `make ui` serves them."""
+    if told := os.environ.get("FPML_MLFLOW_PAGES"):
+        return told.rstrip("/")
     uri = store_uri(settings)
     return public(uri).rstrip("/") if uri.startswith("http") else UI
 

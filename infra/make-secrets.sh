@@ -13,4 +13,7 @@ for name in postgres s3 mlflow prefect flask; do
   fi
 done
 chmod 0700 secrets
+mkdir -p backups # compose's back-ups; the images' user 1000 writes them
+chmod 0700 backups
+if [ "$(id -u)" = 0 ]; then chown 1000:1000 backups; fi
 echo "in infra/secrets: postgres s3 mlflow prefect flask"

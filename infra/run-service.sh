@@ -50,6 +50,7 @@ prefect)
   PREFECT_API_DATABASE_CONNECTION_URL=$(database postgresql+asyncpg prefect)
   PREFECT_SERVER_API_AUTH_STRING="fpml:$(secret prefect)"
   export PREFECT_API_DATABASE_CONNECTION_URL PREFECT_SERVER_API_AUTH_STRING PREFECT_HOME="$FPML_STATE_DIR"
+  export PREFECT_UI_STATIC_DIRECTORY="$FPML_STATE_DIR/ui" # its pages are copied there, since the image can't be written to
   export PREFECT_API_URL="$FPML_PREFECT/api" PREFECT_UI_API_URL="$FPML_PREFECT/api"
   exec python -m prefect server start --host "$FPML_LISTEN" --port "$FPML_PORT"
   ;;
@@ -57,6 +58,7 @@ worker | deploy | run)
   s3_keys
   prefect_client
   MLFLOW_TRACKING_PASSWORD=$(secret mlflow)
+  export PYTHONPATH="$FPML_PROJECT" # the code that DVC records is the project's, not the image's
   export MLFLOW_TRACKING_PASSWORD MLFLOW_TRACKING_USERNAME=fpml MLFLOW_TRACKING_URI="$FPML_MLFLOW"
   if [ "$what" = deploy ]; then exec python -m flows.deploy --project "$FPML_PROJECT" --pool-type "$FPML_POOL_TYPE"; fi
   if [ "$what" = run ]; then

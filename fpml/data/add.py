@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -55,8 +56,9 @@ def add(name: str, path: Path, reader: str, dpi: float | None, pattern: str, use
     print("next: git add data/raw params.yaml, then dvc repro")
 
 
-def extend(name: str, path: Path) -> int:
-    """Copy the pictures of PATH that a dataset does not have yet into its folder, and tell DVC; how many those were.
+def extend(name: str, path: Path, settled: float = 0) -> int:
+    """Copy the pictures of PATH that a dataset does not have yet into its folder, and tell DVC; how many those were. settled:
+    seconds for which a file must not have been written to; others are left for the next time.
 
     They are checked by the dataset's reader first. On any failure everything is as it was."""
     params = config.load(root() / "params.yaml")
@@ -71,10 +73,12 @@ def extend(name: str, path: Path) -> int:
     new = []
     for relative in find_files(path) if any(path.iterdir()) else []:  # an empty folder has nothing new, which is no error
         if not (target / relative).exists():
-            new.append(relative)
+            if time.time() - (path / relative).stat().st_mtime >= settled:
+                new.append(relative)
         elif (target / relative).read_bytes() != (path / relative).read_bytes():
             raise FpmlError(f"{relative} is another picture than {target / relative}; give it another name")
     if not new:
+        _tell_dvc(target)  # a run before may have been killed when it had copied
         return 0
     found = ingest(name, replace(dataset, path=str(path.resolve())), params.ingest, root())
     copied: list[Path] = []
@@ -83,17 +87,20 @@ def extend(name: str, path: Path) -> int:
             with new_file(target / relative) as temporary:
                 shutil.copyfile(path / relative, temporary)
             copied.append(target / relative)
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", "add", "--quiet", str(target)], cwd=root(), capture_output=True, text=True
-        )
-        if done.returncode:
-            raise FpmlError(f"dvc add failed: {' '.join((done.stderr or done.stdout).split())[:300]}")
+        _tell_dvc(target)
     except BaseException:
         for file in copied:
             file.unlink(missing_ok=True)
         raise
     print(f"{name}: {len(new)} new files ({summary(found)})")
     return len(new)
+
+
+def _tell_dvc(target: Path) -> None:
+    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(target)]
+    done = subprocess.run(command, cwd=root(), capture_output=True, text=True)
+    if done.returncode:
+        raise FpmlError(f"dvc add failed: {' '.join((done.stderr or done.stdout).split())[:300]}")
 
 
 def _check_name(name: str, params: Params) -> None:

@@ -21,10 +21,12 @@ def cache_folder(root: Path) -> Path:
     return root / ".dvc" / "cache"
 
 
-def mend(root: Path, stage: str = "") -> list[str]:
-    """Check the objects of the cache, or of one stage's outputs, by their MD5, which is their name; a line for each that is
-    damaged. One whose file in the workspace is whole is copied back; else it is removed with what was restored from it, so that
-    `dvc repro` makes it anew, or `dvc pull` fetches it."""
+def mend(root: Path, stage: str = "") -> list[tuple[bool, str]]:
+    """Check the objects of the cache, or of one stage's outputs, by their MD5, which is their name; for each that is damaged,
+    whether all is well again or will be by itself, and a line.
+
+    One whose file in the workspace is whole is copied back. Else it is removed: from a stage's output together with that, so
+    that `dvc repro` makes it anew; of a dataset only the object, never a file of the workspace."""
     cache = cache_folder(root) / "files" / "md5"
     places = _places(root, cache, stage)
     objects = [cache / oid[:2] / oid[2:] for oid in places] if stage else [p for p in cache.glob("??/*") if p.is_file()]
@@ -39,15 +41,23 @@ def mend(root: Path, stage: str = "") -> list[str]:
             with new_file(path) as temporary:
                 shutil.copyfile(whole, temporary)
                 temporary.chmod(0o444)
-            said.append(f"cache object {oid}: damaged, copied back from {whole}")
+            said.append((True, f"cache object {oid}: damaged, copied back from {whole}"))
             continue
         path.chmod(0o644)
         path.unlink()
         outs = {out for out, _ in places.get(oid, [])}
-        for out in outs:
+        datasets = sorted(out for out in outs if out.with_name(f"{out.name}.dvc").exists())
+        made = sorted(outs - set(datasets))
+        for out in made:
             shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
-        restored = f", and {', '.join(str(o.relative_to(root)) for o in sorted(outs))}" if outs else ""
-        said.append(f"cache object {oid}: damaged, removed{restored}; dvc repro makes it anew, or dvc pull fetches it")
+        what = f"cache object {oid}: damaged, removed"
+        if datasets:
+            name = datasets[0].relative_to(root)
+            said.append(
+                (False, f"{what}; it is of {name}: dvc pull {name}.dvc, or, where the files there are whole, dvc add {name}")
+            )
+        else:
+            said.append((True, f"{what} with {', '.join(str(o.relative_to(root)) for o in made) or 'nothing here'}; dvc repro"))
     return said
 
 

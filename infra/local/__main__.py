@@ -19,6 +19,9 @@ def main() -> int:
     )
     try:
         if a.what == "up":
+            known = [service.name for service in services.all()]
+            if unknown := [name for name in a.names if name not in known]:
+                raise ServiceError(f"no service {unknown[0]}; there are: {', '.join(known)}")
             for service in services.all():
                 if not a.names or service.name in a.names:
                     print(f"{service.name} ...", flush=True)

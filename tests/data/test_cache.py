@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fpml.data.cache import cache_folder, mend
 from tests.conftest import run, write_fvc
@@ -30,7 +31,8 @@ def test_what_is_whole_in_the_workspace_is_copied_back(cached: Path) -> None:
     for file in ("data/raw/mine/DB1_B/1_1.tif", "data/prepared/reconstruct/images-000.npy"):
         content = (cached / file).read_bytes()
         path = damage(cached, content)
-        (said,) = mend(cached)
+        ((well, said),) = mend(cached)
+        assert well
         assert "copied back from" in said
         assert path.read_bytes() == content
         assert (cached / file).read_bytes() == content
@@ -44,11 +46,31 @@ def test_what_was_restored_damaged_is_made_anew(cached: Path, fpml: Callable[...
     fpml("split", "reconstruct")
     assert "fpml doctor --cache, then dvc repro" in fpml("train", "reconstruct", code=2).err
     said = run("fpml", "doctor", "--cache", cwd=cached).stdout
-    assert "damaged, removed, and data/prepared/reconstruct; dvc repro makes it anew" in said
+    assert "damaged, removed with data/prepared/reconstruct; dvc repro" in said
     assert not shard.exists()
     run("dvc", "repro", "prepare@reconstruct", cwd=cached)
     assert shard.read_bytes() == whole
     assert mend(cached) == []
+
+
+def test_no_file_of_a_dataset_is_ever_removed(cached: Path) -> None:
+    raw = cached / "data/raw/mine"
+    files = {p: p.read_bytes() for p in raw.rglob("*.tif")}
+    pointer = yaml.safe_load((cached / "data/raw/mine.dvc").read_text())["outs"][0]["md5"]
+    listing = cache_folder(cached) / "files/md5" / pointer[:2] / pointer[2:]
+    damage(cached, listing.read_bytes())
+    ((well, said),) = mend(cached)
+    assert not well
+    assert "dvc pull data/raw/mine.dvc, or, where the files there are whole, dvc add data/raw/mine" in said
+    run("dvc", "add", "data/raw/mine", cwd=cached)  # as it says
+    assert mend(cached) == []
+    damage(cached, files[raw / "DB1_B/1_1.tif"])
+    (raw / "DB1_B/1_1.tif").unlink()
+    ((well, said),) = mend(cached)
+    assert not well
+    assert {p: p.read_bytes() for p in raw.rglob("*.tif")} == {
+        p: c for p, c in files.items() if p.name != "1_1.tif" or "DB2" in str(p)
+    }
 
 
 def test_a_cache_elsewhere_is_found(cached: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
-from tests.conftest import run, tiny_params, write_params, write_socofing
+from tests.conftest import make_print, run, tiny_params, write_params, write_socofing
 
 
 @pytest.fixture
@@ -80,6 +81,44 @@ def test_nothing_of_a_person_is_left(people: Path, client: Any) -> None:
     index = pd.read_parquet(people / "data/prepared/reconstruct/index.parquet")
     assert set(index["subject"]) == set("1234") - {who}
     assert run("dvc", "status", "--cloud", cwd=people).returncode == 0
+
+
+def test_only_this_dataset_and_this_gallery(
+    project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
+    """The same file names in two datasets are two people; so is the same subject."""
+    from fpml.config import load
+    from fpml.data.purge import find
+
+    for name in ("one", "two"):
+        write_socofing(project / "raw" / name, 2)
+        change_params(f"datasets.{name}", {"path": f"raw/{name}", "reader": "socofing", "dpi": 180, "pattern": ""})
+    for number, file in enumerate(sorted((project / "raw/two").rglob("*.BMP"))):
+        Image.fromarray(make_print(5000 + number, 97, 90, 4)).save(file)
+    for name in ("one", "two"):
+        prepared("ingest", name)
+    said = prepared("data", "purge", "--subject", "1", "--yes", code=2).err
+    assert "name one of one/1, two/1" in said
+    params = load(project / "params.yaml")
+    assert set(find("one/1", [], params).rows["dataset"]) == {"one"}
+    gallery = pd.DataFrame({"finger": ["1_left_thumb", "2_left_thumb"], "picture": ["/elsewhere/a.png", "/elsewhere/b.png"],
+                            "model": "m", "embedding": [[1.0], [0.0]]})  # fmt: skip
+    finger = find("one/1", [], params).rows["finger_id"].iat[0].partition("/")[2]
+    gallery.assign(finger=[finger, "another"]).to_parquet(project / "gallery.parquet", index=False)
+    assert find("one/1", [Path("gallery.parquet")], params).galleries == {"gallery.parquet": 1}
+    assert (
+        "gallery away.parquet is not there"
+        in prepared("data", "purge", "--subject", "one/1", "--gallery", "away.parquet", "--yes", code=2).err
+    )
+
+
+def test_with_mlflow_away_nothing_is_removed(
+    project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
+    change_params("tracking.uri", "http://127.0.0.1:9")
+    before = {p: p.read_bytes() for p in project.rglob("*") if p.is_file()}
+    assert "nothing was removed" in prepared("data", "purge", "--subject", "prints/DB1/3", "--yes", code=2).err
+    assert {p: p.read_bytes() for p in project.rglob("*") if p.is_file()} == before
 
 
 def test_a_subject_that_is_not_there(prepared: Callable[..., Any]) -> None:

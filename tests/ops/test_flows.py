@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -188,7 +189,9 @@ def test_new_prints_are_taken_in_and_drift_is_told(team_project: Path, team: Ser
     (arrived / "DB1_B").mkdir()
     for number in range(12):  # other ridges, and darker
         picture = (make_print(9000 + number, period=14.0) * 0.4).astype("uint8")
-        Image.fromarray(picture).save(arrived / "DB1_B" / f"{50 + number}_1.tif")
+        file = arrived / "DB1_B" / f"{50 + number}_1.tif"
+        Image.fromarray(picture).save(file)
+        os.utime(file, (0, 0))  # long ago: a file that was just written may not be whole
     new = start("on-new-data/on-new-data", dataset="mine", incoming=str(arrived))
     state = finished(new)
     assert state.is_completed(), state.message

@@ -1,5 +1,4 @@
 import stat
-import subprocess
 import urllib.request
 from pathlib import Path
 
@@ -83,9 +82,6 @@ def test_a_backup_is_put_back(team: Services, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_make_up_shows_what_is_missing(tmp_path: Path) -> None:
-    empty = subprocess.run(
-        ["make", "-n", "up"], cwd=Path(__file__).parent.parent.parent, capture_output=True, text=True, check=True
-    )
-    assert "infra.local up" in empty.stdout
-    assert "usage" in command("infra.local", "--help", cwd=Path(__file__).parent.parent.parent)
+def test_an_unknown_service_is_named(tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent.parent
+    assert "no service postgre; there are: postgres" in command("infra.local", "up", "postgre", cwd=root, code=2)
