@@ -1,5 +1,6 @@
 """A registered model over HTTP, by MLflow's own server and ONNX Runtime: right answers, and bad requests that do no harm."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -37,9 +38,14 @@ def server(team_project: Path, team: Services, unused_port: int) -> Iterator[str
         assert process.poll() is None, (team_project / "serve.log").read_text()
         yield address
     finally:
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        family = (
+            [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            if process.poll() is None
+            else []
+        )
         for one in family:
-            one.terminate()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it went with its parent
+                one.terminate()
         psutil.wait_procs(family, 20)
         process.wait(20)
 
