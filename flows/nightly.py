@@ -86,13 +86,12 @@ def pull_data(folder: Path, children: Children) -> None:
     """New commits, where the branch has an upstream, and the data that they name, where there is a DVC remote."""
     log = get_run_logger().info
     if _says(folder, children, "git", "rev-parse", "--abbrev-ref", "@{upstream}"):
+        run_command("git fetch", ["git", "fetch"], children, log, DVC_SECONDS, folder)
         # Every run writes dvc.lock, which nobody commits here; where upstream has another, git would refuse. The run-cache has
         # what it said.
         if _says(folder, children, "git", "ls-files", "dvc.lock"):
             run_command("git checkout", ["git", "checkout", "--", "dvc.lock"], children, log, DVC_SECONDS, folder)
-        elif _says(folder, children, "git", "fetch") is not None and _says(
-            folder, children, "git", "ls-tree", "--name-only", "@{upstream}", "dvc.lock"
-        ):
+        elif _says(folder, children, "git", "ls-tree", "--name-only", "@{upstream}", "dvc.lock"):
             (folder / "dvc.lock").unlink(missing_ok=True)
         run_command("git pull", ["git", "pull", "--ff-only"], children, log, DVC_SECONDS, folder)
     pointers = [str(p.relative_to(folder)) for p in sorted((folder / "data" / "raw").glob("*.dvc"))]

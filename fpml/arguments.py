@@ -93,7 +93,7 @@ def add(p: argparse.ArgumentParser) -> None:
 
 def get(p: argparse.ArgumentParser) -> None:
     p.add_argument("name", help="mnist, fashion-mnist or fvc2002-b; others say how to get them")
-    p.add_argument("--out", type=Path, metavar="DIR", help="a new folder; by default NAME here")
+    p.add_argument("--out", type=Path, metavar="DIR", help="a new folder; by default data/downloads/NAME")
     p.add_argument("--yes", action="store_true", help="agree to the terms without being asked")
 
 

@@ -202,10 +202,11 @@ def rollback(a: Arguments) -> None:
 
 
 def _say_decision(decision: "Decision", as_json: bool) -> None:
-    from fpml.promotion import as_json as plain
+    from dataclasses import asdict
+
     from fpml.promotion import sentence
 
-    print(json.dumps(plain(decision)) if as_json else sentence(decision), flush=True)
+    print(json.dumps(asdict(decision)) if as_json else sentence(decision), flush=True)
 
 
 def drift(a: Arguments) -> None:

@@ -10,7 +10,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -216,10 +216,6 @@ def side_by_side(new: Measured, old: Measured | None) -> list[dict[str, Any]]:
     rows = rows.astype(object).where(rows.notna(), None)
     out: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
     return out
-
-
-def as_json(decision: Decision) -> dict[str, Any]:
-    return asdict(decision)
 
 
 def _connect(params: Params) -> Any:

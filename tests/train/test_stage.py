@@ -255,8 +255,12 @@ def test_training_goes_on_from_saved_weights(
 def test_outputs_from_a_cache_need_no_checkpoints(project: Path, trained: Callable[..., Any]) -> None:
     import shutil
 
+    metrics = project / "results/reconstruct/metrics.json"
+    before = metrics.read_text()
+    metrics.unlink()
     shutil.rmtree(project / ".fpml")
     trained("evaluate", "reconstruct")
+    assert metrics.read_text() == before
 
 
 def test_dvc_knows_the_code_that_a_checkpoint_is_good_for() -> None:
