@@ -1,4 +1,10 @@
-"""split: which prints train and which are held out, so that nothing of a finger is on both sides."""
+"""split: which prints train and which are held out, so that nothing of a finger is on both sides.
+
+Who is held out is drawn by a hash of each finger's name, not by its place in a list: when data are added, almost every
+known finger keeps its side, so that a model trained before and one trained after can be compared on prints new to both.
+"""
+
+import hashlib
 
 import numpy as np
 import pandas as pd
@@ -11,20 +17,32 @@ from fpml.errors import FpmlError
 TRAIN, VALIDATION, TEST, UNSEEN, EXCLUDED = "train", "validation", "test", "unseen", "excluded"
 
 
+def lots(names: pd.Series, seed: int) -> np.ndarray:
+    """(n,) uint64: each name's place in a shuffled order, which other names don't change."""
+    codes, distinct = pd.factorize(names.astype(str))
+    drawn = [int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()) for name in distinct]
+    return np.array(drawn, np.uint64)[codes]
+
+
+def identities(index: pd.DataFrame, by: str) -> pd.Series:
+    """The name of what stays on one side: the print, its finger, or its person (the finger, where no person is known)."""
+    if by == "image":
+        return index["image_id"]
+    if by == "finger":
+        return index["finger_id"]
+    if index["subject"].isna().all():
+        raise FpmlError("split.by is subject, but no print of the recipe says whose it is; use by: finger")
+    return (index["dataset"] + "/subject/" + index["subject"]).where(index["subject"].notna(), index["finger_id"])
+
+
 def groups(index: pd.DataFrame, by: str) -> np.ndarray:
     """A number for each row; rows that must stay together share it.
 
     By finger: one finger, its altered copies, and all pixel-identical pictures. By subject: all fingers of
-    a person too (the finger, where no subject is known)."""
-    if by in ("image", "given"):
+    a person too."""
+    if by == "image":
         return np.arange(len(index))
-    identity = index["finger_id"]
-    if by == "subject":
-        subject = index["dataset"] + "/subject/" + index["subject"]
-        identity = subject.where(index["subject"].notna(), identity)
-        if index["subject"].isna().all():
-            raise FpmlError("split.by is subject, but no print of the recipe says whose it is; use by: finger")
-    nodes = pd.factorize(pd.concat([identity.astype(str), index["sha256"].astype(str)]))[0]
+    nodes = pd.factorize(pd.concat([identities(index, by).astype(str), index["sha256"].astype(str)]))[0]
     count = len(index)
     graph = coo_matrix((np.ones(count, bool), (nodes[:count], nodes[count:])), shape=(nodes.max() + 1,) * 2)
     return np.asarray(connected_components(graph, directed=False)[1][nodes[:count]])
@@ -50,7 +68,6 @@ def split_prints_of_fingers(index: pd.DataFrame, settings: SplitRecognise) -> pd
     altered copies, which are no impressions of their own.
 
     FpmlError for a finger with too few prints."""
-    rng = np.random.default_rng(settings.seed)
     side = np.full(len(index), UNSEEN, object)
     own = (index["role"] == "train").to_numpy()
     finger = index["finger_id"].astype(str).to_numpy()
@@ -58,14 +75,16 @@ def split_prints_of_fingers(index: pd.DataFrame, settings: SplitRecognise) -> pd
     copies = copies | (index["source_id"].notna() | index["alteration"].notna()).to_numpy()
     side[copies] = EXCLUDED
     side[~own & np.isin(finger, finger[own])] = EXCLUDED
-    first = pd.DataFrame({"finger": finger, "sensor": index["dataset"] + "/" + index["sensor"]})[own & ~copies]
+    rows_of = pd.DataFrame({
+        "finger": finger, "sensor": index["dataset"] + "/" + index["sensor"], "row": np.arange(len(index)),
+        "lot": lots(index["finger_id"], settings.seed), "print_lot": lots(index["image_id"], settings.seed),
+    })[own & ~copies]  # fmt: skip
     seen: list[str] = []
-    for _, members in sorted(first.drop_duplicates("finger").groupby("sensor")["finger"]):
-        mixed = rng.permutation(members.to_numpy(str))
-        seen += mixed[round(settings.unseen * len(mixed)) :].tolist()
+    for _, members in rows_of.drop_duplicates("finger").sort_values("lot").groupby("sensor")["finger"]:
+        seen += members.tolist()[round(settings.unseen * len(members)) :]
     short = []
-    for name in sorted(seen):
-        rows = rng.permutation(np.flatnonzero(own & (finger == name) & ~copies))
+    for name, prints in rows_of[rows_of["finger"].isin(seen)].sort_values("print_lot").groupby("finger"):
+        rows = prints["row"].to_numpy()
         left = len(rows) - settings.test
         held = max(1, round(settings.validation * left))
         if left - held < 1:
@@ -95,13 +114,13 @@ def split(index: pd.DataFrame, settings: Split | SplitRecognise) -> pd.DataFrame
     group = groups(index, settings.by)
     side = np.where(index["role"] == "train", TRAIN, UNSEEN).astype(object)
     own = (index["role"] == "train").to_numpy()
-    rng = np.random.default_rng(settings.seed)
-    first = pd.DataFrame({"group": group[own], "sensor": (index["dataset"] + "/" + index["sensor"])[own]})
-    first = first.drop_duplicates("group")
+    table = pd.DataFrame({"group": group, "sensor": index["dataset"] + "/" + index["sensor"]})
+    table["lot"] = lots(identities(index, settings.by), settings.seed)
+    table["lot"] = table.groupby("group")["lot"].transform("min")
+    first = table[own].drop_duplicates("group").sort_values("lot")
     held: list[int] = []
-    for _, members in sorted(first.groupby("sensor")["group"]):
-        shuffled = rng.permutation(members.to_numpy())
-        held += shuffled[: round(settings.validation * len(shuffled))].tolist()
+    for _, members in first.groupby("sensor")["group"]:
+        held += members.tolist()[: round(settings.validation * len(members))]
     held_out = np.isin(group, held)
     side[own & held_out] = VALIDATION
     if settings.by != "image":
