@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
 def test_new_data_leave_almost_every_known_print_on_its_side(by: str) -> None:
     def sides(fingers: int) -> pd.Series:
         numbers = list(range(fingers))
-        table = index(numbers, numbers, [f for f in numbers], ["train"] * fingers)
+        table = index(numbers, numbers, numbers, ["train"] * fingers)
         return split(table.sample(frac=1, random_state=fingers), Split(by=by, validation=0.2, seed=1)).set_index("image_id")[
             "side"
         ]
