@@ -1,7 +1,7 @@
 """Which version of a model is the champion: the gate that a challenger must pass, and the way back.
 
-A challenger is better only if the 95 % interval of its gain lies above the margin of params.yaml. Every decision is
-written on the version as tags.
+A challenger is better only if the 95 % interval of its gain lies above the margin of params.yaml. The gain is taken on the
+prints that both were measured on, which are new to both. Every decision is written on the version as tags.
 """
 
 import os
@@ -20,7 +20,7 @@ import pandas as pd
 from fpml import registry, tracking
 from fpml.config import Params, Promotion
 from fpml.errors import FpmlError
-from fpml.evaluate.publish import EVALUATION_TAG, SCORES
+from fpml.evaluate.publish import EVALUATION_TAG, PIXELS, SCORES
 from fpml.evaluate.results import METRICS, MODEL, bootstrap
 
 CHAMPION = "champion"
@@ -31,6 +31,9 @@ SETTINGS = ("data.height", "data.width", "data.dpi", "data.crop")  # with split.
 LOCK = "promotion-lock"
 LOCK_SECONDS = 600  # a promotion takes seconds; one that holds the lock for longer is dead
 RESAMPLES = 2000
+COMMON = 0.5  # share of the champion's prints that a challenger must have been measured on too
+
+Gain = tuple[float, float, float]  # low, mean, high
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Measured:
     tags: dict[str, str]
     data: dict[str, str]  # part that was measured: digest of its dataset
     settings: dict[str, str]  # SETTINGS of its run
-    scores: pd.DataFrame | None  # a row for each print: image_id, finger_id, side, part and metrics
+    scores: pd.DataFrame | None  # a row for each print: image_id, finger_id, the MD5 of its pixels, and metrics
     table: pd.DataFrame  # the model's rows of the results' table
 
 
@@ -55,7 +58,7 @@ class Decision:
     decision: str
     reason: str
     champion: str | None  # the version that was champion before
-    gain: tuple[float, float, float] | None  # low, mean, high
+    gain: Gain | None
     metrics: list[dict[str, Any]]  # metric, part, challenger, champion: what a table shows
     page: str  # where the tracking pages show the challenger's run
 
@@ -113,7 +116,7 @@ def roll_back(name: str, params: Params) -> Decision:
     return decision
 
 
-def judge(new: Measured, old: Measured | None, rule: Promotion) -> tuple[bool, str, tuple[float, float, float] | None]:
+def judge(new: Measured, old: Measured | None, rule: Promotion) -> tuple[bool, str, Gain | None]:
     """Whether the challenger is better than the champion, why, and its gain (low, mean, high) where both were compared."""
     if rule.metric not in METRICS or rule.metric not in set(new.table["metric"]):
         measures = ", ".join(m for m in METRICS if m in set(new.table["metric"]))
@@ -122,17 +125,22 @@ def judge(new: Measured, old: Measured | None, rule: Promotion) -> tuple[bool, s
         return False, "it was champion and rolled back", None
     if old is None:
         return True, "it is the first", None
-    if reason := differences(new, old):
-        return False, f"not comparable with version {old.version}: {reason}", None
     sign = 1 if METRICS[rule.metric].better is max else -1
-    if new.scores is not None and old.scores is not None and rule.metric in new.scores and rule.metric in old.scores:
-        gain = _paired(new.scores, old.scores, rule.metric, sign)
-    else:
-        gain = _apart(new.table, old.table, rule.metric, sign)
+    gain, said = None, settings_differ(new, old)
+    if (
+        not said
+        and new.scores is not None
+        and old.scores is not None
+        and rule.metric in new.scores
+        and rule.metric in old.scores
+    ):
+        gain, said = _paired(new.scores, old.scores, rule.metric, sign)
+    elif not said and not (said := data_differ(new, old)):
+        gain, said = _apart(new.table, old.table, rule.metric, sign)
     if gain is None:
-        return False, f"the prints that were measured differ from those of version {old.version}", None
+        return False, f"not comparable with version {old.version}: {said}", None
     low, mean, high = gain
-    said = f"{rule.metric} is better by {mean:.4g} ({low:.4g} to {high:.4g}) than of version {old.version}"
+    said = f"{rule.metric} is better by {mean:.4g} ({low:.4g} to {high:.4g}) than of version {old.version}{said}"
     if np.isnan(low):
         return False, f"{rule.metric} has no interval (one finger): {said}", gain
     if low > rule.margin:
@@ -140,10 +148,14 @@ def judge(new: Measured, old: Measured | None, rule: Promotion) -> tuple[bool, s
     return False, f"{said}: not surely above the margin of {rule.margin:g}", gain
 
 
-def differences(new: Measured, old: Measured) -> str:
-    """What keeps two versions from being compared: other data, other sizes; '' where nothing does."""
-    if changed := sorted(k for k in new.data.keys() | old.data.keys() if new.data.get(k) != old.data.get(k)):
-        return f"the data differ ({', '.join(changed[:4])})"
+def data_differ(new: Measured, old: Measured) -> str:
+    """Which of the data that were measured have changed; '' where none has."""
+    changed = sorted(k for k in new.data.keys() | old.data.keys() if new.data.get(k) != old.data.get(k))
+    return f"the data differ ({', '.join(changed[:4])})" if changed else ""
+
+
+def settings_differ(new: Measured, old: Measured) -> str:
+    """Which sizes or rules of the split have changed; '' where none has."""
     said = [
         f"{k} {new.settings.get(k)}, was {old.settings.get(k)}"
         for k in sorted(new.settings.keys() | old.settings.keys())
@@ -152,28 +164,30 @@ def differences(new: Measured, old: Measured) -> str:
     return f"the settings differ ({'; '.join(said[:4])})" if said else ""
 
 
-def _paired(new: pd.DataFrame, old: pd.DataFrame, metric: str, sign: int) -> tuple[float, float, float] | None:
-    """The mean gain over the same prints, with the interval by drawing fingers again; None if the prints differ."""
-    keys = ["side", "part", "image_id"]
-    both = new.merge(old, on=keys, suffixes=("", "_old"))
-    if not len(both) == len(new) == len(old):
-        return None
+def _paired(new: pd.DataFrame, old: pd.DataFrame, metric: str, sign: int) -> tuple[Gain | None, str]:
+    """The mean gain over the prints that both held out, with the interval by drawing fingers again, and which prints these
+    are where they are not all; None and the reason where too few are left of the champion's."""
+    both = new.merge(old, on=["image_id", PIXELS], suffixes=("", "_old"))
+    if len(both) < COMMON * len(old):
+        return None, f"the data differ: of its {len(old)} prints held out, {len(both)} are the same and held out now"
     gains = sign * (both[metric] - both[f"{metric}_old"]).to_numpy(float)
     low, high = bootstrap(gains, both["finger_id"].to_numpy(object), RESAMPLES)
-    return low, float(gains[np.isfinite(gains)].mean()), high
+    some = f", on {len(both)} prints that both held out ({len(new)} now, {len(old)} then)"
+    gain = (low, float(gains[np.isfinite(gains)].mean()), high)
+    return gain, "" if len(both) == len(new) == len(old) else some
 
 
-def _apart(new: pd.DataFrame, old: pd.DataFrame, metric: str, sign: int) -> tuple[float, float, float] | None:
+def _apart(new: pd.DataFrame, old: pd.DataFrame, metric: str, sign: int) -> tuple[Gain | None, str]:
     """Where a metric is not one of single prints (an EER, a KID): the gain of the part that gains least, between the near
     ends and the far ends of both intervals. Wider than a paired interval, so it refuses rather than errs."""
     keys = ["side", "part", "prints", "fingers"]
     both = new[new["metric"] == metric].merge(old[old["metric"] == metric], on=keys, suffixes=("", "_old"))
     if both.empty or len(both) != (new["metric"] == metric).sum() or len(both) != (old["metric"] == metric).sum():
-        return None
+        return None, "the prints that were measured differ"
     ends = sign * both[["low", "high"]].to_numpy(float), sign * both[["low_old", "high_old"]].to_numpy(float)
     low = (ends[0].min(1) - ends[1].max(1)).min()
     high = (ends[0].max(1) - ends[1].min(1)).min()
-    return float(low), float((sign * (both["value"] - both["value_old"])).min()), float(high)
+    return (float(low), float((sign * (both["value"] - both["value_old"])).min()), float(high)), ""
 
 
 def measured(mlflow: Any, name: str, version: str) -> Measured:

@@ -110,7 +110,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) 
     write_fvc(tmp_path / "raw" / "prints")
     (tmp_path / "raw" / "other").mkdir()
     for number in range(3):
-        Image.fromarray(make_print(500 + number)).save(tmp_path / "raw" / "other" / f"p{number}.png")
+        Image.fromarray(make_print(5000 + number)).save(tmp_path / "raw" / "other" / f"p{number}.png")
     write_params(tmp_path, tiny_params())
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ RULE = Promotion(metric="psnr", margin=0.1)
 
 def made(version: str, psnr: np.ndarray, **other: Any) -> Measured:
     fingers = [f"d/{i // 2}" for i in range(len(psnr))]
-    scores = pd.DataFrame({"side": "unseen", "part": "d", "image_id": [f"d/{i}" for i in range(len(psnr))],
-                           "finger_id": fingers, "psnr": psnr})  # fmt: skip
+    scores = pd.DataFrame({"image_id": [f"d/{i}" for i in range(len(psnr))], "finger_id": fingers, "psnr": psnr,
+                           "pixels_md5": [f"{i:032}" for i in range(len(psnr))]})  # fmt: skip
     table = pd.DataFrame([
         {"side": "unseen", "part": "d", "metric": metric, "value": value, "low": value - 1, "high": value + 1, "prints": 9,
          "fingers": 5, "method": "model"}
@@ -68,17 +69,33 @@ def test_a_gain_within_its_interval_is_none(prints: np.ndarray) -> None:
 
 def test_other_data_or_sizes_are_refused(prints: np.ndarray) -> None:
     better = prints + 5
-    for other, said in (
-        ({"data": {"d": "2"}}, "the data differ (d)"),
-        ({"data": {"d": "1", "e": "1"}}, "the data differ (e)"),
-        ({"settings": {"data.height": "64"}}, "data.height 64, was 32"),
+    eer = Promotion(metric="eer", margin=0.5)
+    for other, rule, said in (
+        ({"data": {"d": "2"}}, eer, "the data differ (d)"),
+        ({"data": {"d": "1", "e": "1"}}, eer, "the data differ (e)"),
+        ({"settings": {"data.height": "64"}}, RULE, "data.height 64, was 32"),
     ):
-        good, reason, gain = judge(made("2", better, **other), made("1", prints), RULE)
+        good, reason, gain = judge(made("2", better, **other), made("1", prints), rule)
         assert (good, gain) == (False, None)
         assert said in reason
-    good, reason, _ = judge(made("2", better[:-2]), made("1", prints), RULE)
+    other_prints = made("2", better)
+    assert other_prints.scores is not None
+    other_prints.scores.loc[5:, "pixels_md5"] = "drawn again"
+    good, reason, _ = judge(other_prints, made("1", prints), RULE)
     assert not good
-    assert "prints that were measured differ" in reason
+    assert "the data differ: of its 40 prints held out, 5 are the same" in reason
+
+
+def test_after_new_data_the_prints_that_both_held_out_decide(prints: np.ndarray) -> None:
+    """Ten prints came, and are good; of the champion's, two are gone."""
+    new, old = made("2", np.append(prints - 0.5, [40] * 10)), made("1", prints)
+    assert new.scores is not None
+    good, reason, gain = judge(replace(new, scores=new.scores[2:], data={"d": "2"}), old, RULE)
+    assert not good
+    assert gain is not None
+    assert gain[1] == pytest.approx(-0.5)
+    assert "on 38 prints that both held out (48 now, 40 then)" in reason
+    assert judge(replace(made("2", prints + 0.5), data={"d": "2"}), old, RULE)[0]
 
 
 def test_where_prints_have_no_such_metric_intervals_must_not_touch(prints: np.ndarray) -> None:
@@ -135,8 +152,8 @@ def test_promotion_and_the_way_back(two_versions: Callable[..., Any], client: An
     assert aliases(client)["champion"] == "2"
 
 
-def test_a_challenger_on_other_data_is_refused(
-    project: Path, two_versions: Callable[..., Any], change_params: Callable[..., None], client: Any
+def test_a_challenger_on_other_data_is_compared_on_the_prints_of_both(
+    project: Path, two_versions: Callable[..., Any], client: Any
 ) -> None:
     fpml = two_versions
     (project / "raw" / "other" / "p2.png").unlink()
@@ -144,8 +161,9 @@ def test_a_challenger_on_other_data_is_refused(
                   ("evaluate", "reconstruct")):  # fmt: skip
         fpml(*stage)
     said = fpml("promote", "reconstruct").out
-    assert "refused; not comparable with version 1: the data differ (other)" in said
-    assert aliases(client)["champion"] == "1"
+    assert "promoted; psnr_mask is better" in said
+    assert "prints that both held out" in said
+    assert aliases(client)["champion"] == "2"
 
 
 def test_two_at_once_cannot_both_win(project: Path, two_versions: Callable[..., Any], client: Any) -> None:

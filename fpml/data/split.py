@@ -116,8 +116,7 @@ def split(index: pd.DataFrame, settings: Split | SplitRecognise) -> pd.DataFrame
     own = (index["role"] == "train").to_numpy()
     table = pd.DataFrame({"group": group, "sensor": index["dataset"] + "/" + index["sensor"]})
     table["lot"] = lots(identities(index, settings.by), settings.seed)
-    table["lot"] = table.groupby("group")["lot"].transform("min")
-    first = table[own].drop_duplicates("group").sort_values("lot")
+    first = table[own].groupby("group", sort=False).agg({"sensor": "first", "lot": "min"}).reset_index().sort_values("lot")
     held: list[int] = []
     for _, members in first.groupby("sensor")["group"]:
         held += members.tolist()[: round(settings.validation * len(members))]

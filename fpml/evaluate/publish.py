@@ -22,6 +22,7 @@ from fpml.identity import dataset_digests, stage_tags
 
 EVALUATION_TAG = "fpml.evaluation"
 SCORES = "scores.parquet"  # the model's metrics of each print, by which two versions are compared
+PIXELS = "pixels_md5"  # its column that tells whether a print is still the same
 
 
 def may_show(figure: dict[str, Any], log_images: str) -> bool:
@@ -53,7 +54,7 @@ def publish(name: str, params: Params) -> tuple[str, str] | None:
     example = input_example(prints, params.tracking.log_images)
     try:
         run_id, model_id = tracking.ensure_run(mlflow, params.tracking, models, example)
-        _log_evaluation(mlflow, name, params, run_id, model_id, results)
+        _log_evaluation(mlflow, name, params, run_id, model_id, results, prints)
         version = registry.register(mlflow, name, model_id, models, _facts(models))
         if json.loads((models / "config.json").read_text())["task"] == "compress":
             _register_encoder(mlflow, name, run_id, models, example)
@@ -64,12 +65,14 @@ def publish(name: str, params: Params) -> tuple[str, str] | None:
     return run_id, version
 
 
-def _log_scores(mlflow: Any, scores: pd.DataFrame) -> None:
+def _log_scores(mlflow: Any, scores: pd.DataFrame, prints: Prepared) -> None:
     """The model's metrics of each print, where the task measures single prints."""
     if "finger_id" not in scores:
         return
     own = scores[scores["method"] == MODEL]
-    columns = ["side", "part", "image_id", "finger_id", *(m for m in METRICS if m in own)]
+    rows = pd.Index(prints.index["image_id"]).get_indexer(own["image_id"])
+    own = own.assign(**{PIXELS: [hashlib.md5(prints.take(np.array([row])).tobytes()).hexdigest() for row in rows]})
+    columns = ["image_id", "finger_id", PIXELS, *(m for m in METRICS if m in own)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / SCORES
         own[columns].to_parquet(path, index=False)
@@ -103,7 +106,9 @@ def cut_encoder(model: Path, encoder: Path) -> None:
     extract_model(str(model), str(encoder), ["prints"], ["code"])
 
 
-def _log_evaluation(mlflow: Any, name: str, params: Params, run_id: str, model_id: str, results: Path) -> None:
+def _log_evaluation(
+    mlflow: Any, name: str, params: Params, run_id: str, model_id: str, results: Path, prints: Prepared
+) -> None:
     """A child run with a metric for each part that was measured (a sensor, an alteration), also on the logged model, and
     the figures that may be shown."""
     from mlflow.data.meta_dataset import MetaDataset
@@ -132,7 +137,7 @@ def _log_evaluation(mlflow: Any, name: str, params: Params, run_id: str, model_i
             values = {f"{m}/{said}": by_part[part] for m, by_part in metrics.items() if part in by_part}
             mlflow.log_metrics(values, model_id=model_id, dataset=dataset)
         mlflow.log_table(pd.read_parquet(results / "table.parquet"), "table.json")
-        _log_scores(mlflow, pd.read_parquet(results / SCORES))
+        _log_scores(mlflow, pd.read_parquet(results / SCORES), prints)
         for figure in shown:
             mlflow.log_artifact(str(results / "figures" / figure["file"]), "figures")
         mlflow.set_tag(EVALUATION_TAG, digest)  # last: a run that was cut off is not taken for a whole one
