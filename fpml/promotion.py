@@ -4,12 +4,8 @@ A challenger is better only if the 95 % interval of its gain lies above the marg
 prints that both were measured on, which are new to both. Every decision is written on the version as tags.
 """
 
-import os
-import secrets
-import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,14 +18,13 @@ from fpml.config import Params, Promotion
 from fpml.errors import FpmlError
 from fpml.evaluate.publish import EVALUATION_TAG, PIXELS, SCORES
 from fpml.evaluate.results import METRICS, MODEL, bootstrap
+from fpml.promotion_lock import lock
 
 CHAMPION = "champion"
 DECISION, REASON, WHEN, BEFORE, GAIN = (f"promotion.{n}" for n in ("decision", "reason", "when", "champion_before", "gain"))
 OUT = "promotion.rolled_back"  # stays on a version that was champion and had to go
 PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back"
 SETTINGS = ("data.height", "data.width", "data.dpi", "data.crop")  # with split.*: what makes two measurements comparable
-LOCK = "promotion-lock"
-LOCK_SECONDS = 600  # a promotion takes seconds; one that holds the lock for longer is dead
 RESAMPLES = 2000
 COMMON = 0.5  # share of the champion's prints that a challenger must have been measured on too
 
@@ -71,7 +66,7 @@ def promote(name: str, params: Params, anyway: str = "", dry_run: bool = False) 
     rule = params.recipe(name).promotion
     mlflow = _connect(params)
     client = mlflow.MlflowClient()
-    with nullcontext() if dry_run else _lock(client, name):
+    with nullcontext() if dry_run else lock(client, name):
         challenger = _alias(client, name, registry.ALIAS)
         champion = _alias(client, name, CHAMPION)
         if challenger is None:
@@ -97,7 +92,7 @@ def promote(name: str, params: Params, anyway: str = "", dry_run: bool = False) 
 def roll_back(name: str, params: Params) -> Decision:
     """Give the champion's place back to the version that had it before; the gate refuses the other from then on."""
     client = _connect(params).MlflowClient()
-    with _lock(client, name):
+    with lock(client, name):
         champion = _alias(client, name, CHAMPION)
         if champion is None:
             raise FpmlError(f"no version of '{name}' is {CHAMPION}; run: fpml promote {name}")
@@ -271,59 +266,6 @@ def _write(client: Any, decision: Decision) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@contextmanager
-def _lock(client: Any, name: str) -> Iterator[None]:
-    """One promotion of a run at a time, also from several machines. A registered model's name is unique in the store, which
-    no other of its things is, so a model of that name is the lock."""
-    from mlflow.exceptions import MlflowException
-
-    lock = f"{name}.{LOCK}"
-    owner = f"held by {socket.gethostname()}:{os.getpid()}, {secrets.token_hex(8)}; gone when its promotion ends"
-    for _ in range(2):
-        try:
-            client.create_registered_model(lock, description=owner)
-            break
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            age, holder = _age(client, lock)
-            if age < LOCK_SECONDS:
-                raise FpmlError(f"another promotion of '{name}' is under way; nothing was changed, try again") from None
-            tracking.say(f"promotion: the lock of a promotion that died {age / 60:.0f} minutes ago is removed")
-            _release(client, lock, holder)
-    else:
-        raise FpmlError(f"another promotion of '{name}' is under way; nothing was changed, try again")
-    try:
-        yield
-    finally:
-        _release(client, lock, owner)
-
-
-def _release(client: Any, lock: str, holder: str) -> None:
-    """Remove a lock, if it is still this holder's."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        if client.get_registered_model(lock).description == holder:
-            client.delete_registered_model(lock)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-
-
-def _age(client: Any, lock: str) -> tuple[float, str]:
-    """Seconds since a lock was made, both moments by the store's clock: this machine's may be wrong; and its holder. 0 where
-    it is gone."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        holder = client.get_registered_model(lock).description
-        now = client.update_registered_model(lock, holder)
-    except MlflowException:
-        return 0.0, ""
-    return float(now.last_updated_timestamp - now.creation_timestamp) / 1000, holder
 
 
 def sentence(decision: Decision) -> str:

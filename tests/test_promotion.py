@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fpml import promotion
+from fpml import promotion_lock
 from fpml.config import Promotion
 from fpml.errors import FpmlError
 from fpml.promotion import Measured, judge
@@ -188,7 +188,7 @@ def test_a_lock_is_respected_unless_its_holder_is_long_dead(
     with monkeypatch.context() as clock:  # put back by two hours
         clock.setattr(time, "time", lambda: now() - 7200)
         assert "is under way" in trained("promote", "reconstruct", code=2).err
-    monkeypatch.setattr(promotion, "LOCK_SECONDS", -1)
+    monkeypatch.setattr(promotion_lock, "LOCK_SECONDS", -1)
     assert "is removed" in trained("promote", "reconstruct").err
     assert aliases(client)["champion"] == "1"
 
