@@ -5,7 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from infra.local.services import PORTS, ROOT, ServiceError, Services
+from infra.local.service import ServiceError
+from infra.local.services import PORTS, ROOT, Services
 
 
 def main() -> int:

@@ -7,46 +7,30 @@ can read. Their state lies in one folder; what was stored is there again after t
 import contextlib
 import json
 import os
-import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from infra.local import postgres
+from infra.local.postgres import USER
+from infra.local.service import HOST, Service, ServiceError, free_port, is_free, last_words, status
+
 ROOT = Path(__file__).parent.parent.parent
-HOST = "127.0.0.1"
 PORTS = {"postgres": 15432, "s3": 9000, "mlflow": 5000, "prefect": 4200}
 SECRETS = ("postgres", "s3", "mlflow", "prefect", "flask")
-USER = "fpml"
 POOL = "fpml"
 START_SECONDS = 180.0  # Prefect's and MLflow's first start make their tables
 END_SECONDS = 30.0
-
-
-class ServiceError(RuntimeError):
-    """A service could not be started: what it needs, or what it said last."""
-
-
-@dataclass(frozen=True)
-class Service:
-    name: str
-    command: list[str]
-    environment: dict[str, str]
-    answers: Callable[[], bool]
-    address: str
-    user: str | None = None  # PostgreSQL refuses to run as root
 
 
 class Services:
@@ -58,7 +42,7 @@ class Services:
             (folder / part).mkdir(parents=True, exist_ok=True)
         (folder / "secrets").chmod(0o700)
         known = self._read("ports.json")
-        self.ports: dict[str, int] = {n: known.get(n) or (ports or {}).get(n, p) or _free_port() for n, p in PORTS.items()}
+        self.ports: dict[str, int] = {n: known.get(n) or (ports or {}).get(n, p) or free_port() for n, p in PORTS.items()}
         self._write("ports.json", self.ports)
         self._started: dict[str, subprocess.Popen[bytes]] = {}  # by this process, which has to collect them when they end
 
@@ -107,7 +91,7 @@ class Services:
             "PGPORT": str(self.ports["postgres"]),
             "PGUSER": USER,
             "PGPASSWORD": self.secret("postgres"),
-            "PATH": f"{_postgres_bin()}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{postgres.programs()}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             **self.s3_environment(),
         }
 
@@ -115,26 +99,17 @@ class Services:
         return [self.postgres(), self.s3(), self.mlflow(), self.prefect(), self.worker()]
 
     def postgres(self) -> Service:
-        data = self.folder / "postgres"
-        settings = {
-            "listen_addresses": HOST,
-            "port": self.ports["postgres"],
-            "unix_socket_directories": "",
-            "max_connections": 100,
-        }
-        command = [str(_postgres_bin() / "postgres"), "-D", str(data)]
-        for key, value in settings.items():
-            command += ["-c", f"{key}={value}"]
-        user = "postgres" if os.geteuid() == 0 else None
-        return Service("postgres", command, {}, self._database_answers, f"{HOST}:{self.ports['postgres']}", user)
+        port, data = self.ports["postgres"], self.folder / "postgres"
+        command, address = postgres.command(data, port), f"{HOST}:{port}"
+        return Service("postgres", command, {}, lambda: postgres.answers(self.database("postgres")), address, postgres.user())
 
     def s3(self) -> Service:
         if shutil.which("rclone", path=self._environment()["PATH"]) is None:
             raise ServiceError("rclone, which serves S3, is not installed; run: make .venv/servers")
-        return self._service("s3", "objects", lambda: _status(self.url("s3")) in (400, 403), self.url("s3"))
+        return self._service("s3", "objects", lambda: status(self.url("s3")) in (400, 403), self.url("s3"))
 
     def mlflow(self) -> Service:
-        return self._service("mlflow", "mlflow", lambda: _status(f"{self.url('mlflow')}/health") == 200, self.url("mlflow"))
+        return self._service("mlflow", "mlflow", lambda: status(f"{self.url('mlflow')}/health") == 200, self.url("mlflow"))
 
     def prefect(self) -> Service:
         return self._service("prefect", "prefect", lambda: self._prefect("/health") is not None, self.url("prefect"))
@@ -177,8 +152,8 @@ class Services:
     def start(self, service: Service) -> None:
         if self.process(service.name) is None:
             if service.name == "postgres":
-                self._make_database_folder()
-            elif service.name in self.ports and not _is_free(self.ports[service.name]):
+                postgres.make_folder(self.folder / "postgres", self.secret("postgres"))
+            elif service.name in self.ports and not is_free(self.ports[service.name]):
                 raise ServiceError(
                     f"port {self.ports[service.name]} of {service.name} is taken by another program; end that, or run: "
                     f"make down; rm {self.folder}/ports.json; make up PORTS=free"
@@ -187,20 +162,20 @@ class Services:
             with log.open("ab") as output:
                 child = subprocess.Popen(
                     service.command, env={**os.environ, **service.environment}, cwd=ROOT, stdin=subprocess.DEVNULL,
-                    stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **_as_user(service.user),
+                    stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **postgres.as_user(service.user),
                 )  # fmt: skip
             self._started[service.name] = child
             self._note(service.name, child.pid)
         deadline = time.monotonic() + START_SECONDS
         while not service.answers():
             if self.process(service.name) is None:
-                raise ServiceError(f"{service.name} ended while it started: {_last_words(self._log(service.name))}")
+                raise ServiceError(f"{service.name} ended while it started: {last_words(self._log(service.name))}")
             if time.monotonic() > deadline:
                 late = f"{service.name} does not answer after {START_SECONDS:.0f} s"
                 raise ServiceError(f"{late}; its log: {self._log(service.name)}")
             time.sleep(0.1)
         if service.name == "postgres":
-            self._make_databases()
+            postgres.make_databases(self.database("postgres"))
 
     def down(self) -> None:
         """End what runs, the worker first and the database last."""
@@ -271,67 +246,6 @@ class Services:
 
     # the small parts
 
-    def _make_database_folder(self) -> None:
-        data = self.folder / "postgres"
-        if (data / "PG_VERSION").exists():
-            return
-        service = self.postgres()
-        data.mkdir(exist_ok=True)
-        if service.user:
-            os.chown(data, pwd.getpwnam(service.user).pw_uid, -1)
-        data.chmod(0o700)
-        command = [
-            str(_postgres_bin() / "initdb"),
-            "-D",
-            str(data),
-            "-U",
-            USER,
-            "--auth=scram-sha-256",
-            "-E",
-            "UTF8",
-            "--locale=C",
-        ]
-        password = self.folder / ".initdb-password"  # a copy for the user that PostgreSQL runs as, for a moment
-        password.unlink(missing_ok=True)
-        try:
-            password.touch(0o600)
-            password.write_text(self.secret("postgres"))
-            if service.user:
-                os.chown(password, pwd.getpwnam(service.user).pw_uid, -1)
-            done = subprocess.run(
-                [*command, f"--pwfile={password}"], capture_output=True, text=True, cwd="/", **_as_user(service.user)
-            )
-        finally:
-            password.unlink()
-        if done.returncode:
-            hint = (
-                f"; can the user {service.user} reach {data}? else set FPML_SERVICES to a folder that it can"
-                if service.user
-                else ""
-            )
-            raise ServiceError(f"initdb failed: {' '.join(done.stderr.split())[-300:]}{hint}")
-
-    def _make_databases(self) -> None:
-        import psycopg2
-
-        connection = psycopg2.connect(self.database("postgres"))
-        connection.autocommit = True
-        with contextlib.closing(connection), connection.cursor() as cursor:
-            cursor.execute("SELECT datname FROM pg_database")
-            known = {row[0] for row in cursor.fetchall()}
-            for line in (ROOT / "infra" / "databases.sql").read_text().splitlines():
-                if line.startswith("CREATE DATABASE") and line.split()[2].rstrip(";") not in known:
-                    cursor.execute(line)
-
-    def _database_answers(self) -> bool:
-        import psycopg2
-
-        try:
-            psycopg2.connect(self.database("postgres"), connect_timeout=3).close()
-        except psycopg2.OperationalError:
-            return False
-        return True
-
     def _prefect(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """An answer of Prefect's API; None where it gives none."""
         password = b64encode(f"{USER}:{self.secret('prefect')}".encode()).decode()
@@ -371,57 +285,3 @@ class Services:
         if pid is not None:
             noted[name] = {"pid": pid, "since": psutil.Process(pid).create_time()}
         self._write("processes.json", noted)
-
-
-def _postgres_bin() -> Path:
-    """Where PostgreSQL's programs are: on PATH, or where Debian keeps them. ServiceError where there are none."""
-    if found := shutil.which("initdb"):
-        return Path(found).resolve().parent
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parent.parent.name))
-    if not versions:
-        raise ServiceError("PostgreSQL is not installed; on Debian and Ubuntu: apt-get install postgresql")
-    return versions[-1].parent
-
-
-def _as_user(name: str | None) -> dict[str, Any]:
-    if name is None:
-        return {}
-    try:
-        entry = pwd.getpwnam(name)
-    except KeyError:
-        raise ServiceError(
-            f"there is no user {name}, and PostgreSQL refuses to run as root; run this as another user"
-        ) from None
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
-
-def _status(url: str) -> int | None:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
-    except OSError:
-        return None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
-
-
-def _last_words(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return f"{lines[-1] if lines else 'it said nothing'} (log: {log})"

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.local.services import PORTS, ServiceError, Services
+from infra.local.service import ServiceError
+from infra.local.services import PORTS, Services
 from tests.conftest import REPOSITORY, run, tiny_params, write_params
 
 

@@ -7,7 +7,8 @@ import psutil
 import psycopg2
 import pytest
 
-from infra.local.services import PORTS, ServiceError, Services
+from infra.local.service import ServiceError
+from infra.local.services import PORTS, Services
 from tests.ops.conftest import command, mlflow_client
 
 
