@@ -117,8 +117,10 @@ def register(folder: Path, children: Children) -> None:
 
 @task(name="promote", task_run_name="promote", **RETRIED)
 def promote_task(folder: Path, children: Children, arguments: list[str]) -> list[Decision]:
-    decisions = decide(folder, children, *arguments)
+    decisions, failed = decide(folder, children, *arguments)
     leave_artifacts(folder, decisions)
+    if failed:
+        raise failed
     return decisions
 
 

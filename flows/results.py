@@ -21,11 +21,20 @@ def fpml(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "fpml.cli", *arguments]
 
 
-def decide(folder: Path, children: Children, *arguments: str) -> list[Decision]:
-    """`fpml promote --json` in a folder, with these arguments."""
-    log = get_run_logger().info
-    lines = run_command("promote", fpml("promote", "--json", *arguments), children, log, COMMAND_SECONDS, folder)
-    return [json.loads(line) for line in lines if line.startswith("{")]
+def decide(folder: Path, children: Children, *arguments: str) -> tuple[list[Decision], StageFailed | None]:
+    """`fpml promote --json` in a folder, with these arguments: the decisions, and why there is none about some runs."""
+    lines: list[str] = []
+    failed = None
+
+    def heard(line: str) -> None:
+        lines.append(line)
+        get_run_logger().info(line)
+
+    try:
+        run_command("promote", fpml("promote", "--json", *arguments), children, heard, COMMAND_SECONDS, folder)
+    except StageFailed as error:
+        failed = error
+    return [json.loads(line) for line in lines if line.startswith("{")], failed
 
 
 @task(name="results", task_run_name="results", cache_policy=NO_CACHE, persist_result=False)
@@ -33,17 +42,15 @@ def show_results(folder: Path, children: Children) -> None:
     """How the models stand to their champions; nothing is promoted. A store that is away only leaves this out."""
     if not (folder / "params.yaml").exists():
         return
-    try:
-        decisions = decide(folder, children, "--dry-run")
-    except StageFailed as error:
-        get_run_logger().warning("no comparison with the champions: %s", error)
-        return
+    decisions, failed = decide(folder, children, "--dry-run")
+    if failed:
+        get_run_logger().warning("no comparison with some champions: %s", failed)
     leave_artifacts(folder, decisions)
 
 
 def leave_artifacts(folder: Path, decisions: list[Decision]) -> None:
     for decision in decisions:
-        name = _key(decision["run"])
+        name = artifact_key(decision["run"])
         rows = [_row(m) for m in decision["metrics"]]
         before = f"champion: version {decision['champion']}" if decision["champion"] else "no champion yet"
         told = f"**{decision['run']}** version {decision['version']}, {before}. {decision['decision']}: {decision['reason']}"
@@ -67,6 +74,6 @@ def _row(metric: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _key(name: str) -> str:
+def artifact_key(name: str) -> str:
     """A run's name in the letters that an artifact's key may have."""
     return re.sub(r"[^a-z0-9-]", "-", name)

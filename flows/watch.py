@@ -12,7 +12,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.nightly import promote_task, pull_data, register
 from flows.pipeline import RETRIED, STAGES_AT_A_TIME, run_graph
-from flows.results import COMMAND_SECONDS, fpml
+from flows.results import COMMAND_SECONDS, artifact_key, fpml
 from flows.stages import ROOT, Children, StageFailed, run_command, run_stage
 
 DRIFT_EVENT = "fpml.drift"
@@ -86,7 +86,9 @@ def drift_of(folder: Path, children: Children, run: str) -> tuple[int, list[str]
         get_run_logger().info("%s: %s new prints", run, found["prints"])
         return int(found["prints"]), []
     said = f"drift in {', '.join(drifted)}" if drifted else "no drift"
-    create_table_artifact(rows, f"drift-{run}", f"**{run}**: {found['prints']} new prints, {said}. Figure: {found['folder']}")
+    create_table_artifact(
+        rows, f"drift-{artifact_key(run)}", f"**{run}**: {found['prints']} new prints, {said}. Figure: {found['folder']}"
+    )
     if drifted:
         distances = {row["statistic"]: row["distance"] for row in found["table"]}
         emit_event(DRIFT_EVENT, {"prefect.resource.id": f"fpml.run.{run}", "folder": str(folder)}, payload={

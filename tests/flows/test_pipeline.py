@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,6 @@ import yaml
 from tests.conftest import REPOSITORY, run
 
 pytestmark = pytest.mark.xdist_group("prefect")  # the harness starts a server: once
-
-
-@pytest.fixture(scope="session")
-def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
-    from prefect.settings import PREFECT_API_URL
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield str(PREFECT_API_URL.value())
 
 
 @pytest.fixture
@@ -228,24 +218,3 @@ def test_a_corrupt_cache_entry_is_found_and_rebuilt(toy: Callable[..., Path]) ->
     assert done == {"a": "cached", "b": "ran", "c": "cached"}
     assert (folder / "b" / "y").read_text() == "two\n"
     assert (folder / "c").read_text() == "one\ntwo\n"
-
-
-@pytest.mark.parametrize("tracked", [True, False])
-def test_a_night_takes_upstreams_lock(tmp_path_factory: pytest.TempPathFactory, harness: str, tracked: bool) -> None:
-    """Each night writes dvc.lock in its clone; a colleague's new one must not stop the nights after."""
-    from flows.nightly import pull_data
-    from flows.stages import Children
-
-    place = tmp_path_factory.mktemp("team")
-    who = ("-c", "user.name=t", "-c", "user.email=t@localhost")
-    run("git", "init", "-q", "-b", "main", "theirs", cwd=place)
-    (place / "theirs" / "dvc.lock" if tracked else place / "theirs" / "other").write_text("first\n")
-    run("git", "add", "-A", cwd=place / "theirs")
-    run("git", *who, "commit", "-qm", "first", cwd=place / "theirs")
-    run("git", "clone", "-q", "theirs", "nights", cwd=place)
-    (place / "nights" / "dvc.lock").write_text("of the night\n")
-    (place / "theirs" / "dvc.lock").write_text("a colleague's\n")
-    run("git", "add", "-A", cwd=place / "theirs")
-    run("git", *who, "commit", "-qm", "second", cwd=place / "theirs")
-    pull_data(place / "nights", Children())
-    assert (place / "nights" / "dvc.lock").read_text() == "a colleague's\n"
