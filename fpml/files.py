@@ -1,28 +1,37 @@
 """Outputs that are whole or absent: written under a temporary name, then moved into place."""
 
-import glob
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 
-def _temporary(target: Path) -> Path:
+def _parts(folder: Path) -> list[str]:
+    return [name for name in os.listdir(folder) if name.endswith(".part")]
+
+
+_parts_at_first = cache(_parts)  # a folder of many files is listed once by a process, not once a file
+
+
+def _temporary(target: Path, parts: Iterable[str]) -> Path:
     # Hidden, and matched by .gitignore and .dvcignore: what a killed process leaves changes no hash,
     # and goes with the next attempt.
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
-        process = left.name.removesuffix(".part").removesuffix(".old").rpartition(".")[2]
-        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
+    for name in parts:
+        whose, _, process = name.removesuffix(".part").removesuffix(".old").rpartition(".")
+        dead = process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists()
+        if dead and whose == f".{target.name}":
+            left = target.with_name(name)
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
-    return target.parent / f".{target.name}.{os.getpid()}.part"
+    return target.with_name(f".{target.name}.{os.getpid()}.part")
 
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """A fresh folder to write in, which becomes `target` (replacing it) if the block ends well."""
-    temporary = _temporary(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(target, _parts(target.parent))
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
@@ -41,7 +50,8 @@ def new_folder(target: Path) -> Iterator[Path]:
 @contextmanager
 def new_file(target: Path) -> Iterator[Path]:
     """A path to write to, which becomes `target` (replacing it) if the block ends well."""
-    temporary = _temporary(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(target, _parts_at_first(target.parent))
     try:
         yield temporary
         temporary.replace(target)

@@ -1,3 +1,5 @@
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,17 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
         fails()
     assert target.read_text() == "whole"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
+    gone = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True).stdout.strip()
+    mine, other = f".a.txt.{os.getppid()}.part", f".other.{gone}.part"
+    left = [tmp_path / name for name in (f".a.txt.{gone}.part", f".out.{gone}.old.part", mine, other)]
+    for path in left:
+        path.mkdir() if "out" in path.name else path.write_text("half")
+    with new_file(tmp_path / "a.txt") as file, new_folder(tmp_path / "out"):
+        file.write_text("whole")
+    assert {p.name for p in tmp_path.iterdir()} == {"a.txt", "out", mine, other}
 
 
 def test_a_folder_is_whole_or_as_it_was(tmp_path: Path) -> None:
