@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from fpml.config import TrainRecognise
 from fpml.data.pictures import read_grey
 from fpml.evaluate.judge import FOLDER, VERSION, JudgeNetwork, as_seen
 from fpml.evaluate.recognition import all_pairs, eer
 from fpml.evaluate.results import wilson
 from fpml.progress import progress
+from fpml.recipes import TrainRecognise
 from fpml.synth.field import CLASS_SHARES
 from fpml.train.batches import Draws
 from fpml.train.recognise import augmented

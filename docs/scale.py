@@ -1,4 +1,4 @@
-"""How time and memory of ingest, prepare, split and one epoch of training grow with the number of prints.
+"""How time and memory of the stages, with one epoch of training, grow with the number of prints.
 
     python docs/scale.py 1000 10000 100000
 
@@ -69,7 +69,8 @@ def main(counts: list[int]) -> None:
             small["train"] |= {"epochs": 1, "batch_size": 64}
             params["tracking"]["uri"] = "http://127.0.0.1:9"  # the tracking store is no part of this
             (project / "params.yaml").write_text(yaml.safe_dump(params))
-            for command in (("ingest", "many"), ("prepare", "reconstruct"), ("split", "reconstruct"), ("train", "reconstruct")):
+            stages = [(name, "reconstruct") for name in ("prepare", "split", "train", "evaluate")]
+            for command in (("ingest", "many"), *stages, ("report",)):
                 seconds, memory = stage(*command, cwd=project)
                 print(f"| {count:,} | {command[0]} | {seconds:.1f} | {1000 * seconds / count:.2f} | {memory:.0f} |", flush=True)
             shutil.rmtree(project / "raw")

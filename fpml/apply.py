@@ -12,13 +12,14 @@ import yaml
 from PIL import Image
 
 from fpml import package, registry
-from fpml.config import Data, Params
+from fpml.config import Params
 from fpml.data.pictures import EXTENSIONS, BadPicture, check_print, read_grey
 from fpml.data.prepare import place_print
 from fpml.data.sources import READERS
 from fpml.errors import FpmlError
 from fpml.files import new_file, new_folder, root
 from fpml.progress import progress
+from fpml.recipes import Data
 
 BATCH = 16
 SHEET = 64  # made prints on a sheet

@@ -10,7 +10,7 @@ import torch
 
 from fpml import tracking
 from fpml.apply import placed
-from fpml.config import Data, Params
+from fpml.config import Params
 from fpml.data import manifest
 from fpml.data.prepare import prepare, select
 from fpml.data.store import Prepared, open_prepared
@@ -22,6 +22,7 @@ from fpml.evaluate.reconstruction import to_float
 from fpml.evaluate.ridges import coarseness, orientation
 from fpml.files import new_folder, root, state_folder
 from fpml.progress import progress
+from fpml.recipes import Data
 
 STATISTICS = {
     "grey": "mean grey inside the print",

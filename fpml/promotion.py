@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 
 from fpml import registry, tracking
-from fpml.config import Params, Promotion
+from fpml.config import Params
 from fpml.errors import FpmlError
 from fpml.evaluate.publish import EVALUATION_TAG, PIXELS, SCORES
 from fpml.evaluate.results import METRICS, MODEL, bootstrap
 from fpml.promotion_lock import lock
+from fpml.recipes import Promotion
 
 CHAMPION = "champion"
 DECISION, REASON, WHEN, BEFORE, GAIN = (f"promotion.{n}" for n in ("decision", "reason", "when", "champion_before", "gain"))

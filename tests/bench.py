@@ -17,10 +17,11 @@ from PIL import Image
 from scipy import signal
 from torch import nn
 
-from fpml.config import Dataset, Ingest, Model, Runtime, Train
+from fpml.config import Dataset, Ingest, Runtime
 from fpml.data.ingest import ingest
 from fpml.data.store import Prepared
 from fpml.models import autoencoder
+from fpml.recipes import Model, Train
 from fpml.synth.capture import draw_capture
 from fpml.synth.field import HEIGHT, WIDTH, draw_finger, grid, orientation, period_map
 from fpml.synth.generate import prints_of

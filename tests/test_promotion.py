@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from fpml import promotion_lock
-from fpml.config import Promotion
 from fpml.errors import FpmlError
 from fpml.promotion import Measured, judge
+from fpml.recipes import Promotion
 
 RULE = Promotion(metric="psnr", margin=0.1)
 

@@ -14,13 +14,13 @@ import pandas as pd
 from PIL import Image
 from scipy import ndimage
 
-from fpml.config import Data
 from fpml.data import manifest, store
 from fpml.data.pictures import BadPicture, pixel_hash
 from fpml.data.sources import READERS, read_print
 from fpml.errors import FpmlError
 from fpml.files import new_folder
 from fpml.parallel import Workers, in_parallel
+from fpml.recipes import Data
 
 MARGIN = 0.02  # inches left around the print
 

@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from fpml.config import Split, SplitRecognise
 from fpml.errors import FpmlError
+from fpml.recipes import Split, SplitRecognise
 
 TRAIN, VALIDATION, TEST, UNSEEN, EXCLUDED = "train", "validation", "test", "unseen", "excluded"
 

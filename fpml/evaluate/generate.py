@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fpml.config import Generate
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.errors import FpmlError
 from fpml.evaluate import figures, generation
@@ -19,6 +18,7 @@ from fpml.evaluate.reconstruction import to_bytes, to_float
 from fpml.evaluate.results import MODEL, Album, Findings, Trained, some
 from fpml.evaluate.ridges import coarseness, orientation
 from fpml.files import root
+from fpml.recipes import Generate
 
 REAL = "real against real"
 BATCH, SHOWN, MAPPED, PAIRS = 128, 8, 300, 200

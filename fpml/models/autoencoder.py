@@ -7,9 +7,9 @@ copying is possible and a low error proves little. Measure it beside PCA and a l
 import torch
 from torch import Tensor, nn
 
-from fpml.config import Model
 from fpml.errors import FpmlError
 from fpml.models.layers import UpsampledConv, glorot, plain_loss
+from fpml.recipes import Model
 
 TASKS = ("reconstruct", "repair")
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from fpml.config import ModelGenerate
 from fpml.errors import FpmlError
+from fpml.recipes import ModelGenerate
 
 TASKS = ("generate",)
 SIDES = (64, 128, 256)

@@ -3,9 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpml.config import ModelRecognise
 from fpml.errors import FpmlError
 from fpml.models.layers import Trunk
+from fpml.recipes import ModelRecognise
 
 TASKS = ("recognise",)
 GRID = 6  # cells a side

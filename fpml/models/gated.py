@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpml.config import Model
 from fpml.errors import FpmlError
 from fpml.models.layers import DIFFERENT, PictureLoss
+from fpml.recipes import Model
 
 TASKS = ("repair",)
 SURE = 0.1  # below this probability of damage a pixel is not touched

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpml.config import ModelRecognise
 from fpml.errors import FpmlError
+from fpml.recipes import ModelRecognise
 
 TASKS = ("recognise",)
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels

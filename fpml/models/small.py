@@ -4,9 +4,9 @@
 import torch
 from torch import Tensor, nn
 
-from fpml.config import Model
 from fpml.errors import FpmlError
 from fpml.models.layers import UpsampledConv, glorot, plain_loss
+from fpml.recipes import Model
 
 TASKS = ("compress", "reconstruct")
 SIDE, GRID = 28, 4  # pixels; of the code's maps

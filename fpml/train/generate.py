@@ -15,10 +15,10 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
-from fpml.config import Generate, TrainGenerate
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared
 from fpml.errors import FpmlError
+from fpml.recipes import Generate, TrainGenerate
 from fpml.train.batches import Batches, shuffled
 from fpml.train.export import Registered
 from fpml.train.session import Row, Session, Sets

@@ -14,11 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from torch import nn
 
-from fpml.config import Data, Recipe, Recognise
 from fpml.data.store import Prepared
 from fpml.errors import FpmlError
 from fpml.files import new_file, root, state_folder
 from fpml.parallel import Workers, in_parallel
+from fpml.recipes import Data, Recipe, Recognise
 from fpml.train.batches import Batches
 from fpml.train.checkpoint import Checkpoints
 from fpml.train.session import Session, Sets

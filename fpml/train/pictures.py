@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fpml.config import Compress, Reconstruct, Train, TrainRecognise
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared
 from fpml.models.layers import PictureLoss
+from fpml.recipes import Compress, Reconstruct, Train, TrainRecognise
 from fpml.train.batches import Batches, Draws, shuffled
 from fpml.train.session import Row, Session, Sets
 

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fpml.config import Recognise, TrainRecognise
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared
 from fpml.errors import FpmlError
+from fpml.recipes import Recognise, TrainRecognise
 from fpml.train.batches import Batches, Draws, shuffled
 from fpml.train.export import Registered
 from fpml.train.pictures import learning_rate

@@ -8,10 +8,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fpml.config import Repair
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared
 from fpml.errors import FpmlError
+from fpml.recipes import Repair
 from fpml.train.batches import Batches
 from fpml.train.export import Registered
 from fpml.train.pictures import train

@@ -19,7 +19,7 @@ from accelerate.utils import set_seed
 from safetensors.torch import save as to_bytes
 
 from fpml import tracking
-from fpml.config import Params, Recipe, Runtime
+from fpml.config import Params, Runtime
 from fpml.data.store import Prepared, open_prepared
 from fpml.errors import FpmlError
 from fpml.evaluate.publish import input_example
@@ -27,6 +27,7 @@ from fpml.files import new_folder, root, state_folder
 from fpml.identity import Identity, dataset_digests, stage_tags
 from fpml.models import family_of, summary
 from fpml.progress import bar
+from fpml.recipes import Recipe
 from fpml.train import compress, generate, initial, recognise, reconstruct, repair
 from fpml.train.checkpoint import Checkpoints
 from fpml.train.export import export

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fpml.config import Data
 from fpml.data import prepare as module
 from fpml.data import store
 from fpml.data.prepare import place_print, segment
+from fpml.recipes import Data
 from tests.conftest import make_print
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpml.config import Split, SplitRecognise
 from fpml.data.split import split
 from fpml.errors import FpmlError
+from fpml.recipes import Split, SplitRecognise
 
 
 def index(fingers: list[int], hashes: list[int], subjects: list[int | None], roles: list[str]) -> pd.DataFrame:

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 import torch
 
-from fpml.config import Model, ModelGenerate, ModelRecognise
 from fpml.errors import FpmlError
 from fpml.models import MODELS, autoencoder, dcgan, embedder, family_of, gated, layers, summary, tight
+from fpml.recipes import Model, ModelGenerate, ModelRecognise
 from fpml.train.repair import repaired
 
 PUBLISHED = Model(widths=[32, 64, 128])

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fpml.config import Data, ModelRecognise
 from fpml.errors import FpmlError
 from fpml.models import resnet
+from fpml.recipes import Data, ModelRecognise
 from fpml.train import initial
 
 TINY = ModelRecognise(blocks=[1, 1, 1, 1], width=4, init="imagenet", weights="", synthetic_fingers=2, synthetic_epochs=1)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fpml.config import Train
+from fpml.recipes import Train
 from fpml.train.batches import Draws
 from fpml.train.pictures import flipped, learning_rate, picture_loss
 

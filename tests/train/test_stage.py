@@ -116,7 +116,7 @@ def test_the_exported_model_says_what_torch_says(project: Path, prepared: Callab
 
 
 def _model(config: dict[str, Any]) -> Any:
-    from fpml.config import Model
+    from fpml.recipes import Model
 
     return Model(**config["settings"])
 
