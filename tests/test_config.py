@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fpml import config
+from fpml import config, recipes
 from fpml.errors import FpmlError
 from tests.conftest import REPOSITORY, tiny_params
 
@@ -74,8 +74,9 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
 
 
 def test_settings_have_no_defaults() -> None:
-    settings = [c for c in vars(config).values() if isinstance(c, type) and dataclasses.is_dataclass(c)]
-    assert len(settings) > 10
+    both = vars(config) | vars(recipes)
+    settings = [c for c in both.values() if isinstance(c, type) and dataclasses.is_dataclass(c)]
+    assert len(settings) > 20
     for one in settings:
         for field in dataclasses.fields(one):
             assert field.default is dataclasses.MISSING, f"{one.__name__}.{field.name} hides a default"

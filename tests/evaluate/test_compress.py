@@ -21,6 +21,7 @@ def compressed(project: Path, fpml: Callable[..., Any], change_params: Callable[
     change_params("datasets.prints.reader", "folder")
     change_params("datasets.prints.pattern", r"(?P<sensor>DB\d)_B/(?P<finger>(?P<category>\d)_\d)\.tif")
     change_params("recipes.compress.evaluate.one_class_epochs", 1)
+    change_params("recipes.compress.split.seed", 2)  # of the few held out, some are of classes that are trained on
     for arguments in (("ingest", "prints"), ("ingest", "other"), ("prepare", "compress"), ("split", "compress"),
                       ("train", "compress"), ("evaluate", "compress")):  # fmt: skip
         fpml(*arguments)

@@ -144,18 +144,18 @@ def test_made_prints_are_measured_beside_real_ones(project: Path, conditional: C
 
 
 def test_prints_of_a_class_on_demand(project: Path, conditional: Callable[..., Any]) -> None:
-    conditional("generate", "-n", "10", "--out", "made", "--class", "3")
+    conditional("generate", "-n", "10", "--out", "made", "--class", "2")
     table = pd.read_parquet(project / "made/latent.parquet")
-    assert set(table["class"]) == {"3"}
+    assert set(table["class"]) == {"2"}
     assert table.shape == (10, 2 + 8)
     assert len(list((project / "made").glob("0*.png"))) == 10
     assert Image.open(project / "made/sheet.png").size == (8 * 64, 2 * 64)
-    conditional("generate", "-n", "10", "--out", "again", "--class", "3")
+    conditional("generate", "-n", "10", "--out", "again", "--class", "2")
     assert (project / "again/00007.png").read_bytes() == (project / "made/00007.png").read_bytes()
-    conditional("generate", "-n", "10", "--out", "other", "--class", "3", "--seed", "2")
+    conditional("generate", "-n", "10", "--out", "other", "--class", "2", "--seed", "2")
     assert (project / "other/00007.png").read_bytes() != (project / "made/00007.png").read_bytes()
     error = conditional("generate", "--out", "x", "--class", "whorl", code=2).err
-    assert "--class is whorl, and generate has 1, 2, 3" in error
+    assert "--class is whorl, and generate has 1, 2, 4" in error
     assert "is there and not an empty folder" in conditional("generate", "--out", "made", code=2).err
 
 
