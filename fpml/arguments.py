@@ -115,7 +115,7 @@ def nothing(p: argparse.ArgumentParser) -> None:
 def promote(p: argparse.ArgumentParser) -> None:
     name("runs", "*")(p)
     p.add_argument(
-        "--anyway", default="", metavar="REASON", help="pass by the gate, for a reason that is kept with the version"
+        "--anyway", default=None, metavar="REASON", help="pass by the gate, for a reason that is kept with the version"
     )
     p.add_argument("--dry-run", action="store_true", help="only say what would be decided")
     p.add_argument("--json", action="store_true", help="a line of JSON for each run")

@@ -183,12 +183,14 @@ def promote(a: Arguments) -> None:
     from fpml import promotion
 
     names = a.runs or list(_params().run)
+    if a.anyway is not None and not a.anyway.strip():
+        raise FpmlError("--anyway is empty; it takes the reason, which is kept with the version")
     if a.anyway and not a.runs:
         raise FpmlError("--anyway passes by the gate: name the runs that it is for")
     failed: list[str] = []
     for name in names:
         try:
-            _say_decision(promotion.promote(name, _run(name), a.anyway, a.dry_run), a.json)
+            _say_decision(promotion.promote(name, _run(name), a.anyway or "", a.dry_run), a.json)
         except FpmlError as error:  # the other runs are decided on all the same
             failed.append(str(error))
     if failed:
@@ -248,12 +250,18 @@ def data_purge(a: Arguments) -> None:
     for file in found.files:
         print(f"  {file}")
     print(f"models that were trained on them, and keep what they learnt: {kept}")
-    if not a.yes and input("Remove the prints and all that shows or counts them? (yes/no) ").strip().lower() != "yes":
+    try:
+        sure = a.yes or input("Remove the prints and all that shows or counts them? (yes/no) ").strip().lower() == "yes"
+    except EOFError:
+        raise FpmlError("nobody is there to be asked: give --yes to remove them; nothing was removed") from None
+    if not sure:
         raise FpmlError("nothing was removed")
     for line in purge(found, params):
         print(line)
-    print("git's history keeps hashes and settings, no prints. Next: git commit -am 'purge', dvc repro, and train or delete")
-    print("the models above; other clones and back-ups have their own copies: run this there too")
+    print("git's history keeps hashes and settings, no prints. Next: git commit -am 'purge', dvc push where there is a remote,")
+    print(
+        "dvc repro, and train or delete the models above; other clones and back-ups have their own copies: run this there too"
+    )
 
 
 def data_list(a: Arguments) -> None:

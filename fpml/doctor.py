@@ -86,7 +86,10 @@ def _git() -> Iterator[Finding]:
     if _command("git", "rev-parse", "HEAD").returncode:
         yield NOTE, "git has no commit yet; `dvc exp run` needs one: git add -A && git commit"
     changed = _command("git", "status", "--porcelain").stdout.splitlines()
-    yield (NOTE, f"git: {len(changed)} files changed and not committed") if changed else (GOOD, "git: all committed")
+    yield (NOTE, f"git: changed and not committed: {len(changed)}") if changed else (GOOD, "git: all committed")
+    apart = _command("git", "rev-list", "--left-right", "--count", "HEAD...@{upstream}").stdout.split()
+    if len(apart) == 2 and "0" not in apart:
+        yield BAD, f"{apart[0]} commits are only here, {apart[1]} only upstream, which stops the night: git pull --rebase"
     if (root() / "dvc.lock").exists() and not _command("git", "ls-files", "dvc.lock").stdout:
         yield NOTE, "dvc.lock is not in git; commit it, so that others get your results: git add dvc.lock"
 

@@ -12,6 +12,7 @@ from fpml import tracking
 from fpml.apply import placed
 from fpml.config import Params
 from fpml.data import manifest
+from fpml.data.ingest import not_ingested
 from fpml.data.prepare import prepare, select
 from fpml.data.store import Prepared, open_prepared
 from fpml.errors import FpmlError
@@ -96,12 +97,13 @@ def measure(prints: np.ndarray, masks: np.ndarray, dpi: float) -> pd.DataFrame:
 
 
 def compare(old: pd.DataFrame, new: pd.DataFrame, limit: float) -> pd.DataFrame:
-    """statistic, old, new (medians), distance (Kolmogorov-Smirnov), chance (its p value), drifted."""
+    """statistic, old, new (medians), distance (Kolmogorov-Smirnov), chance (its p value), drifted. The embedding's distance
+    counts only where new prints lie farther off: near to the training prints is no drift."""
     from scipy.stats import ks_2samp
 
     rows = []
     for name in old.columns:
-        test = ks_2samp(old[name], new[name])
+        test = ks_2samp(old[name], new[name], alternative="greater" if name == "embedding" else "two-sided")
         over = bool(test.statistic > limit and test.pvalue < CHANCE)
         rows.append({
             "statistic": name, "old": float(old[name].median()), "new": float(new[name].median()),
@@ -126,6 +128,9 @@ def _distances(known: np.ndarray, fingers: np.ndarray, new: np.ndarray) -> tuple
 def _unseen(name: str, known: Prepared, data: Data, params: Params, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """The prints of the run's training datasets that it does not know, on its canvas."""
     names = sorted({entry.split("/")[0] for entry in data.train})
+    for one in names:
+        if new := not_ingested(one, params.datasets[one], root()):
+            raise FpmlError(f"{len(new)} files of {one} are in no manifest yet, such as {new[0]}; run: dvc repro ingest@{one}")
     manifests = {n: manifest.read(root() / "data" / "manifest" / f"{n}.parquet") for n in names}
     rows = select(manifests, data.train, "train")
     rows = rows[~rows["sha256"].isin(set(known.index["sha256"]))]

@@ -24,7 +24,7 @@ from fpml.recipes import Promotion
 CHAMPION = "champion"
 DECISION, REASON, WHEN, BEFORE, GAIN = (f"promotion.{n}" for n in ("decision", "reason", "when", "champion_before", "gain"))
 OUT = "promotion.rolled_back"  # stays on a version that was champion and had to go
-PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back"
+PROMOTED, REFUSED, UNCHANGED, ROLLED_BACK = "promoted", "refused", "unchanged", "rolled back"
 SETTINGS = ("data.height", "data.width", "data.dpi", "data.crop")  # with split.*: what makes two measurements comparable
 RESAMPLES = 2000
 COMMON = 0.5  # share of the champion's prints that a challenger must have been measured on too
@@ -78,7 +78,7 @@ def promote(name: str, params: Params, anyway: str = "", dry_run: bool = False) 
         if challenger == champion:
             if not dry_run:
                 _take_along(client, name)
-            return Decision(name, challenger, PROMOTED, "it is the champion already", champion, None, metrics, page)
+            return Decision(name, challenger, UNCHANGED, "it is the champion already", champion, None, metrics, page)
         good, reason, gain = (True, f"by hand: {anyway}", None) if anyway else judge(new, old, rule)
         decision = Decision(name, challenger, PROMOTED if good else REFUSED, reason, champion, gain, metrics, page)
         if dry_run:
@@ -136,7 +136,7 @@ def judge(new: Measured, old: Measured | None, rule: Promotion) -> tuple[bool, s
     if gain is None:
         return False, f"not comparable with version {old.version}: {said}", None
     low, mean, high = gain
-    said = f"{rule.metric} is better by {mean:.4g} ({low:.4g} to {high:.4g}) than of version {old.version}{said}"
+    said = f"{rule.metric} gains {mean:.4g} ({low:.4g} to {high:.4g}) over version {old.version}{said}"
     if np.isnan(low):
         return False, f"{rule.metric} has no interval (one finger): {said}", gain
     if low > rule.margin:

@@ -29,6 +29,15 @@ def test_a_shift_is_drift_where_it_is_over_the_limit() -> None:
     assert not compare(numbers(0, count=3), numbers(1, shift=10, count=3), 0.2)["drifted"].any()  # three prints are chance
 
 
+def test_near_to_the_training_prints_is_no_drift() -> None:
+    near, far = (numbers(n, shift).rename(columns={"grey": "embedding"}) for n, shift in ((0, 0), (1, 20)))
+    assert compare(near, far, 0.2)["drifted"].all()
+    assert not compare(far, near, 0.2)["drifted"].any()
+    assert compare(far.rename(columns=dict(embedding="grey")), near.rename(columns=dict(embedding="grey")), 0.2)[
+        "drifted"
+    ].all()
+
+
 def test_statistics_are_what_they_are_called() -> None:
     fine, coarse = (np.stack([make_print(n, 128, 128, period) for n in range(4)]) for period in (6.0, 12.0))
     inside = np.zeros((4, 128, 128), np.uint8)
@@ -73,6 +82,9 @@ def test_prints_that_came_since_training(
     assert "0 new prints; two are needed" in trained("drift", "reconstruct").out
     for number in range(10):
         Image.fromarray(make_print(2000 + number)).save(project / "raw/prints/DB1_B" / f"{80 + number}_1.tif")
+    error = trained("drift", "reconstruct", code=2).err
+    assert "10 files of prints are in no manifest yet" in error
+    assert "run: dvc repro ingest@prints" in error
     trained("ingest", "prints")
     said = trained("drift", "reconstruct", "--json").out
     found = json.loads(said.splitlines()[-1])

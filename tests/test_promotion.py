@@ -161,7 +161,7 @@ def test_a_challenger_on_other_data_is_compared_on_the_prints_of_both(
                   ("evaluate", "reconstruct")):  # fmt: skip
         fpml(*stage)
     said = fpml("promote", "reconstruct").out
-    assert "promoted; psnr_mask is better" in said
+    assert "promoted; psnr_mask gains" in said
     assert "prints that both held out" in said
     assert aliases(client)["champion"] == "2"
 
@@ -196,3 +196,4 @@ def test_a_lock_is_respected_unless_its_holder_is_long_dead(
 def test_nothing_to_promote(prepared: Callable[..., Any]) -> None:
     assert "run: fpml register reconstruct" in prepared("promote", "reconstruct", code=2).err
     assert "name the runs" in prepared("promote", "--anyway", "x", code=2).err
+    assert "--anyway is empty" in prepared("promote", "reconstruct", "--anyway", " ", code=2).err

@@ -53,7 +53,7 @@ def add(name: str, path: Path, reader: str, dpi: float | None, pattern: str, use
     if reader == "folder" and not pattern:
         print("no --pattern: each picture counts as a finger of its own; where fingers have several, say so by --pattern,")
         print("or impressions of one finger fall on both sides of the split")
-    print("next: git add data/raw params.yaml, then dvc repro")
+    print("next: git add data/raw params.yaml, then dvc repro (and dvc push, where others share a remote)")
 
 
 def extend(name: str, path: Path, settled: float = 0) -> int:
@@ -70,13 +70,17 @@ def extend(name: str, path: Path, settled: float = 0) -> int:
         raise FpmlError(f"{dataset.path} is not under DVC by itself; `fpml data add` puts a folder there")
     if path.resolve() == target.resolve() or not path.is_dir():
         raise FpmlError(f"{path} is {'the dataset itself' if path.is_dir() else 'no folder'}; give a folder of new pictures")
-    new = []
+    new, young = [], 0
     for relative in find_files(path) if any(path.iterdir()) else []:  # an empty folder has nothing new, which is no error
         if not (target / relative).exists():
             if time.time() - (path / relative).stat().st_mtime >= settled:
                 new.append(relative)
+            else:
+                young += 1
         elif (target / relative).read_bytes() != (path / relative).read_bytes():
             raise FpmlError(f"{relative} is another picture than {target / relative}; give it another name")
+    if young:
+        print(f"{name}: {young} files are left for the next time: written to less than {settled:g} s ago")
     if not new:
         _tell_dvc(target)  # a run before may have been killed when it had copied
         return 0

@@ -37,6 +37,15 @@ def find_files(folder: Path) -> list[PurePosixPath]:
     return sorted(found)
 
 
+def not_ingested(name: str, dataset: Dataset, root: Path) -> list[str]:
+    """Files of a dataset that its manifest does not have: they came since, or there is no manifest yet."""
+    folder, path = root / dataset.path, root / "data" / "manifest" / f"{name}.parquet"
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return []
+    known = set(manifest.read(path)["file"]) if path.exists() else set()
+    return [file for f in find_files(folder) if (file := f"{dataset.path}/{f}") not in known]
+
+
 def _is_text(name: str) -> bool:
     try:
         name.encode()

@@ -18,6 +18,7 @@ from fpml import tracking
 from fpml.config import Params
 from fpml.data import kept, manifest
 from fpml.data.cache import cache_folder
+from fpml.data.ingest import not_ingested
 from fpml.errors import FpmlError
 from fpml.evaluate.publish import SCORES
 from fpml.files import new_file, root, state_folder
@@ -33,7 +34,7 @@ class Found:
     rows: pd.DataFrame
     runs: list[str]  # of params.yaml whose prepared prints hold some of the person's
     trained: list[str]  # those of them that were trained on some
-    versions: list[str]  # registered models of these runs
+    versions: list[str]  # registered models of these runs that were trained on the person's datasets
     galleries: dict[str, int]  # gallery file: prints enrolled
 
     @property
@@ -54,6 +55,7 @@ def find(subject: str, galleries: list[Path], params: Params) -> Found:
         both = ", ".join(f"{name}/{subject}" for name in sorted(set(own["dataset"])))
         raise FpmlError(f"several datasets have a subject '{subject}', who may be different people: name one of {both}")
     if own.empty:
+        _refuse_new_files(params)
         known = every["subject"].dropna().unique()
         has = f"subjects, such as '{known[0]}'" if len(known) else "no subjects; give a finger_id, DATASET/FINGER"
         raise FpmlError(f"no print of '{subject}' is in the manifests, which have {has}")
@@ -68,6 +70,7 @@ def find(subject: str, galleries: list[Path], params: Params) -> Found:
         raise FpmlError(
             f"{made['file'].iat[0]} is generated, of nobody; the seed under `synth` in params.yaml makes other people"
         )
+    _refuse_new_files(params)
     runs, trained = [], []
     for folder in sorted((root() / "data" / "prepared").glob("*/index.parquet")):
         index = pd.read_parquet(folder, columns=["image_id"])
@@ -84,7 +87,17 @@ def find(subject: str, galleries: list[Path], params: Params) -> Found:
             enrolled[str(gallery)] = int(_of_person(pd.read_parquet(gallery), rows).sum())
         elif gallery != GALLERY:
             raise FpmlError(f"gallery {gallery} is not there; nothing was removed")
-    return Found(subject, rows, runs, trained, _versions(trained, params), enrolled)
+    return Found(subject, rows, runs, trained, _versions(trained, set(rows["dataset"]), params), enrolled)
+
+
+def _refuse_new_files(params: Params) -> None:
+    for name, dataset in params.datasets.items():
+        new = [] if dataset.path.startswith("data/synth/") else not_ingested(name, dataset, root())
+        if new:
+            raise FpmlError(
+                f"{len(new)} files of {name} are in no manifest, such as {new[0]}, and may be the person's; "
+                f"run: dvc repro ingest@{name}, then this again; nothing was removed"
+            )
 
 
 def purge(found: Found, params: Params) -> list[str]:
@@ -138,12 +151,15 @@ def _of_person(gallery: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
     return pictures | gallery["finger"].isin(fingers)
 
 
-def _versions(runs: list[str], params: Params) -> list[str]:
+def _versions(runs: list[str], datasets: set[str], params: Params) -> list[str]:
+    """The registered models of these runs that were trained on some of these datasets."""
     mlflow = tracking.connect(params.tracking) if runs else None
     if mlflow is None:
         return []
     client = mlflow.MlflowClient()
-    return [f"{v.name} version {v.version}" for run in runs for v in client.search_model_versions(f"name = '{run}'")]
+    versions = [v for run in runs for v in client.search_model_versions(f"name = '{run}'")]
+    used = {v.version: {d.dataset.name for d in client.get_run(v.run_id).inputs.dataset_inputs} for v in versions}
+    return [f"{v.name} version {v.version}" for v in versions if used[v.version] & datasets or not used[v.version]]
 
 
 def _from_mlflow(mlflow: Any, found: Found, params: Params) -> list[str]:

@@ -1,5 +1,6 @@
 """A person is taken out: afterwards no byte of the person's prints is anywhere in the project, its cache or its remote."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,22 @@ def test_nothing_of_a_person_is_left(people: Path, client: Any) -> None:
     index = pd.read_parquet(people / "data/prepared/reconstruct/index.parquet")
     assert set(index["subject"]) == set("1234") - {who}
     assert run("dvc", "status", "--cloud", cwd=people).returncode == 0
+
+
+def test_prints_that_no_manifest_has_yet_stop_it(project: Path, prepared: Callable[..., Any]) -> None:
+    """They may be the person's: a purge that leaves them would be none."""
+    came = project / "raw/prints/DB1_B/1_7.tif"
+    Image.fromarray(make_print(3000)).save(came)
+    error = prepared("data", "purge", "--subject", "prints/DB1/1", "--yes", code=2).err
+    assert "1 files of prints are in no manifest, such as raw/prints/DB1_B/1_7.tif" in error
+    assert "run: dvc repro ingest@prints" in error
+    assert came.with_name("1_1.tif").exists()
+
+
+def test_nobody_to_ask(project: Path, prepared: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert "give --yes" in prepared("data", "purge", "--subject", "prints/DB1/1", code=2).err
+    assert (project / "raw/prints/DB1_B/1_1.tif").exists()
 
 
 def test_only_this_dataset_and_this_gallery(
