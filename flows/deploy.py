@@ -12,13 +12,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 from prefect.automations import Automation
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState, SendNotification
 from prefect.events.schemas.automations import EventTrigger, Posture
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from flows.pipeline import GPU_TAG
 from flows.stages import ROOT
@@ -52,6 +53,23 @@ def main(arguments: list[str]) -> int:
     if not os.environ.get("PREFECT_API_URL"):
         print("flows.deploy: PREFECT_API_URL is not set; `make up` starts a server and says how to reach it", file=sys.stderr)
         return 2
+    try:
+        _put_in_place(a)
+    except httpx.TransportError as error:
+        print(f"flows.deploy: {os.environ['PREFECT_API_URL']} does not answer ({error}); run: make up", file=sys.stderr)
+        return 2
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != 401:
+            raise
+        print(
+            "flows.deploy: Prefect refuses $PREFECT_API_AUTH_STRING; for this shell: . .fpml/services/secrets/env",
+            file=sys.stderr,
+        )
+        return 2
+    return 0
+
+
+def _put_in_place(a: argparse.Namespace) -> None:
     with get_client(sync_client=True) as client:
         _pool(client, a.pool_type)
         client.create_concurrency_limit(tag=GPU_TAG, concurrency_limit=a.gpus)
@@ -67,7 +85,6 @@ def main(arguments: list[str]) -> int:
             print(f"failures and drift are told to {a.notify}")
         else:
             print("nobody is told of failures: make a notification block (Prefect's pages, Blocks), then --notify TYPE/NAME")
-    return 0
 
 
 def deploy(project: Path) -> None:

@@ -28,7 +28,8 @@ def decide(folder: Path, children: Children, *arguments: str) -> tuple[list[Deci
 
     def heard(line: str) -> None:
         lines.append(line)
-        get_run_logger().info(line)
+        said = json.loads(line) if line.startswith("{") else None
+        get_run_logger().info("%s", f"{said['run']}: {said['decision']}; {said['reason']}" if said else line)
 
     try:
         run_command("promote", fpml("promote", "--json", *arguments), children, heard, COMMAND_SECONDS, folder)
@@ -71,6 +72,7 @@ def _row(metric: dict[str, Any]) -> dict[str, str]:
         "challenger": "–" if new is None else f"{new:.4g}",
         "champion": "–" if old is None else f"{old:.4g}",
         "difference": "–" if old is None or new is None else f"{new - old:+.3g}",
+        "better": metric["better"],
     }
 
 

@@ -19,6 +19,9 @@ from fpml.data.cache import mend
 ROOT = Path(__file__).parent.parent
 LOCK_BUSY = re.compile(r"^ERROR: .*(Unable to acquire lock|is busy, it is being blocked)", re.IGNORECASE)
 CACHED = re.compile(r"didn't change, skipping|is cached - skipping run")
+HINT = re.compile(
+    r"^To (track the changes with git|enable auto staging)|^\s+(git add dvc\.lock|dvc config core\.autostage)|^Use `dvc push`"
+)
 RESTORED = re.compile(r"is cached - skipping run")
 LOCK_TRIES, LOCK_WAIT = 20, 3.0  # DVC's lock is held for moments only
 GRACE = 10.0  # seconds that a stage has to end by itself before it is killed
@@ -125,9 +128,14 @@ def run_stage(
     if stage in children.out_of_memory:
         environment["FPML_HALVE_BATCH"] = "1"
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
+
+    def heard(line: str) -> None:
+        if not HINT.search(line):
+            log(line)
+
     for attempt in range(LOCK_TRIES):
         try:
-            lines = run_command(stage, command, children, log, limit, root, environment)
+            lines = run_command(stage, command, children, heard, limit, root, environment)
             if any(RESTORED.search(line) for line in lines) and (damaged := mend(root, stage)):
                 for _, line in damaged:
                     log(f"{stage}: {line}")

@@ -14,6 +14,7 @@ from flows.nightly import promote_task, pull_data, register
 from flows.pipeline import RETRIED, STAGES_AT_A_TIME, run_graph
 from flows.results import COMMAND_SECONDS, artifact_key, fpml
 from flows.stages import ROOT, Children, StageFailed, run_command, run_stage
+from fpml.config import load
 
 DRIFT_EVENT = "fpml.drift"
 SETTLED_SECONDS = 60  # a file that was written to since may not be whole yet
@@ -36,6 +37,8 @@ def on_new_data(
     Returns for each run trained on the dataset the statistics that drifted.
     """
     children, place = Children(), Path(folder)
+    if dataset not in (known := load(place / "params.yaml").datasets):
+        raise ValueError(f"dataset is '{dataset}'; datasets has: {', '.join(known)}")
     try:
         if incoming:
             take_in(place, children, dataset, incoming)
@@ -100,7 +103,5 @@ def drift_of(folder: Path, children: Children, run: str) -> tuple[int, list[str]
 
 def _runs_of(folder: Path, dataset: str) -> list[str]:
     """The runs of params.yaml that train on a dataset."""
-    from fpml.config import load
-
     params = load(folder / "params.yaml")
     return [r for r in params.run if any(e.split("/")[0] == dataset for e in params.recipes[r].data.train)]

@@ -14,6 +14,7 @@ from fpml.files import root, state_folder
 
 GOOD, NOTE, BAD = "ok  ", "note", "BAD "
 Finding = tuple[str, str]  # grade, text with what to do
+POOL = "fpml"  # Prefect's work pool, as flows/deploy.py makes it
 DISK_GB = 5  # an installation, the demo and its caches fit in this
 
 
@@ -23,7 +24,7 @@ def examine(cache: bool = False) -> bool:
         print(f"{BAD}  {root()} has no params.yaml: go to the project's folder and run fpml doctor there")
         return False
     good = True
-    checks = (_python, _packages, _settings, _git, _dvc, _datasets, _store, _state, _gpu, _disk)
+    checks = (_python, _packages, _settings, _git, _dvc, _datasets, _store, _prefect, _state, _gpu, _disk)
     for check in (_cache, *checks) if cache else checks:
         for grade, text in _safely(check):
             print(f"{grade}  {text}")
@@ -155,6 +156,36 @@ def _store() -> Iterator[Finding]:
                     said = f"{name}@{registry.ALIAS} is not the model in {folder} (an experiment's?)"
                     yield NOTE, f"{said}; run: fpml register {name}"
     yield GOOD, f"MLflow's store answers; registered: {', '.join(versions) or 'nothing yet'}"
+
+
+def _prefect() -> Iterator[Finding]:
+    """Where a server is named: whether it answers, and a worker is there for the night. By its HTTP API alone."""
+    address = os.environ.get("PREFECT_API_URL")
+    if not address:
+        return
+    import base64
+    import json
+    import urllib.error
+    import urllib.request
+
+    password = base64.b64encode(os.environ.get("PREFECT_API_AUTH_STRING", "").encode()).decode()
+    headers = {"Authorization": f"Basic {password}", "Content-Type": "application/json"}
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"{address}/work_pools/{POOL}/workers/filter", b"{}", headers), timeout=10
+        ) as answer:
+            online = [w["name"] for w in json.load(answer) if w["status"] == "ONLINE"]
+    except urllib.error.HTTPError as error:
+        why = {401: "it refuses $PREFECT_API_AUTH_STRING", 404: f"it has no work pool {POOL}: python -m flows.deploy"}
+        yield BAD, f"Prefect at {address}: {why.get(error.code, f'it answers {error.code}')}"
+        return
+    except OSError as error:
+        yield BAD, f"Prefect at {address} does not answer ({error}): no night will run; make up"
+        return
+    if online:
+        yield GOOD, f"Prefect answers; workers: {', '.join(online)}"
+    else:
+        yield BAD, f"Prefect answers, but no worker of pool {POOL} is there: no night will run; make up"
 
 
 def _state() -> Iterator[Finding]:

@@ -55,7 +55,7 @@ class Decision:
     reason: str
     champion: str | None  # the version that was champion before
     gain: Gain | None
-    metrics: list[dict[str, Any]]  # metric, part, challenger, champion: what a table shows
+    metrics: list[dict[str, Any]]  # metric, part, challenger, champion, better: what a table shows
     page: str  # where the tracking pages show the challenger's run
 
 
@@ -74,7 +74,7 @@ def promote(name: str, params: Params, anyway: str = "", dry_run: bool = False) 
             raise FpmlError(f"no version of '{name}' is {registry.ALIAS}; run: fpml register {name}")
         new = measured(mlflow, name, challenger)
         old = measured(mlflow, name, champion) if champion else None
-        metrics, page = side_by_side(new, old), tracking.page(params.tracking, new.run)
+        metrics, page = side_by_side(new, old, rule.metric), tracking.page(params.tracking, new.run)
         if challenger == champion:
             if not dry_run:
                 _take_along(client, name)
@@ -215,8 +215,9 @@ def measured(mlflow: Any, name: str, version: str) -> Measured:
     )
 
 
-def side_by_side(new: Measured, old: Measured | None) -> list[dict[str, Any]]:
-    """Each metric of each part, of the challenger and of the champion (None where there is none, or not this part)."""
+def side_by_side(new: Measured, old: Measured | None, deciding: str) -> list[dict[str, Any]]:
+    """Each metric of each part, the deciding one first, of the challenger and of the champion (None where there is none, or not
+    this part), and which of both is better."""
     rows = new.table[["metric", "part", "value"]].rename(columns={"value": "challenger"})
     if old is not None:
         other = old.table[["metric", "part", "value"]].rename(columns={"value": "champion"})
@@ -225,7 +226,11 @@ def side_by_side(new: Measured, old: Measured | None) -> list[dict[str, Any]]:
         rows = rows.assign(champion=None)
     rows = rows.astype(object).where(rows.notna(), None)
     out: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
-    return out
+    for row in out:
+        values = {name: row[name] for name in ("challenger", "champion") if row[name] is not None}
+        best = METRICS[row["metric"]].better(values.values()) if len(set(values.values())) == 2 else None
+        row["better"] = next((name for name, value in values.items() if value == best), "")
+    return sorted(out, key=lambda row: row["metric"] != deciding)
 
 
 def _connect(params: Params) -> Any:

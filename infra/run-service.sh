@@ -51,6 +51,8 @@ prefect)
   PREFECT_SERVER_API_AUTH_STRING="fpml:$(secret prefect)"
   export PREFECT_API_DATABASE_CONNECTION_URL PREFECT_SERVER_API_AUTH_STRING PREFECT_HOME="$FPML_STATE_DIR"
   export PREFECT_UI_STATIC_DIRECTORY="$FPML_STATE_DIR/ui" # its pages are copied there, since the image can't be written to
+  # Its newer pages ask a host of their makers for what to count; the older ones ask nobody, and show all of a run too.
+  export PREFECT_SERVER_UI_V2_ENABLED=false PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT=false
   export PREFECT_API_URL="$FPML_PREFECT/api" PREFECT_UI_API_URL="$FPML_PREFECT/api"
   exec python -m prefect server start --host "$FPML_LISTEN" --port "$FPML_PORT"
   ;;

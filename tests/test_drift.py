@@ -33,9 +33,8 @@ def test_near_to_the_training_prints_is_no_drift() -> None:
     near, far = (numbers(n, shift).rename(columns={"grey": "embedding"}) for n, shift in ((0, 0), (1, 20)))
     assert compare(near, far, 0.2)["drifted"].all()
     assert not compare(far, near, 0.2)["drifted"].any()
-    assert compare(far.rename(columns=dict(embedding="grey")), near.rename(columns=dict(embedding="grey")), 0.2)[
-        "drifted"
-    ].all()
+    grey = [frame.rename(columns={"embedding": "grey"}) for frame in (far, near)]
+    assert compare(*grey, 0.2)["drifted"].all()
 
 
 def test_statistics_are_what_they_are_called() -> None:

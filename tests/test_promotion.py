@@ -133,7 +133,11 @@ def test_promotion_and_the_way_back(two_versions: Callable[..., Any], client: An
     assert said["decision"] == "promoted", said["reason"]
     assert said["champion"] == "1"
     assert said["gain"][0] > 0.05
-    assert {"metric", "part", "challenger", "champion"} == set(said["metrics"][0])
+    first = said["metrics"][0]
+    assert set(first) == {"metric", "part", "challenger", "champion", "better"}
+    assert first["metric"] == "psnr_mask"
+    assert all(m["better"] == ("challenger" if m["challenger"] < m["champion"] else "champion")
+               for m in said["metrics"] if m["metric"] == "mse")  # fmt: skip
     assert aliases(client) == {"challenger": "2", "champion": "2"}
     tags = client.get_model_version("reconstruct", "2").tags
     assert tags["promotion.decision"] == "promoted"

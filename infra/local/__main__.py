@@ -14,7 +14,7 @@ def main() -> int:
     parser.add_argument("what", choices=["up", "down", "status", "backup", "restore"])
     parser.add_argument("names", nargs="*", help="up: only these services; backup and restore: a folder")
     parser.add_argument("--free-ports", action="store_true", help="up: free ports in place of the usual ones")
-    a = parser.parse_args()
+    a = parser.parse_intermixed_args()
     services = Services(
         Path(os.environ.get("FPML_SERVICES") or ROOT / ".fpml" / "services"), dict.fromkeys(PORTS, 0) if a.free_ports else None
     )

@@ -3,6 +3,7 @@
 import socket
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,15 @@ class Service:
     user: str | None = None  # PostgreSQL refuses to run as root
 
 
-def status(url: str) -> int | None:
+def signed_in(user: str, password: str) -> dict[str, str]:
+    """The header of a request with a password."""
+    return {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
+
+
+def status(url: str, headers: dict[str, str] | None = None) -> int | None:
+    """The status of an answer; None where there is none."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=5) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()

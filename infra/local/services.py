@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import psutil
 
 from infra.local import postgres
 from infra.local.postgres import USER
-from infra.local.service import HOST, Service, ServiceError, free_port, is_free, last_words, status
+from infra.local.service import HOST, Service, ServiceError, free_port, is_free, last_words, signed_in, status
 
 ROOT = Path(__file__).parent.parent.parent
 PORTS = {"postgres": 15432, "s3": 9000, "mlflow": 5000, "prefect": 4200}
@@ -43,7 +42,6 @@ class Services:
         (folder / "secrets").chmod(0o700)
         known = self._read("ports.json")
         self.ports: dict[str, int] = {n: known.get(n) or (ports or {}).get(n, p) or free_port() for n, p in PORTS.items()}
-        self._write("ports.json", self.ports)
         self._started: dict[str, subprocess.Popen[bytes]] = {}  # by this process, which has to collect them when they end
 
     # what the services are
@@ -109,7 +107,7 @@ class Services:
         return self._service("s3", "objects", lambda: status(self.url("s3")) in (400, 403), self.url("s3"))
 
     def mlflow(self) -> Service:
-        return self._service("mlflow", "mlflow", lambda: status(f"{self.url('mlflow')}/health") == 200, self.url("mlflow"))
+        return self._service("mlflow", "mlflow", self._mlflow_answers, self.url("mlflow"))
 
     def prefect(self) -> Service:
         return self._service("prefect", "prefect", lambda: self._prefect("/health") is not None, self.url("prefect"))
@@ -151,6 +149,7 @@ class Services:
 
     def start(self, service: Service) -> None:
         if self.process(service.name) is None:
+            self._write("ports.json", self.ports)
             if service.name == "postgres":
                 postgres.make_folder(self.folder / "postgres", self.secret("postgres"))
             elif service.name in self.ports and not is_free(self.ports[service.name]):
@@ -216,7 +215,10 @@ class Services:
         out = []
         for service in self.all():
             runs = self.process(service.name) is not None
-            state = "healthy" if runs and service.answers() else "does not answer" if runs else "down"
+            try:
+                state = "healthy" if runs and service.answers() else "does not answer" if runs else "down"
+            except ServiceError as error:
+                state = str(error)
             out.append((service.name, state, service.address))
         return out
 
@@ -229,6 +231,7 @@ class Services:
         return path
 
     def backup(self, target: Path) -> None:
+        self._need_stores()
         self._script("backup.sh", target)
 
     def restore(self, source: Path) -> None:
@@ -236,7 +239,13 @@ class Services:
         for name in ("worker", "prefect", "mlflow"):
             if self.process(name) is not None:
                 raise ServiceError(f"{name} runs; end it before a restore (python -m infra.local down, then up postgres s3)")
+        self._need_stores()
         self._script("restore.sh", source)
+
+    def _need_stores(self) -> None:
+        for service in (self.postgres(), self.s3()):
+            if self.process(service.name) is None or not service.answers():
+                raise ServiceError(f"{service.name} is down; run: python -m infra.local up postgres s3")
 
     def _script(self, name: str, folder: Path) -> None:
         command = ["bash", str(ROOT / "infra" / name), str(folder)]
@@ -246,10 +255,23 @@ class Services:
 
     # the small parts
 
+    def _mlflow_answers(self) -> bool:
+        """ServiceError where it answers, but has another password: its users are in its database, which may come from
+        elsewhere."""
+        if status(f"{self.url('mlflow')}/health") != 200:
+            return False
+        asked = f"{self.url('mlflow')}/api/2.0/mlflow/experiments/search?max_results=1"
+        answer = status(asked, signed_in(USER, self.secret("mlflow")))
+        if answer == 401:
+            raise ServiceError(
+                f"MLflow has another password than {self.folder}/secrets/mlflow: was its database restored from elsewhere? "
+                "Put that machine's file there, then: make down up"
+            )
+        return answer == 200
+
     def _prefect(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """An answer of Prefect's API; None where it gives none."""
-        password = b64encode(f"{USER}:{self.secret('prefect')}".encode()).decode()
-        headers = {"Authorization": f"Basic {password}", "Content-Type": "application/json"}
+        headers = {**signed_in(USER, self.secret("prefect")), "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         try:
             with urllib.request.urlopen(

@@ -38,7 +38,8 @@ def test_a_run_without_a_decision_hides_no_other(tmp_path: Path, harness: str, m
 
     decision: dict[str, Any] = {
         "run": "good", "version": "2", "decision": "promoted", "reason": "it is better", "champion": "1", "gain": None,
-        "page": "http://127.0.0.1", "metrics": [{"metric": "psnr", "part": "d", "challenger": 2.0, "champion": 1.0}],
+        "page": "http://127.0.0.1",
+        "metrics": [{"metric": "psnr", "part": "d", "challenger": 2.0, "champion": 1.0, "better": "challenger"}],
     }  # fmt: skip
     said = f"import sys; print({json.dumps(decision)!r}); sys.exit('fpml: no version of bad is challenger')"
     monkeypatch.setattr(results, "fpml", lambda *arguments: [sys.executable, "-c", said])
