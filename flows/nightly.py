@@ -7,7 +7,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.pipeline import RETRIED, STAGES_AT_A_TIME, run_graph
-from flows.results import COMMAND_SECONDS, Decision, decide, fpml, leave_artifacts
+from flows.results import COMMAND_SECONDS, Decision, decide, fpml, leave_artifacts, leave_report
 from flows.stages import ROOT, Children, StageFailed, run_command
 
 DVC_SECONDS = 4 * 3600.0
@@ -93,7 +93,15 @@ def pull_data(folder: Path, children: Children) -> None:
             run_command("git checkout", ["git", "checkout", "--", "dvc.lock"], children, log, DVC_SECONDS, folder)
         elif _says(folder, children, "git", "ls-tree", "--name-only", "@{upstream}", "dvc.lock"):
             (folder / "dvc.lock").unlink(missing_ok=True)
-        run_command("git pull", ["git", "pull", "--ff-only"], children, log, DVC_SECONDS, folder)
+        try:
+            run_command("git pull", ["git", "pull", "--ff-only"], children, log, DVC_SECONDS, folder)
+        except StageFailed as failed:
+            if "fast-forward" not in str(failed):
+                raise
+            raise StageFailed(
+                f"{folder} has commits that its upstream has not, and upstream others: put them together there "
+                "(git pull --rebase), then push"
+            ) from failed
     pointers = [str(p.relative_to(folder)) for p in sorted((folder / "data" / "raw").glob("*.dvc"))]
     if not pointers:
         log("no dataset is under DVC in data/raw: nothing to pull")
@@ -112,13 +120,16 @@ def push_results(folder: Path, children: Children) -> None:
 @task(name="register", task_run_name="register", **RETRIED)
 def register(folder: Path, children: Children) -> None:
     """Runs that were cached, or were trained while the store was away, are sent to it."""
-    run_command("register", fpml("register"), children, get_run_logger().info, COMMAND_SECONDS, folder)
+    lines = run_command("register", fpml("register"), children, get_run_logger().info, COMMAND_SECONDS, folder)
+    for line in lines:
+        if line.startswith("report: "):
+            leave_report(line.removeprefix("report: "), "In MLflow: the report of the last run")
 
 
 @task(name="promote", task_run_name="promote", **RETRIED)
 def promote_task(folder: Path, children: Children, arguments: list[str]) -> list[Decision]:
     decisions, failed = decide(folder, children, *arguments)
-    leave_artifacts(folder, decisions)
+    leave_artifacts(decisions)
     if failed:
         raise failed
     return decisions

@@ -46,10 +46,17 @@ def show_results(folder: Path, children: Children) -> None:
     decisions, failed = decide(folder, children, "--dry-run")
     if failed:
         get_run_logger().warning("no comparison with some champions: %s", failed)
-    leave_artifacts(folder, decisions)
+    leave_artifacts(decisions)
+    report = folder / "report" / "index.html"
+    if report.exists():
+        leave_report(report.resolve().as_uri(), "On this machine: the report of the last run")
 
 
-def leave_artifacts(folder: Path, decisions: list[Decision]) -> None:
+def leave_report(address: str, where: str) -> None:
+    create_link_artifact(address, "report", "report", where)
+
+
+def leave_artifacts(decisions: list[Decision]) -> None:
     for decision in decisions:
         name = artifact_key(decision["run"])
         rows = [_row(m) for m in decision["metrics"]]
@@ -57,11 +64,6 @@ def leave_artifacts(folder: Path, decisions: list[Decision]) -> None:
         told = f"**{decision['run']}** version {decision['version']}, {before}. {decision['decision']}: {decision['reason']}"
         create_table_artifact(rows, f"metrics-{name}", told)
         create_link_artifact(decision["page"], "MLflow run", f"mlflow-{name}", f"The run of {decision['run']}")
-    report = folder / "report" / "index.html"
-    if report.exists():
-        create_link_artifact(
-            report.resolve().as_uri(), "report", "report", "On the worker's machine: the report of the last run"
-        )
 
 
 def _row(metric: dict[str, Any]) -> dict[str, str]:

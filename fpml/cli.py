@@ -128,12 +128,14 @@ def report(a: Arguments) -> None:
 
 
 def register(a: Arguments) -> None:
-    from fpml.evaluate.publish import publish
+    from fpml.evaluate.publish import publish, publish_report
 
     names = a.runs or list(_params().run)
     done = [publish(name, _run(name)) for name in names]
     if not all(done):
         raise FpmlError("the tracking store could not be reached; nothing was registered there (see above)")
+    if not a.runs and (page := publish_report(_params())):
+        print(f"report: {page}")
 
 
 def reconstruct(a: Arguments) -> None:

@@ -20,7 +20,7 @@ from fpml.data import kept, manifest
 from fpml.data.cache import cache_folder
 from fpml.data.ingest import not_ingested
 from fpml.errors import FpmlError
-from fpml.evaluate.publish import SCORES
+from fpml.evaluate.publish import REPORT_TAG, SCORES
 from fpml.files import new_file, root, state_folder
 
 GALLERY = Path("gallery.parquet")  # where fpml enrol writes by default
@@ -158,13 +158,13 @@ def _versions(runs: list[str], datasets: set[str], params: Params) -> list[str]:
         return []
     client = mlflow.MlflowClient()
     versions = [v for run in runs for v in client.search_model_versions(f"name = '{run}'")]
-    used = {v.version: {d.dataset.name for d in client.get_run(v.run_id).inputs.dataset_inputs} for v in versions}
-    return [f"{v.name} version {v.version}" for v in versions if used[v.version] & datasets or not used[v.version]]
+    used = [{d.dataset.name for d in client.get_run(v.run_id).inputs.dataset_inputs} for v in versions]
+    return [f"{v.name} version {v.version}" for v, names in zip(versions, used, strict=True) if names & datasets or not names]
 
 
 def _from_mlflow(mlflow: Any, found: Found, params: Params) -> list[str]:
-    """Scores lose the person's rows; figures and example prints of whatever was made from the person's datasets go, since
-    nobody can tell whom they show. Deleted runs too, as long as MLflow keeps them."""
+    """Scores lose the person's rows; figures and example prints of whatever was made from the person's datasets go, and the
+    report, since nobody can tell whom they show. Deleted runs too, as long as MLflow keeps them."""
     from mlflow.entities import ViewType
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -176,7 +176,8 @@ def _from_mlflow(mlflow: Any, found: Found, params: Params) -> list[str]:
     changed = 0
     for run in runs:
         recipe, parent = run.data.tags.get("recipe"), run.data.tags.get("mlflow.parentRunId")
-        if run.info.run_id not in used and parent not in used and recipe not in found.runs:
+        is_report = REPORT_TAG in run.data.tags
+        if run.info.run_id not in used and parent not in used and recipe not in found.runs and not is_report:
             continue
         store = get_artifact_repository(run.info.artifact_uri)
         paths = {f.path for f in store.list_artifacts()}
@@ -185,8 +186,8 @@ def _from_mlflow(mlflow: Any, found: Found, params: Params) -> list[str]:
             with tempfile.TemporaryDirectory() as folder:
                 scores[~scores["image_id"].isin(images)].to_parquet(Path(folder) / SCORES, index=False)
                 store.log_artifact(str(Path(folder) / SCORES))
-        if "figures" in paths:
-            store.delete_artifacts("figures")
+        for shown in paths & {"figures", "index.html"}:
+            store.delete_artifacts(shown)
         changed += 1
         used.add(run.info.run_id)
     for model in _every(lambda token: client.search_logged_models([experiment], page_token=token)):

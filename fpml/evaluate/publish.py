@@ -21,6 +21,7 @@ from fpml.files import root
 from fpml.identity import dataset_digests, stage_tags
 
 EVALUATION_TAG = "fpml.evaluation"
+REPORT_TAG = "fpml.report"
 SCORES = "scores.parquet"  # the model's metrics of each print, by which two versions are compared
 PIXELS = "pixels_md5"  # its column that tells whether a print is still the same
 
@@ -63,6 +64,22 @@ def publish(name: str, params: Params) -> tuple[str, str] | None:
         return None
     tracking.say(f"registered: {name} version {version}, alias '{registry.ALIAS}' (run {run_id})")
     return run_id, version
+
+
+def publish_report(params: Params) -> str:
+    """Send report/index.html to the tracking store, in the place of the last one; its page there. '' where there is no report
+    or the store is away."""
+    path = root() / "report" / "index.html"
+    mlflow = tracking.connect(params.tracking) if path.exists() else None
+    if mlflow is None:
+        return ""
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name(params.tracking.experiment).experiment_id
+    known = client.search_runs([experiment], f"tags.`{REPORT_TAG}` = 'last'", max_results=1)
+    run = known[0] if known else client.create_run(experiment, run_name="report", tags={REPORT_TAG: "last"})
+    client.log_artifact(run.info.run_id, str(path))
+    client.set_terminated(run.info.run_id)
+    return f"{tracking.page(params.tracking, run)}/artifacts/{path.name}"
 
 
 def _log_scores(mlflow: Any, scores: pd.DataFrame, prints: Prepared) -> None:

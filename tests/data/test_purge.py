@@ -31,6 +31,7 @@ def people(dvc_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_params(dvc_project, params)
     run("dvc", "repro", cwd=dvc_project)
     run("dvc", "push", "--run-cache", cwd=dvc_project)
+    run("fpml", "register", cwd=dvc_project)
     gallery = pd.DataFrame({
         "finger": [f"{n}/left-thumb" for n in range(1, 5)], "embedding": [[1.0, 0.0]] * 4, "model": ["m"] * 4,
         "picture": [f"data/raw/people/Real/{n}__M_Left_thumb_finger.BMP" for n in range(1, 5)],
@@ -54,6 +55,7 @@ def test_nothing_of_a_person_is_left(people: Path, client: Any) -> None:
     weights = (people / "models/reconstruct/weights.safetensors").read_bytes()
     needles = [*prints, *(c.tobytes() for c in canvases)]
     holding = [p for p in places(people) if any(n in p.read_bytes() for n in needles)]
+    assert list(people.glob("mlartifacts/**/index.html"))
     assert len(holding) > 3 * len(prints), "raw, cache and remote hold them before"
 
     said = run("fpml", "data", "purge", "--subject", who, "--yes", cwd=people).stdout
@@ -75,6 +77,7 @@ def test_nothing_of_a_person_is_left(people: Path, client: Any) -> None:
     scores = pd.read_parquet(client.download_artifacts(evaluation.info.run_id, "scores.parquet"))
     assert not set(scores["image_id"]) & set(mine["image_id"])
     assert not list(people.glob("mlartifacts/**/input_example*"))
+    assert not list(people.glob("mlartifacts/**/index.html"))
     # The model stays, and the rest is made anew.
     assert (people / "models/reconstruct/weights.safetensors").read_bytes() == weights
     again = run("dvc", "repro", cwd=people).stdout

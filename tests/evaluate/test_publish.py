@@ -42,6 +42,16 @@ def test_registering_again_changes_nothing(trained: Callable[..., Any], client: 
     assert len(client.search_logged_models([client.get_experiment_by_name("fpml").experiment_id])) == 1
 
 
+def test_the_last_report_is_in_the_store(project: Path, trained: Callable[..., Any], client: Any) -> None:
+    trained("report")
+    for _ in range(2):
+        page = trained("register").out.strip().splitlines()[-1]
+    report = runs(client)["report"]
+    assert f"/runs/{report.info.run_id}/artifacts/index.html" in page
+    stored = Path(client.download_artifacts(report.info.run_id, "index.html"))
+    assert stored.read_bytes() == (project / "report/index.html").read_bytes()
+
+
 def test_a_deleted_store_is_made_again_from_files(project: Path, trained: Callable[..., Any], empty_store: Path) -> None:
     import shutil
 

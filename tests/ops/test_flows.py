@@ -88,8 +88,9 @@ def test_a_night(team_project: Path, team: Services) -> None:
     assert {"pull", "register", "promote"} <= set(tasks)
     left = artifacts(first)
     assert set(left) == {f"metrics-{name}", f"mlflow-{name}", "report"}
+    assert "/artifacts/index.html" in left["report"].data  # in MLflow, where a browser may open it
     (row, *_) = json.loads(left[f"metrics-{name}"].data)
-    assert set(row) == {"metric", "part", "challenger", "champion", "difference"}
+    assert set(row) == {"metric", "part", "challenger", "champion", "difference", "better"}
     assert "promoted: it is the first" in left[f"metrics-{name}"].description
     assert team.url("mlflow") in left[f"mlflow-{name}"].data
     client = mlflow_client(team)
