@@ -19,7 +19,7 @@ test: .venv/ready
 
 # With real servers on loopback, which it starts and ends. Needs PostgreSQL: apt-get install postgresql
 test-ops: .venv/servers
-	python -m pytest tests/ops -n 2 --dist loadfile $(ARGS)
+	python -m pytest tests/ops -n 2 --dist worksteal $(ARGS)
 
 lint: .venv/ready
 	ruff check .

@@ -1,10 +1,14 @@
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fpml import doctor
 from fpml.doctor import examine
+from tests.conftest import run
 
 
 def test_a_sound_project(dvc_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,3 +72,50 @@ def test_show_names_only_what_is_there(dvc_project: Path, fpml: Callable[..., An
     said = fpml("show").out
     assert "index.html" not in said
     assert said.count("not made yet; run: make demo") == 2
+
+
+def test_a_branch_apart_from_its_upstream(dvc_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which stops the night's pull."""
+    run("git", "clone", "-q", "--bare", ".", "upstream.git", cwd=dvc_project)
+    run("git", "remote", "add", "origin", "upstream.git", cwd=dvc_project)
+    run("git", "fetch", "-q", "origin", cwd=dvc_project)
+    branch = run("git", "branch", "--show-current", cwd=dvc_project).stdout.strip()
+    run("git", "branch", "-q", "-u", f"origin/{branch}", cwd=dvc_project)
+    run("git", "commit", "-q", "--allow-empty", "-m", "theirs", cwd=dvc_project)
+    run("git", "push", "-q", "origin", branch, cwd=dvc_project)
+    assert examine()
+    run("git", "reset", "-q", "--hard", "HEAD~1", cwd=dvc_project)
+    run("git", "commit", "-q", "--allow-empty", "-m", "ours", cwd=dvc_project)
+    assert not examine()
+    assert "1 commits are only here, 1 only upstream" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "words"),
+    [
+        (200, b'[{"name": "w", "status": "OFFLINE"}]', "BAD   Prefect answers, but no worker"),
+        (200, b'[{"name": "w", "status": "ONLINE"}]', "ok    Prefect answers; workers: w"),
+        (401, b"", "it refuses $PREFECT_API_AUTH_STRING"),
+        (404, b"", "it has no work pool fpml: python -m flows.deploy"),
+        (None, b"", "does not answer"),
+    ],
+)
+def test_prefect_and_its_worker(monkeypatch: pytest.MonkeyPatch, status: int | None, answer: bytes, words: str) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status or 500)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{server.server_port}/api")
+    if status is None:
+        server.server_close()
+    else:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+    found = [f"{grade}  {text}" for grade, text in doctor._prefect()]
+    server.server_close()
+    assert any(words in line for line in found), found

@@ -83,6 +83,26 @@ def test_a_backup_is_put_back(team: Services, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_a_backup_needs_its_stores(tmp_path: Path) -> None:
+    away = Services(tmp_path, dict.fromkeys(PORTS, 0))
+    for action in (away.backup, away.restore):
+        with pytest.raises(ServiceError, match="postgres is down; run: python"):
+            action(tmp_path / "backup")
+
+
+def test_another_password_than_mlflows_is_told(team: Services) -> None:
+    """As after a restore of another machine's databases: MLflow's /health asks for none, and would say that all is well."""
+    path = team.folder / "secrets" / "mlflow"
+    known = path.read_text()
+    try:
+        path.write_text("another")
+        states = {name: state for name, state, _ in team.health()}
+    finally:
+        path.write_text(known)
+    assert "MLflow has another password" in states["mlflow"]
+    assert states["prefect"] == "healthy"
+
+
 def test_an_unknown_service_is_named(tmp_path: Path) -> None:
     root = Path(__file__).parent.parent.parent
     assert "no service postgre; there are: postgres" in command("infra.local", "up", "postgre", cwd=root, code=2)
