@@ -74,11 +74,15 @@ def publish_report(params: Params) -> str:
     if mlflow is None:
         return ""
     client = mlflow.MlflowClient()
-    experiment = client.get_experiment_by_name(params.tracking.experiment).experiment_id
-    known = client.search_runs([experiment], f"tags.`{REPORT_TAG}` = 'last'", max_results=1)
-    run = known[0] if known else client.create_run(experiment, run_name="report", tags={REPORT_TAG: "last"})
-    client.log_artifact(run.info.run_id, str(path))
-    client.set_terminated(run.info.run_id)
+    try:
+        experiment = client.get_experiment_by_name(params.tracking.experiment).experiment_id
+        known = client.search_runs([experiment], f"tags.`{REPORT_TAG}` = 'last'", max_results=1)
+        run = known[0] if known else client.create_run(experiment, run_name="report", tags={REPORT_TAG: "last"})
+        client.log_artifact(run.info.run_id, str(path))
+        client.set_terminated(run.info.run_id)
+    except mlflow.exceptions.MlflowException as error:
+        tracking.say(f"tracking: the store failed ({' '.join(str(error).split())[:300]}); the report is in {path} only")
+        return ""
     return f"{tracking.page(params.tracking, run)}/artifacts/{path.name}"
 
 
