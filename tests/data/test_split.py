@@ -76,7 +76,7 @@ def test_new_data_leave_almost_every_known_print_on_its_side(by: str) -> None:
 
     before, after = sides(200), sides(220)
     moved = (before != after[before.index]).sum()
-    assert moved <= 12  # drawn anew, two thirds of the 40 that are held out would be others: 64 moved
+    assert moved <= 12  # drawn anew, 64 would: 2 × 0.2 × 0.8 of 200
     assert (after == "validation").sum() == 44
 
 
