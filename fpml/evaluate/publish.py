@@ -22,6 +22,7 @@ from fpml.identity import dataset_digests, stage_tags
 
 EVALUATION_TAG = "fpml.evaluation"
 REPORT_TAG = "fpml.report"
+BATCH = 512  # prints read at a time
 SCORES = "scores.parquet"  # the model's metrics of each print, by which two versions are compared
 PIXELS = "pixels_md5"  # its column that tells whether a print is still the same
 
@@ -92,7 +93,8 @@ def _log_scores(mlflow: Any, scores: pd.DataFrame, prints: Prepared) -> None:
         return
     own = scores[scores["method"] == MODEL]
     rows = pd.Index(prints.index["image_id"]).get_indexer(own["image_id"])
-    own = own.assign(**{PIXELS: [hashlib.md5(prints.take(np.array([row])).tobytes()).hexdigest() for row in rows]})
+    batches = (prints.take(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH))
+    own = own.assign(**{PIXELS: [hashlib.md5(picture.tobytes()).hexdigest() for batch in batches for picture in batch]})
     columns = ["image_id", "finger_id", PIXELS, *(m for m in METRICS if m in own)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / SCORES
