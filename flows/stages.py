@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from fpml.data.cache import mend
+from fpml.admin.cache import mend
 
 ROOT = Path(__file__).parent.parent
 LOCK_BUSY = re.compile(r"^ERROR: .*(Unable to acquire lock|is busy, it is being blocked)", re.IGNORECASE)

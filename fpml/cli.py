@@ -243,14 +243,17 @@ def data_extend(a: Arguments) -> None:
 
 
 def data_purge(a: Arguments) -> None:
-    from fpml.data.purge import find, purge
+    from fpml.admin.found import find
+    from fpml.admin.purge import purge
 
     params = _params()
     found = find(a.subject, a.gallery, params)
     kept = ", ".join([*found.trained, *found.versions]) or "none"
-    print(f"{a.subject}: {len(found.rows)} prints in {', '.join(sorted(set(found.rows['dataset'])))}")
+    print(f"{a.subject}: {len(found.rows)} prints in {', '.join(found.datasets)}")
     for file in found.files:
         print(f"  {file}")
+    if gone := sorted(found.person.files - set(found.rows["file"])):
+        print(f"in earlier versions only: {len(gone)} files, such as {gone[0]}")
     print(f"models that were trained on them, and keep what they learnt: {kept}")
     try:
         sure = a.yes or input("Remove the prints and all that shows or counts them? (yes/no) ").strip().lower() == "yes"
@@ -260,10 +263,15 @@ def data_purge(a: Arguments) -> None:
         raise FpmlError("nothing was removed")
     for line in purge(found, params):
         print(line)
-    print("git's history keeps hashes and settings, no prints. Next: git commit -am 'purge', dvc push where there is a remote,")
     print(
-        "dvc repro, and train or delete the models above; other clones and back-ups have their own copies: run this there too"
+        "git's history keeps hashes and settings, no prints. Next: git add data && git commit -am 'purge', dvc push where there"
     )
+    print(
+        "is a remote, dvc repro, and train or delete the models above; other clones and back-ups have their own copies: run "
+        "this there too"
+    )
+    if found.remains:
+        raise FpmlError(f"not everything could be looked into; these may remain: {'; '.join(found.remains)}")
 
 
 def data_list(a: Arguments) -> None:

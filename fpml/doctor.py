@@ -112,7 +112,7 @@ def _dvc() -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    from fpml.data.cache import mend
+    from fpml.admin.cache import mend
 
     said = mend(root())
     for well, line in said:

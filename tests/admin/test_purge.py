@@ -107,8 +107,8 @@ def test_only_this_dataset_and_this_gallery(
     project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]
 ) -> None:
     """The same file names in two datasets are two people; so is the same subject."""
+    from fpml.admin.found import find
     from fpml.config import load
-    from fpml.data.purge import find
 
     for name in ("one", "two"):
         write_socofing(project / "raw" / name, 2)

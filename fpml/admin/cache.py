@@ -11,14 +11,15 @@ from fpml.files import new_file
 
 
 def cache_folder(root: Path) -> Path:
-    """Where DVC's cache is: `cache.dir` of its configuration, else .dvc/cache."""
-    for name in ("config.local", "config"):
-        file = root / ".dvc" / name
-        for line in file.read_text().splitlines() if file.exists() else []:
-            key, _, value = line.partition("=")
-            if key.strip() == "dir":
-                return (file.parent / value.strip()).resolve()
-    return root / ".dvc" / "cache"
+    """Where DVC's cache is. DVC itself is asked: its configuration has five levels, and may name a folder anywhere."""
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            return Path(repo.cache.local_cache_dir)
+    except NotDvcRepoError:
+        return root / ".dvc" / "cache"
 
 
 def mend(root: Path, stage: str = "") -> list[tuple[bool, str]]:

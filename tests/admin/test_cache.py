@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fpml.data.cache import cache_folder, mend
+from fpml.admin.cache import cache_folder, mend
 from tests.conftest import run, write_fvc
 
 
