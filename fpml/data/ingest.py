@@ -1,6 +1,7 @@
 """ingest: a folder of prints to a manifest, in parallel. Nothing is dropped silently."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
@@ -172,7 +173,7 @@ def summary(frame: pd.DataFrame) -> str:
 
 
 def _counted(frame: pd.DataFrame, status: str, what: str) -> str:
-    """How many files have a status, and how many of them each ending: what the most have is told first."""
+    """How many files have a status, and how many of them each ending."""
     files = frame.loc[frame["status"] == status, "file"]
-    endings = files.map(lambda file: PurePosixPath(file).suffix.lower() or "without an ending").value_counts()
-    return f"{len(files)} {what}" + (f" ({', '.join(f'{n} {e}' for e, n in endings.items())})" if len(files) else "")
+    endings = Counter(PurePosixPath(file).suffix.lower() or "without an ending" for file in files)
+    return f"{len(files)} {what}" + (f" ({', '.join(f'{n} {e}' for e, n in endings.most_common())})" if endings else "")
