@@ -16,7 +16,7 @@ from fpml.config import Params
 from fpml.data.pictures import EXTENSIONS, PICTURES, BadPicture, check_print, read_grey
 from fpml.data.prepare import place_print
 from fpml.data.sources import READERS
-from fpml.data.walk import find_files
+from fpml.data.walk import check_name, find_files
 from fpml.errors import FpmlError
 from fpml.files import new_file, new_folder, root
 from fpml.progress import progress
@@ -106,6 +106,7 @@ def _registered(model: str, params: Params) -> tuple[bytes, dict[str, Any], dict
 def find_pictures(inputs: list[Path]) -> list[Path]:
     out: list[Path] = []
     for path in inputs:
+        check_name(path)
         if path.is_dir():
             inside = [path / f for f in find_files(path, may_be_empty=True) if f.suffix.lower() in PICTURES]
             if not inside:

@@ -15,6 +15,7 @@ def find_files(folder: Path, may_be_empty: bool = False) -> list[PurePosixPath]:
 
     FpmlError if there are none, and by name for what would be lost or confused later: links, which DVC follows or drops;
     pipes and the like; names that are no UTF-8; names that differ in their Unicode form alone."""
+    check_name(folder)
     if not folder.is_dir():
         raise FpmlError(f"{folder} is not a folder; give the folder that holds the prints")
     truth = folder / "truth" if has_truth(folder) else None
@@ -24,8 +25,7 @@ def find_files(folder: Path, may_be_empty: bool = False) -> list[PurePosixPath]:
             entries = sorted(scan, key=lambda entry: entry.name)
         for entry in entries:
             path = Path(entry.path)
-            if not _is_text(entry.name):
-                raise FpmlError(f"{path.parent} has a name that is no UTF-8: {entry.name!a}; rename it")
+            check_name(path)
             if entry.name.startswith(".") or entry.name.lower() in LITTER or path == truth:
                 continue
             if entry.is_symlink():
@@ -56,6 +56,14 @@ def _check_link(path: Path) -> None:
         )
 
 
+def check_name(path: Path) -> None:
+    """FpmlError for a path that no manifest, table or line of text could name."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise FpmlError(f"{path.parent} has a name that is no UTF-8: {path.name!a}; rename it") from None
+
+
 def normal(name: str) -> str:
     """A name in the one of Unicode's forms (NFC) by which names are compared."""
     return unicodedata.normalize("NFC", name)
@@ -64,11 +72,3 @@ def normal(name: str) -> str:
 def has_truth(folder: Path) -> bool:
     """Whether a folder came from the generator: its truth/ says what each print is."""
     return (folder / "truth" / "synth.json").is_file()
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
