@@ -13,9 +13,10 @@ from PIL import Image
 
 from fpml import package, registry
 from fpml.config import Params
-from fpml.data.pictures import EXTENSIONS, BadPicture, check_print, read_grey
+from fpml.data.pictures import EXTENSIONS, PICTURES, BadPicture, check_print, read_grey
 from fpml.data.prepare import place_print
 from fpml.data.sources import READERS
+from fpml.data.walk import check_name, find_files
 from fpml.errors import FpmlError
 from fpml.files import new_file, new_folder, root
 from fpml.progress import progress
@@ -105,8 +106,9 @@ def _registered(model: str, params: Params) -> tuple[bytes, dict[str, Any], dict
 def find_pictures(inputs: list[Path]) -> list[Path]:
     out: list[Path] = []
     for path in inputs:
+        check_name(path)
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            inside = [path / f for f in find_files(path, may_be_empty=True) if f.suffix.lower() in PICTURES]
             if not inside:
                 raise FpmlError(f"{path} has no pictures ({', '.join(sorted(EXTENSIONS))})")
             out += inside

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ import pandas as pd
 
 from fpml.apply import Model, find_pictures, open_model, placed
 from fpml.config import Params
-from fpml.data.sources import READERS
+from fpml.data.sources import READERS, describe
+from fpml.data.walk import normal
 from fpml.errors import FpmlError
 from fpml.files import new_file
 from fpml.parallel import each_in_parallel
@@ -130,9 +130,9 @@ def _threshold(network: Model) -> tuple[float, str]:
 def _namer(pattern: str, reader: str) -> Callable[[Path], str]:
     """What names the finger of a picture: a pattern, else the reader's own rule, else the file's name before its last _."""
     if not pattern and reader == "folder":
-        return lambda path: path.stem.rpartition("_")[0] or path.stem
+        return lambda path: normal(path.stem.rpartition("_")[0] or path.stem)
     if not pattern:
-        return partial(_read_name, READERS[reader])
+        return partial(_read_name, reader)
     try:
         expression = re.compile(pattern)
     except re.error as error:
@@ -141,7 +141,7 @@ def _namer(pattern: str, reader: str) -> Callable[[Path], str]:
         raise FpmlError(f"--pattern '{pattern}' has no group (?P<finger>…), which names the finger")
 
     def name(path: Path) -> str:
-        found = expression.fullmatch(path.name)
+        found = expression.fullmatch(normal(path.name))
         if found is None:
             raise FpmlError(f"'{path.name}' does not match --pattern {pattern}; nothing was enrolled")
         return found["finger"]
@@ -149,9 +149,9 @@ def _namer(pattern: str, reader: str) -> Callable[[Path], str]:
     return name
 
 
-def _read_name(reader: ModuleType, path: Path) -> str:
-    columns = reader.describe(PurePosixPath(path.parent.name, path.name), "")
-    return str(reader.identity(columns))
+def _read_name(reader: str, path: Path) -> str:
+    columns = describe(reader, PurePosixPath(path.parent.name, path.name), "")
+    return str(READERS[reader].identity(columns))
 
 
 def _read(gallery: Path) -> pd.DataFrame:
@@ -163,4 +163,4 @@ def _read(gallery: Path) -> pd.DataFrame:
         raise FpmlError(f"{gallery} is no gallery: {str(error).splitlines()[0]}") from None
     if frame.empty:
         raise FpmlError(f"{gallery} has nobody in it")
-    return frame
+    return frame.assign(finger=frame["finger"].map(normal))  # one that was made before names had one form

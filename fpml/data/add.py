@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +11,11 @@ from pathlib import Path
 from fpml import config
 from fpml.config import Dataset, Params
 from fpml.data import manifest
-from fpml.data.ingest import find_files, ingest, summary
-from fpml.data.pictures import EXTENSIONS, BadPicture
-from fpml.data.sources import READERS, folder
+from fpml.data.ingest import ingest, summary
+from fpml.data.kept import dvc
+from fpml.data.pictures import PICTURES, BadPicture
+from fpml.data.sources import READERS, describe, folder, idx
+from fpml.data.walk import find_files, normal
 from fpml.errors import FpmlError
 from fpml.files import new_file, root
 from fpml.preset import in_one_line, read_yaml, write_yaml
@@ -32,14 +32,14 @@ def add(name: str, path: Path, reader: str, dpi: float | None, pattern: str, use
         if reader != "folder":
             raise FpmlError(f"--pattern is for --reader folder; {reader} has its own naming")
         folder.compiled(pattern)
+    if reader == "idx" and idx.says_fashion(path.name) and not idx.says_fashion(name):
+        raise FpmlError(f"{path} says fashion, and the name '{name}' does not, which would leave its classes without names; "
+                        f"call it fashion-{name}, or rename the folder")  # fmt: skip
     value = _dpi(name, path, reader, pattern, dpi)
     found = ingest(name, Dataset(str(path.resolve()), reader, value, pattern), params.ingest, root())  # type: ignore[arg-type]
     target = root() / "data" / "raw" / name
     with _as_it_was(params_path, target):
-        command = [sys.executable, "-m", "dvc", "add", "--quiet", str(path.resolve()), "--out", str(target)]
-        done = subprocess.run(command, cwd=root(), capture_output=True, text=True)
-        if done.returncode:
-            raise FpmlError(f"dvc add failed: {' '.join((done.stderr or done.stdout).split())[:300]}")
+        dvc("add", str(path.resolve()), "--out", str(target))
         document = read_yaml(params_path)
         entry = {"path": f"data/raw/{name}", "reader": reader, "dpi": in_one_line(value), "pattern": pattern}
         # In front: what follows the last entry is the comment of the next section.
@@ -70,8 +70,13 @@ def extend(name: str, path: Path, settled: float = 0) -> int:
         raise FpmlError(f"{dataset.path} is not under DVC by itself; `fpml data add` puts a folder there")
     if path.resolve() == target.resolve() or not path.is_dir():
         raise FpmlError(f"{path} is {'the dataset itself' if path.is_dir() else 'no folder'}; give a folder of new pictures")
+    if not target.is_dir():
+        raise FpmlError(f"{dataset.path} is missing; get it first: dvc pull {dataset.path}.dvc")
     new, young = [], 0
-    for relative in find_files(path) if any(path.iterdir()) else []:  # an empty folder has nothing new, which is no error
+    known = {normal(str(file)): file for file in find_files(target, may_be_empty=True)}
+    for relative in find_files(path, may_be_empty=True):  # an empty folder has nothing new, which is no error
+        if known.get(normal(str(relative)), relative) != relative:
+            raise FpmlError(f"{relative} is in {target} in another Unicode form (NFC, NFD); rename it as it is called there")
         if not (target / relative).exists():
             if time.time() - (path / relative).stat().st_mtime >= settled:
                 new.append(relative)
@@ -82,7 +87,7 @@ def extend(name: str, path: Path, settled: float = 0) -> int:
     if young:
         print(f"{name}: {young} files are left for the next time: written to less than {settled:g} s ago")
     if not new:
-        _tell_dvc(target)  # a run before may have been killed when it had copied
+        dvc("add", str(target))  # a run before may have been killed when it had copied
         return 0
     found = ingest(name, replace(dataset, path=str(path.resolve())), params.ingest, root())
     copied: list[Path] = []
@@ -91,20 +96,13 @@ def extend(name: str, path: Path, settled: float = 0) -> int:
             with new_file(target / relative) as temporary:
                 shutil.copyfile(path / relative, temporary)
             copied.append(target / relative)
-        _tell_dvc(target)
+        dvc("add", str(target))
     except BaseException:
         for file in copied:
             file.unlink(missing_ok=True)
         raise
     print(f"{name}: {len(new)} new files ({summary(found)})")
     return len(new)
-
-
-def _tell_dvc(target: Path) -> None:
-    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(target)]
-    done = subprocess.run(command, cwd=root(), capture_output=True, text=True)
-    if done.returncode:
-        raise FpmlError(f"dvc add failed: {' '.join((done.stderr or done.stdout).split())[:300]}")
 
 
 def _check_name(name: str, params: Params) -> None:
@@ -135,14 +133,14 @@ def _dpi(name: str, path: Path, reader: str, pattern: str, dpi: float | None) ->
     sensors = set()
     foreign = ""
     for relative in find_files(path):
-        if relative.suffix.lower() in EXTENSIONS:
+        if relative.suffix.lower() in PICTURES:
             try:
-                sensors.add(str(READERS[reader].describe(relative, pattern).get("sensor", name)))
+                sensors.add(str(describe(reader, relative, pattern).get("sensor", name)))
             except BadPicture as error:
                 foreign = foreign or f"{relative}: {error}"  # ingest counts it, with its reason
-    if not sensors and foreign:
+    known: dict[str, float] = READERS[reader].default_dpi(str(path), sorted(sensors), name)
+    if not known and not sensors and foreign:
         raise FpmlError(f"no picture in {path} is named as --reader {reader} expects; {foreign}")
-    known: dict[str, float] = READERS[reader].default_dpi(str(path.resolve()), sorted(sensors))
     if not known:
         named = ", ".join(sorted(sensors)) or "one"
         raise FpmlError(

@@ -1,7 +1,7 @@
 """ingest: a folder of prints to a manifest, in parallel. Nothing is dropped silently."""
 
-import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
@@ -12,8 +12,9 @@ import pandas as pd
 
 from fpml.config import Dataset, Ingest
 from fpml.data import manifest
-from fpml.data.pictures import EXTENSIONS, BadPicture, check_print, pixel_hash, read_grey
-from fpml.data.sources import READERS, idx
+from fpml.data.pictures import PICTURES, BadPicture, check_print, pixel_hash, read_grey
+from fpml.data.sources import READERS, describe, idx, takes
+from fpml.data.walk import find_files, has_truth
 from fpml.errors import FpmlError
 from fpml.parallel import Workers, each_in_parallel
 
@@ -21,42 +22,13 @@ PART = 20_000  # rows that are dictionaries at one time
 SENSOR = re.compile(r"[A-Za-z0-9._ -]+")
 
 
-def find_files(folder: Path) -> list[PurePosixPath]:
-    """All files below a folder, relative and sorted; not truth/ and not hidden ones. FpmlError if there are none."""
-    if not folder.is_dir():
-        raise FpmlError(f"{folder} is not a folder; give the folder that holds the prints")
-    found = []
-    for where, folders, files in os.walk(folder, onerror=_refuse):
-        top_truth = Path(where) == folder and has_truth(folder)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and not (top_truth and f == "truth"))
-        found += [PurePosixPath(os.path.relpath(os.path.join(where, f), folder)) for f in files if f[0] != "."]
-        if bad := [f for f in files + folders if not _is_text(f)]:
-            raise FpmlError(f"{where} has a name that is no UTF-8: {bad[0]!a}; rename it")
-    if not found:
-        raise FpmlError(f"{folder} has no files; give the folder that holds the prints")
-    return sorted(found)
-
-
 def not_ingested(name: str, dataset: Dataset, root: Path) -> list[str]:
     """Files of a dataset that its manifest does not have: they came since, or there is no manifest yet."""
     folder, path = root / dataset.path, root / "data" / "manifest" / f"{name}.parquet"
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.is_dir():
         return []
     known = set(manifest.read(path)["file"]) if path.exists() else set()
-    return [file for f in find_files(folder) if (file := f"{dataset.path}/{f}") not in known]
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def has_truth(folder: Path) -> bool:
-    """Whether a folder came from the generator: its truth/ says what each print is."""
-    return (folder / "truth" / "synth.json").is_file()
+    return [file for f in find_files(folder, may_be_empty=True) if (file := f"{dataset.path}/{f}") not in known]
 
 
 def _patterns(folder: Path) -> dict[str, str]:
@@ -68,17 +40,13 @@ def _patterns(folder: Path) -> dict[str, str]:
     return dict(table.itertuples(index=False))
 
 
-def _refuse(error: OSError) -> None:
-    raise error
-
-
 def read_file(relative: PurePosixPath, folder: Path, dataset: Dataset, max_pixels: int) -> list[dict[str, Any]]:
     """The rows of one file, without what only the whole set knows: one, or one for each picture of an idx file."""
     if dataset.reader != "idx":
         return [read_one(relative, folder, dataset, max_pixels)]
     found = idx.rows(relative, folder)
-    if found is None:
-        return [{"file": relative.as_posix(), "status": manifest.IGNORED, "reason": "no file of idx pictures"}]
+    if isinstance(found, str):
+        return [{"file": relative.as_posix(), "status": manifest.IGNORED, "reason": found}]
     for row, grey in zip(found, idx.pictures(folder / relative), strict=True):
         row |= {"file": relative.as_posix(), "height": grey.shape[0], "width": grey.shape[1], "sha256": pixel_hash(grey)}
         row["status"] = manifest.OK
@@ -92,10 +60,10 @@ def read_file(relative: PurePosixPath, folder: Path, dataset: Dataset, max_pixel
 def read_one(relative: PurePosixPath, folder: Path, dataset: Dataset, max_pixels: int) -> dict[str, Any]:
     """The row of a picture's file."""
     row: dict[str, Any] = {"file": relative.as_posix()}
-    if relative.suffix.lower() not in EXTENSIONS:
+    if relative.suffix.lower() not in PICTURES:
         return {**row, "status": manifest.IGNORED, "reason": f"no picture type ({relative.suffix or 'no extension'})"}
     try:
-        row |= _named(READERS[dataset.reader].describe(relative, dataset.pattern))
+        row |= _named(describe(dataset.reader, relative, dataset.pattern))
         grey = read_grey(folder / relative, max_pixels)
         row |= {"height": grey.shape[0], "width": grey.shape[1], "sha256": pixel_hash(grey)}
         check_print(READERS[dataset.reader].crop(grey))
@@ -128,7 +96,7 @@ def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: W
         frame["pattern"] = own.map(_patterns(folder)).astype("string").fillna(frame["pattern"])
     if conflict := READERS[dataset.reader].conflict(_usable(frame)):
         raise FpmlError(f"{name}: {conflict}")
-    _check_quarantine(frame, name, folder, settings.max_quarantined)
+    _check_quarantine(frame, name, folder, dataset.reader, settings.max_quarantined)
     return frame
 
 
@@ -182,11 +150,11 @@ def _dpi(name: str, dataset: Dataset, sensor: str) -> float:
     return dataset.dpi[sensor]
 
 
-def _check_quarantine(frame: pd.DataFrame, name: str, folder: Path, limit: float) -> None:
+def _check_quarantine(frame: pd.DataFrame, name: str, folder: Path, reader: str, limit: float) -> None:
     bad = frame[frame["status"] == manifest.QUARANTINED]
     pictures = int((frame["status"] != manifest.IGNORED).sum())
     if pictures == 0:
-        raise FpmlError(f"{name}: none of the {len(frame)} files in {folder} is a picture ({', '.join(sorted(EXTENSIONS))})")
+        raise FpmlError(f"{name}: none of the {len(frame)} files in {folder} is {takes(reader)}")
     if len(bad) > limit * pictures or len(bad) == pictures:
         example = bad.iloc[0]
         raise FpmlError(
@@ -200,6 +168,12 @@ def summary(frame: pd.DataFrame) -> str:
     return (
         f"{len(ok)} prints of {ok['finger_id'].nunique()} fingers on {ok['sensor'].nunique()} sensor(s); "
         f"{len(ok) - ok['sha256'].nunique()} pixel-identical copies, "
-        f"{int((frame['status'] == manifest.QUARANTINED).sum())} quarantined, "
-        f"{int((frame['status'] == manifest.IGNORED).sum())} other files ignored"
+        f"{_counted(frame, manifest.QUARANTINED, 'quarantined')}, {_counted(frame, manifest.IGNORED, 'other files ignored')}"
     )
+
+
+def _counted(frame: pd.DataFrame, status: str, what: str) -> str:
+    """How many files have a status, and how many of them each ending."""
+    files = frame.loc[frame["status"] == status, "file"]
+    endings = Counter(PurePosixPath(file).suffix.lower() or "without an ending" for file in files)
+    return f"{len(files)} {what}" + (f" ({', '.join(f'{n} {e}' for e, n in endings.most_common())})" if endings else "")

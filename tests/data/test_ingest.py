@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from PIL import Image
 
 from fpml.config import Dataset, Ingest
 from fpml.data import manifest
-from fpml.data.ingest import ingest
+from fpml.data.ingest import ingest, summary
 from fpml.errors import FpmlError
 from tests.conftest import make_print, write_fvc, write_socofing
 
@@ -179,6 +180,54 @@ def test_a_pattern_that_takes_two_people_for_one_is_refused(tmp_path: Path) -> N
         ingest("set", Dataset("raw", "folder", 500.0, name), SETTINGS, tmp_path)
     two = ingest("set", Dataset("raw", "folder", 500.0, r"(?P<subject>[AB])/" + name), SETTINGS, tmp_path)
     assert two["finger_id"].nunique() == 2
+
+
+@pytest.mark.parametrize("ending", [".wsq", ".raw", ".heic", ".dcm", ".an2", ".eft"])
+def test_pictures_that_are_not_read_count(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wsq", None)
+    (tmp_path / "raw").mkdir()
+    Image.fromarray(make_print(1)).save(tmp_path / "raw" / "1.png")
+    (tmp_path / "raw" / f"2{ending.upper()}").write_bytes(b"\xff\xa0" + bytes(50))
+    (tmp_path / "raw" / "notes.txt").write_text("by hand")
+    (tmp_path / "raw" / "LICENCE").write_text("by hand")
+    data = Dataset("raw", "folder", 500.0, "")
+    frame = ingest("set", data, SETTINGS, tmp_path)
+    assert f"1 quarantined (1 {ending}), 2 other files ignored (1 without an ending, 1 .txt)" in summary(frame)
+    with pytest.raises(FpmlError, match=r"1 of 2 pictures can't be used, ingest.max_quarantined allows 10%"):
+        ingest("set", data, Ingest(max_pixels=1_000_000, max_quarantined=0.1), tmp_path)
+
+
+@pytest.mark.parametrize("where", ["file", "folder"])
+def test_one_name_in_two_unicode_forms_is_one_finger(tmp_path: Path, where: str) -> None:
+    for impression, form in enumerate(("NFC", "NFD"), 1):
+        name = unicodedata.normalize(form, "Zoë")
+        path = tmp_path / "raw" / (f"{name}_{impression}.png" if where == "file" else f"{name}/{impression}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(make_print(impression)).save(path)
+    pattern = r"(?P<finger>\w+)" + ("_" if where == "file" else "/") + r"(?P<impression>\d+)\.png"
+    frame = ingest("set", Dataset("raw", "folder", 500.0, pattern), SETTINGS, tmp_path)
+    assert (frame["status"] == manifest.OK).all()
+    assert frame["finger_id"].unique().tolist() == ["set/Zoë"]
+    assert all((tmp_path / str(file)).exists() for file in frame["file"])  # as it is called on disk
+
+
+@pytest.mark.parametrize(("reader", "words"), [("fvc", r"is a picture \(.*\.tif"), ("idx", "is an idx file of pictures")])
+def test_what_the_reader_takes_is_told(tmp_path: Path, reader: str, words: str) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.txt").write_text("x")
+    with pytest.raises(FpmlError, match=words) as error:
+        ingest("set", Dataset("raw", reader, 500.0, ""), SETTINGS, tmp_path)  # type: ignore[arg-type]
+    assert (".tif" in str(error.value)) == (reader == "fvc")
+
+
+def test_one_bad_file_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    for number in range(4):
+        Image.fromarray(make_print(number)).save(tmp_path / "raw" / f"{number}.png")
+    Image.fromarray(make_print(5)).save(tmp_path / "raw" / "5.eps")
+    (tmp_path / "raw" / "5.eps").rename(tmp_path / "raw" / "5.png")
+    frame = ingest("set", Dataset("raw", "folder", 500.0, ""), SETTINGS, tmp_path)
+    assert frame["status"].tolist() == ["ok"] * 4 + ["quarantined"]
 
 
 ROWS = """

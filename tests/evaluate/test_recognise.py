@@ -1,4 +1,5 @@
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,12 @@ def test_enrol_identify_and_verify(project: Path, fingers: Callable[..., Any]) -
     assert "score 1.000: the same finger" in same
     assert "nobody.parquet is not there" in fingers("identify", "mine", "--gallery", "nobody.parquet", code=2).err
     assert "no group (?P<finger>" in fingers("enrol", "mine", "--pattern", "x", "--gallery", "g.parquet", code=2).err
+    (project / "names").mkdir()
+    (project / "names" / "._José_3.png").touch()
+    for impression, form in ((1, "NFC"), (2, "NFD")):
+        name = unicodedata.normalize(form, f"José_{impression}.png")
+        Image.fromarray(make_print(900 + impression)).save(project / "names" / name)
+    assert "2 prints of 1 fingers" in fingers("enrol", "names", "--gallery", "names.parquet").out
 
 
 def test_verify_ends_with_one_where_the_fingers_differ(

@@ -6,14 +6,17 @@ Set A and set B of one database share the sensor and have different numbers.
 
 import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from fpml.data.pictures import BadPicture
+from fpml.data.sources import nearest
+from fpml.errors import FpmlError
 
 # The collections' sensors that are not at 500 dpi (Maio et al. 2002; 2004). TIFF tags there say 1.
+YEAR = re.compile(r"fvc[-_ ]?(2000|2002|2004)", re.IGNORECASE)
 DPI = {("2002", "DB2"): 569, ("2004", "DB3"): 512}
 
 
@@ -51,6 +54,11 @@ def conflict(rows: Iterable[dict[str, Any]]) -> str:
     return ""
 
 
-def default_dpi(path: str, sensors: list[str]) -> dict[str, float]:
-    year = re.search(r"fvc[-_ ]?(2000|2002|2004)", path, re.IGNORECASE)
-    return {s: DPI.get((year[1], s.upper()), 500) for s in sensors} if year else {}
+def default_dpi(path: str, sensors: list[str], name: str = "") -> dict[str, float]:
+    """FpmlError where the names tell of several collections."""
+    years = nearest.told(Path(path), name, YEAR)
+    if len(years) > 1:
+        which = " and ".join(f"FVC{year}" if year else "none" for year in sorted(years))
+        raise FpmlError(f"{path}: its names tell of {which}; add each collection as a dataset of its own, or give --dpi N")
+    (year,) = years
+    return {s: DPI.get((year, s.upper()), 500) for s in sensors} if year else {}

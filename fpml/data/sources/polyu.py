@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from fpml.data.pictures import BadPicture
+from fpml.data.sources import nearest
 
+NAME = re.compile(r"(polyu)", re.IGNORECASE)
 DPI = 1200.0  # of the high-resolution sensor that the set is named for
 
 
@@ -39,5 +41,5 @@ def conflict(rows: Iterable[dict[str, Any]]) -> str:
     return ""
 
 
-def default_dpi(path: str, sensors: list[str]) -> dict[str, float]:
-    return dict.fromkeys(sensors, DPI) if re.search(r"polyu", path, re.IGNORECASE) else {}
+def default_dpi(path: str, sensors: list[str], name: str = "") -> dict[str, float]:
+    return {} if "" in nearest.told(Path(path), name, NAME) else dict.fromkeys(sensors, DPI)

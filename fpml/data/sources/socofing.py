@@ -43,5 +43,5 @@ def conflict(rows: Iterable[dict[str, Any]]) -> str:
     return ""
 
 
-def default_dpi(path: str, sensors: list[str]) -> dict[str, float]:
+def default_dpi(path: str, sensors: list[str], name: str = "") -> dict[str, float]:
     return {}

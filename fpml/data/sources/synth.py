@@ -30,7 +30,7 @@ def conflict(rows: Iterable[dict[str, Any]]) -> str:
     return ""
 
 
-def default_dpi(path: str, sensors: list[str]) -> dict[str, float]:
+def default_dpi(path: str, sensors: list[str], name: str = "") -> dict[str, float]:
     table = Path(path) / "truth" / "sensors.parquet"
     if not table.is_file():
         return {}

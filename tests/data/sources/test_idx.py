@@ -1,4 +1,5 @@
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 
 from fpml.data import manifest
 from fpml.data.sources import idx
+from fpml.data.walk import find_files
+from fpml.errors import FpmlError
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:
@@ -91,3 +94,123 @@ def test_fashion_has_names(tmp_path: Path) -> None:
     write_idx(folder / "train-labels-idx1-ubyte", np.array([9, 0]))
     rows = idx.rows(Path("train-images-idx3-ubyte"), folder)  # type: ignore[arg-type]
     assert [r["category"] for r in rows or []] == ["ankle boot", "T-shirt"]
+
+
+def counted(folder: Path) -> dict[str, tuple[int, set[str]]]:
+    """Of each sensor the number of pictures, and their categories."""
+    idx.pictures.cache_clear()
+    out: dict[str, tuple[int, set[str]]] = {}
+    for file in find_files(folder):
+        found = idx.rows(file, folder)
+        for row in found if isinstance(found, list) else []:
+            number, labels = out.get(row["sensor"], (0, set()))
+            out[row["sensor"]] = number + 1, labels | {row.get("category", "")}
+    return out
+
+
+IMAGES = {"train": np.arange(6 * 16).reshape(6, 4, 4), "test": np.arange(2 * 16).reshape(2, 4, 4) + 9}
+LABELS = {"train": np.arange(6) % 3, "test": np.array([1, 2])}
+
+
+def family(folder: Path, *names: str) -> Path:
+    """Files with what their names promise."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        side = "train" if "train" in name.lower() else "test"
+        write_idx(folder / name, (IMAGES if "images" in name.lower() else LABELS)[side])
+    return folder
+
+
+PLAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        PLAIN,
+        [f"{name}.gz" for name in PLAIN],
+        [f"{name}/{name}" for name in PLAIN],
+        [*PLAIN, *(f"{name}.gz" for name in PLAIN)],
+        [*(f"{name}/{name}" for name in PLAIN), *(name.replace("-idx", ".idx") for name in PLAIN)],
+        [name.replace("-", ".") for name in PLAIN],
+        [name.upper() for name in PLAIN],
+        [f"{name.upper()}.GZ" for name in PLAIN],
+        [f"emnist-letters-{name.replace('t10k', 'test')}.gz" for name in PLAIN],
+        [f"images/{name}" if "images" in name else f"labels/{name}" for name in PLAIN],
+        ["train-images.idx3-ubyte", *PLAIN[1:]],
+    ],
+)
+def test_the_familys_names(tmp_path: Path, names: list[str]) -> None:
+    assert counted(family(tmp_path, *names)) == {"train": (6, {"0", "1", "2"}), "test": (2, {"1", "2"})}
+
+
+def test_qmnists_labels_are_numbers_in_rows_of_eight(tmp_path: Path) -> None:
+    for side in ("train", "test"):
+        write_idx(tmp_path / f"qmnist-{side}-images-idx3-ubyte.gz", IMAGES[side])
+        labels = np.column_stack([LABELS[side], *[np.full(len(LABELS[side]), 70_000)] * 7])
+        head = bytes([0, 0, 12, 2]) + len(labels).to_bytes(4, "big") + (8).to_bytes(4, "big")
+        (tmp_path / f"qmnist-{side}-labels-idx2-int.gz").write_bytes(gzip.compress(head + labels.astype(">i4").tobytes()))
+    assert counted(tmp_path) == {"train": (6, {"0", "1", "2"}), "test": (2, {"1", "2"})}
+
+
+def test_an_ending_does_not_make_a_gzip(tmp_path: Path) -> None:
+    family(tmp_path, *PLAIN)
+    for name in PLAIN:  # as browsers leave it
+        (tmp_path / name).rename(tmp_path / f"{name}.gz")
+    assert counted(tmp_path) == {"train": (6, {"0", "1", "2"}), "test": (2, {"1", "2"})}
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["extra-images-idx3-ubyte"], "extra-images-idx3-ubyte is an idx file, and its name does not say of what"),
+        (["train-images-idx3-ubyte (1).gz"], "its name does not say of what"),
+        (["train-labels-idx1-ubyte-old"], "its name does not say of what"),
+        (["emnist-letters-train-images-idx3-ubyte"], "several sets: MNIST's own names, emnist-letters"),
+        (["test/test-labels-idx1-ubyte"], ""),
+    ],
+)
+def test_names_that_leave_something_open(tmp_path: Path, more: list[str], words: str) -> None:
+    family(tmp_path, *PLAIN, *more)
+    if words:
+        with pytest.raises(FpmlError, match=re.escape(words)):
+            counted(tmp_path)
+    else:
+        assert counted(tmp_path)["test"] == (2, {"1", "2"})
+
+
+def test_one_name_with_other_pictures_or_labels(tmp_path: Path) -> None:
+    family(tmp_path, *PLAIN)
+    write_idx(tmp_path / "train-images-idx3-ubyte.gz", IMAGES["train"] + 1)
+    with pytest.raises(FpmlError, match="have one name and other pictures"):
+        counted(tmp_path)
+    (tmp_path / "train-images-idx3-ubyte.gz").unlink()
+    write_idx(tmp_path / "train-labels-idx1-ubyte.gz", LABELS["train"] + 1)
+    with pytest.raises(FpmlError, match="have other labels for the same pictures"):
+        counted(tmp_path)
+
+
+def test_labels_are_not_lost(tmp_path: Path) -> None:
+    family(tmp_path, "train-images-idx3-ubyte", "t10k-images-idx3-ubyte")
+    assert counted(tmp_path) == {"train": (6, {""}), "test": (2, {""})}  # there are none
+    family(tmp_path, "train-labels-idx1-ubyte")
+    with pytest.raises(FpmlError, match="t10k-images-idx3-ubyte has no labels, and there are train-labels-idx1-ubyte"):
+        counted(tmp_path)
+
+
+def test_fashion_is_told_by_the_dataset_that_stays(dvc_project: Path, fpml: Callable[..., Any], tmp_path: Path) -> None:
+    family(tmp_path / "fashion" / "mine", *PLAIN)
+    (tmp_path / "fashion" / "mine" / "preview.png").write_bytes(b"a picture beside them is none of theirs")
+    images = np.random.default_rng(0).integers(0, 255, (6, 28, 28))
+    write_idx(tmp_path / "fashion" / "mine" / PLAIN[0], images)
+    write_idx(tmp_path / "fashion" / "mine" / PLAIN[2], images[:2])
+    fpml("data", "add", "digits", str(tmp_path / "fashion" / "mine"), "--reader", "idx")
+    fpml("ingest", "digits")
+    categories = manifest.read(dvc_project / "data/manifest/digits.parquet")["category"].dropna()
+    assert set(categories) == {"0", "1", "2"}
+    (tmp_path / "fashion" / "mine").rename(tmp_path / "fashion-mnist")
+    said = fpml("data", "add", "clothes", str(tmp_path / "fashion-mnist"), "--reader", "idx", code=2).err
+    assert "call it fashion-clothes" in said
+    fpml("data", "add", "fashion", str(tmp_path / "fashion-mnist"), "--reader", "idx")
+    fpml("ingest", "fashion")
+    assert "trouser" in set(manifest.read(dvc_project / "data/manifest/fashion.parquet")["category"].dropna())

@@ -1,10 +1,11 @@
+from pathlib import Path
 from pathlib import PurePosixPath as P
 
 import numpy as np
 import pytest
 
 from fpml.data.pictures import BadPicture
-from fpml.data.sources import folder, fvc, socofing
+from fpml.data.sources import folder, fvc, polyu, socofing
 from fpml.errors import FpmlError
 
 
@@ -26,6 +27,39 @@ def test_fvc_dpi_is_known_by_collection() -> None:
     assert fvc.default_dpi("/x/FVC2002", ["DB1", "DB2"]) == {"DB1": 500, "DB2": 569}
     assert fvc.default_dpi("/x/fvc2004/", ["DB3"]) == {"DB3": 512}
     assert fvc.default_dpi("/x/prints", ["DB2"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "below", "dpi"),
+    [
+        ("fvc2004/FVC2002", "", "DB2_B", 569),  # not what a folder above says
+        ("fvc2004/mine", "", "DB2_B", None),
+        ("fvc2002", "", "DB2_B", 569),
+        ("mine", "fvc-2002", "DB2_B", 569),
+        ("fvc2004", "", "FVC2002/DB2_B", 569),  # the nearest wins
+        ("mine", "", "FVC2002/DB2_B", 569),
+        ("mine/.", "fvc2002", "DB2_B", 569),
+    ],
+)
+def test_facts_are_the_datasets_own(tmp_path: Path, path: str, name: str, below: str, dpi: int | None) -> None:
+    (tmp_path / path / below).mkdir(parents=True)
+    (tmp_path / path / below / "1_1.tif").touch()
+    (tmp_path / path / "readme.txt").touch()
+    assert fvc.default_dpi(f"{tmp_path}/{path}", ["DB2"], name) == ({"DB2": dpi} if dpi else {})
+
+
+def test_contradictions_are_asked_for(tmp_path: Path) -> None:
+    for year, sensor in (("FVC2002", "DB1_A"), ("FVC2004", "DB3_A")):
+        (tmp_path / "mine" / year / sensor).mkdir(parents=True)
+        (tmp_path / "mine" / year / sensor / "1_1.tif").touch()
+    for path, name in ((tmp_path / "mine", ""), (tmp_path / "fvc2002", "fvc2004")):
+        with pytest.raises(FpmlError, match=r"tell of FVC2002 and FVC2004.*--dpi"):
+            fvc.default_dpi(str(path), ["DB1", "DB3"], name)
+
+
+def test_polyu_is_not_known_by_who_keeps_it() -> None:
+    assert polyu.default_dpi("/home/polyu/prints", ["x"]) == {}
+    assert polyu.default_dpi("/home/me/PolyU-HRF", ["x"]) == polyu.default_dpi("prints", ["x"], "polyu") == {"x": 1200}
 
 
 def test_socofing_names() -> None:
