@@ -1,6 +1,5 @@
 """The datasets in all versions that git, DVC's cache, its remotes and its run-cache know: which files were a person's."""
 
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -9,7 +8,8 @@ import yaml
 from fpml.admin import history
 from fpml.admin.stores import FAST, Record, Stores
 from fpml.data.pictures import BadPicture
-from fpml.data.sources import READERS
+from fpml.data.sources import READERS, describe
+from fpml.data.walk import normal
 
 FILES = ("*.dvc", "dvc.lock", "params.yaml")
 
@@ -31,7 +31,7 @@ class Named:
         if not file.startswith(f"{self.path}/"):
             return None
         try:
-            columns = READERS[self.reader].describe(PurePosixPath(file.removeprefix(f"{self.path}/")), self.pattern)
+            columns = describe(self.reader, PurePosixPath(file.removeprefix(f"{self.path}/")), self.pattern)
         except BadPicture:
             return None
         subject = columns.get("subject")
@@ -87,7 +87,7 @@ class Person:
 def of_person(subject: str, past: Past, stores: Stores, replaced: dict[str, str]) -> Person:
     """The files that a subject, DATASET/SUBJECT or finger_id had. replaced: listings that an earlier purge wrote anew, by
     the MD5 of the old one."""
-    wanted = unicodedata.normalize("NFC", subject)
+    wanted = normal(subject)
     outs = dict(past.outs)
     for record in (*stores.runs.values(), *past.locked):  # versions that were run on, but never committed
         for dep in record.get("deps", []):
@@ -121,7 +121,7 @@ def _is_of(wanted: str, dataset: Named, file: str) -> bool:
         return False
     subject, finger_id = owner
     names = {finger_id, subject, f"{dataset.name}/{subject}" if subject else None}
-    return wanted in {unicodedata.normalize("NFC", n) for n in names if n}
+    return wanted in {normal(n) for n in names if n}
 
 
 def _overlap(a: str, b: str) -> bool:

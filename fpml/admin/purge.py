@@ -6,8 +6,6 @@ hashes and settings, never prints.
 
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from fpml import tracking
+from fpml.admin.dvc import dvc
 from fpml.admin.found import REPLACED, Found, every_page, is_of_person, replaced_listings
 from fpml.admin.stores import open_stores
 from fpml.config import Params
@@ -57,7 +56,7 @@ def purge(found: Found, params: Params) -> list[str]:
         said.append(f"{len(found.files)} picture files removed")
         for pointer in sorted(pointers):
             out = pointer.with_suffix("")
-            _dvc("add", str(out)) if out.exists() else _dvc("remove", str(pointer))
+            dvc("add", str(out)) if out.exists() else dvc("remove", str(pointer))
         if stores.cache:
             for left in Path(stores.cache.odbs[0].path).glob(".*.tmp"):  # DVC leaves copies of what it was moving
                 left.unlink(missing_ok=True)
@@ -79,14 +78,6 @@ def _pointer(file: Path) -> Path | None:
     """The .dvc file by which DVC tracks a file, or a folder that it lies in."""
     places = (file, *(p for p in file.parents if root() in p.parents))
     return next((pointer for p in places if (pointer := p.with_name(f"{p.name}.dvc")).is_file()), None)
-
-
-def _dvc(*arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], cwd=root(), capture_output=True, text=True, errors="replace"
-    )
-    if done.returncode:
-        raise FpmlError(f"dvc {arguments[0]} failed: {' '.join((done.stderr or done.stdout).split())[-300:]}")
 
 
 def _from_mlflow(mlflow: Any, found: Found, params: Params) -> list[str]:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from fpml import config
+from fpml.admin.dvc import dvc
 from fpml.config import Dataset, Params
 from fpml.data import manifest
 from fpml.data.ingest import ingest, summary
-from fpml.data.kept import dvc
 from fpml.data.pictures import PICTURES, BadPicture
 from fpml.data.sources import READERS, describe, folder, idx
 from fpml.data.walk import find_files, normal
