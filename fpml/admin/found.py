@@ -17,6 +17,7 @@ from fpml.admin.stores import Listing, Stores, made_from, open_stores, without
 from fpml.config import Params
 from fpml.data import manifest
 from fpml.data.ingest import not_ingested
+from fpml.data.walk import normal
 from fpml.errors import FpmlError
 from fpml.files import root
 
@@ -48,6 +49,7 @@ class Found:
 def find(subject: str, galleries: list[Path], params: Params) -> Found:
     """Everything of a subject (by `subject`, else by finger_id): what the manifests say, what any version that git or DVC
     knows had, and pictures of the same pixels or bytes. FpmlError where that can't be told."""
+    subject = normal(subject)
     if lacking := history.cut(root()):
         raise FpmlError(
             f"{lacking}; until then prints of older versions may remain in DVC's cache and remotes, so nothing was removed"
