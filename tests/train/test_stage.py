@@ -189,7 +189,8 @@ def test_two_processes_train_as_one(project: Path, prepared: Callable[..., Any],
     for processes in (1, 2):
         change_params("runtime.processes", processes)
         subprocess.run([sys.executable, "-m", "fpml.cli", "train", "reconstruct"], check=True, capture_output=True, timeout=200)
-        losses.append(pd.read_parquet(project / "models" / "reconstruct" / "history.parquet")["validation/loss"].to_numpy())
+        history = pd.read_parquet(project / "models" / "reconstruct" / "history.parquet")
+        losses.append(history[["train/loss", "validation/loss"]].to_numpy())
     np.testing.assert_allclose(*losses, rtol=1e-3)
 
 
