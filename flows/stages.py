@@ -84,7 +84,7 @@ class Children:
 def end_groups(children: list[subprocess.Popen[str]]) -> None:
     """Ask the children's whole process groups to end, all at once; kill what is left of them after GRACE."""
     groups = {child.pid for child in children}
-    for number in (signal.SIGINT, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):  # a SIGINT may be ignored, as what a shell runs in the background does
         for group in groups:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, number)
