@@ -28,6 +28,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.results import show_results
 from flows.stages import ROOT, Children, StageFailed, graph, run_stage
+from fpml.cli import heed_signals
 
 GPU_TAG = "gpu"
 STAGES_AT_A_TIME = 4
@@ -129,8 +130,8 @@ def main(arguments: list[str]) -> int:
 
     It runs in a session of its own: a Ctrl-C in the terminal then reaches the flow alone, and not the server that
     Prefect started for it, to which the flow still has to say that it ends."""
+    heed_signals()
     if arguments[:1] != [IN_SESSION]:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end: as a Ctrl-C, not leaving the flow behind
         child = subprocess.Popen([sys.executable, "-m", "flows.pipeline", IN_SESSION, *arguments], start_new_session=True)
         try:
             return child.wait()

@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 
 from fpml.admin.cache import mend
+from fpml.doctor import DVC_BUSY
 
 ROOT = Path(__file__).parent.parent
-LOCK_BUSY = re.compile(r"^ERROR: .*(Unable to acquire lock|is busy, it is being blocked)", re.IGNORECASE)
 CACHED = re.compile(r"didn't change, skipping|is cached - skipping run")
 HINT = re.compile(
     r"^To (track the changes with git|enable auto staging)|^\s+(git add dvc\.lock|dvc config core\.autostage)|^Use `dvc push`"
@@ -36,7 +36,7 @@ PASSING = {
         re.IGNORECASE,
     ),
     "memory": re.compile(r"out of memory|OutOfMemoryError", re.IGNORECASE),
-    "lock": re.compile(r"Unable to acquire lock|is busy, it is being blocked", re.IGNORECASE),
+    "lock": DVC_BUSY,
 }
 
 
@@ -84,7 +84,7 @@ class Children:
 def end_groups(children: list[subprocess.Popen[str]]) -> None:
     """Ask the children's whole process groups to end, all at once; kill what is left of them after GRACE."""
     groups = {child.pid for child in children}
-    for number in (signal.SIGINT, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):  # a SIGINT may be ignored, as what a shell runs in the background does
         for group in groups:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, number)

@@ -4,6 +4,7 @@ import argparse
 import errno
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -375,9 +376,17 @@ def _add_commands(parent: argparse.ArgumentParser, commands: dict) -> None:  # t
             p.set_defaults(function=rest[0])
 
 
+def heed_signals() -> None:
+    """Have SIGINT and SIGTERM interrupt this process, and with it all that it starts by exec: a shell starts what it runs in
+    the background with SIGINT ignored, which children inherit."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 def main(given: list[str] | None = None) -> int:
     """Run one command. 0 done, 1 the answer is no (verify, drift, doctor), 2 bad input or state (one line on stderr),
     130 interrupted, UNEXPECTED anything else."""
+    heed_signals()
     top = parser()
     a = top.parse_args(given)
     if a.completion:

@@ -5,17 +5,16 @@ The classes below are the one list of settings; params.yaml gives all their valu
 
 import difflib
 import json
-import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from ruamel.yaml import YAML, YAMLError
 
 from fpml.errors import FpmlError
-from fpml.recipes import STRICT, TASKS, Count, Dpi, Recipe, Seed, Share
+from fpml.recipes import STRICT, TASKS, Count, Dpi, Recipe, Seed, Share, Whole
 
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -32,10 +31,10 @@ class Dataset:
 @dataclass(frozen=True, config=STRICT)
 class Synth:
     seed: Seed
-    fvc_fingers: Annotated[int, Field(ge=2, le=100_000)]  # per database
-    fvc_impressions: Annotated[int, Field(ge=1, le=100)]
-    unseen_prints: Annotated[int, Field(ge=1, le=100_000)]  # on each of the two unseen sensors
-    socofing_subjects: Annotated[int, Field(ge=1, le=10_000)]  # ten fingers each
+    fvc_fingers: Annotated[Whole, Field(ge=2, le=100_000)]  # per database
+    fvc_impressions: Annotated[Whole, Field(ge=1, le=100)]
+    unseen_prints: Annotated[Whole, Field(ge=1, le=100_000)]  # on each of the two unseen sensors
+    socofing_subjects: Annotated[Whole, Field(ge=1, le=10_000)]  # ten fingers each
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -54,10 +53,10 @@ class Run:
 class Runtime:
     engine: Literal["local", "dask"]  # where synth, ingest and prepare run, and the embedding of galleries
     scheduler: str  # dask: the address of its scheduler, tcp://127.0.0.1:8786 or, beyond this machine, tls://…
-    workers: Annotated[int, Field(ge=0)]  # local: so many processes; 0: one a core
+    workers: Annotated[Whole, Field(ge=0)]  # local: so many processes; 0: one a core
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "fp32", "bf16"]
-    processes: Annotated[int, Field(ge=0)]  # training processes; 0: one a GPU
+    processes: Annotated[Whole, Field(ge=0)]  # training processes; 0: one a GPU
 
     @property
     def pool(self) -> int | str:
@@ -67,7 +66,7 @@ class Runtime:
 
 @dataclass(frozen=True, config=STRICT)
 class Drift:
-    prints: Annotated[int, Field(ge=20)]  # at most so many of either side are compared
+    prints: Annotated[Whole, Field(ge=20)]  # at most so many of either side are compared
     limit: Annotated[float, Field(gt=0, le=1)]  # of the Kolmogorov-Smirnov distance; more is drift
 
 
@@ -98,10 +97,11 @@ class Params:
 def load(path: Path) -> Params:
     """Read and check params.yaml. FpmlError names the key, what was found and what is allowed."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # By YAML 1.2 and with DVC's own reader, so that 5e-05, no and 1:30 are to fpml what they are to DVC.
+        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FpmlError(f"{path} is not there; run fpml in the project's folder") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         where = " ".join(str(error).split())
         raise FpmlError(f"{path} is no YAML: {where}") from None
     return check(raw, str(path))
@@ -179,10 +179,7 @@ def _explain(error: Any, source: str) -> str:
         found = found.get("task") if isinstance(found, dict) else found
         return f"{source}: '{key}.task' is {found!r}; allowed: {', '.join(TASKS)}"
     message = error["msg"].replace("Input should", "should").replace("String should", "should")
-    hint = ""
-    if isinstance(found, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", found):
-        hint = f"; YAML takes it for text: write {found.lower().replace('e', '.0e')}"
-    return f"{source}: '{key}' is {found!r} ({type(found).__name__}); it {message}{hint}"
+    return f"{source}: '{key}' is {found!r} ({type(found).__name__}); it {message}"
 
 
 def _names_at(location: list[str], task: str) -> list[str]:

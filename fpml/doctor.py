@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,9 @@ GOOD, NOTE, BAD = "ok  ", "note", "BAD "
 Finding = tuple[str, str]  # grade, text with what to do
 POOL = "fpml"  # Prefect's work pool, as flows/deploy.py makes it
 DISK_GB = 5  # an installation, the demo and its caches fit in this
+DVC_BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked", re.IGNORECASE)  # what DVC says while another runs
+CONFLICT = "^(<{7}|>{7}) "  # what git writes round the two sides of a conflict
+MERGE = "keep one side of each (of dvc.lock either one: dvc repro brings it up to date), then git add"
 
 
 def examine(cache: bool = False) -> bool:
@@ -74,15 +78,24 @@ def _settings() -> Iterator[Finding]:
 
 
 def _command(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=root(), capture_output=True, text=True, timeout=120)
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}  # what they say is looked at
+    return subprocess.run(command, cwd=root(), env=environment, capture_output=True, text=True, timeout=120)
 
 
 def _git() -> Iterator[Finding]:
     if shutil.which("git") is None:
         yield BAD, "git is not installed; DVC's experiments need it: install git"
         return
-    if _command("git", "rev-parse", "--git-dir").returncode:
+    # Not the repository but the files are asked, so that this holds too where git does not open the repository.
+    torn = _command("git", "grep", "--no-index", "--exclude-standard", "-lIE", CONFLICT).stdout.splitlines()
+    if torn:
+        yield BAD, f"git's conflict markers are in {', '.join(torn)}: a merge was not finished; {MERGE}"
+    opened = _command("git", "rev-parse", "--git-dir")
+    if "not a git repository" in opened.stderr:
         yield BAD, "this folder is no git repository; run: git init"
+        return
+    if opened.returncode:
+        yield BAD, f"git does not open this repository: {' '.join(opened.stderr.split())}"
         return
     if _command("git", "rev-parse", "HEAD").returncode:
         yield NOTE, "git has no commit yet; `dvc exp run` needs one: git add -A && git commit"
@@ -101,7 +114,7 @@ def _dvc() -> Iterator[Finding]:
         return
     status = _command(sys.executable, "-m", "dvc", "status", "--json")
     if status.returncode:
-        busy = "lock" in status.stderr
+        busy = DVC_BUSY.search(status.stderr) is not None
         why = "DVC is at work here; ask again when it is done" if busy else " ".join(status.stderr.split())[:200]
         yield NOTE if busy else BAD, f"dvc status: {why}"
         return

@@ -113,10 +113,8 @@ def _embed(
 def _threshold(network: Model) -> tuple[float, str]:
     facts = network.facts
     if "threshold" not in facts:
-        raise FpmlError(
-            f"no threshold is known for {network.name}: these weights were not measured on fingers never seen; run `dvc "
-            "repro evaluate@…` of its run with split.unseen over 0 or a data.test set"
-        )
+        unmeasured = "these weights were not measured on fingers never seen; run `dvc repro evaluate@…` of its run"
+        raise FpmlError(f"no threshold is known for {network.name}: {facts.get('no_threshold', unmeasured)}")
     said = (
         f"threshold {facts['threshold']:.3f}: FMR {facts['threshold_fmr']:.2%}, counted over "
         f"{facts['threshold_impostors']:,} impostor pairs of {facts['threshold_finger_pairs']:,} pairs of fingers of "

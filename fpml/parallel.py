@@ -54,6 +54,7 @@ def each_in_parallel(
 def _follow_the_parent() -> None:
     """Interrupts are the parent's to handle; where it is killed (by the system, for memory), its workers go with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which the parent ends them
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 

@@ -2,25 +2,32 @@
 
 from typing import Annotated, Literal, get_args, get_type_hints
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, functional_validators
 from pydantic.dataclasses import dataclass
 
+
+def _whole(found: object) -> object:
+    """1e5 and 100000.0, as people and DVC write them, are whole numbers too."""
+    return int(found) if isinstance(found, float) and found.is_integer() else found
+
+
 STRICT = ConfigDict(extra="forbid", strict=True)
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+Whole = Annotated[int, functional_validators.BeforeValidator(_whole)]
+Count = Annotated[Whole, Field(ge=1)]
+Seed = Annotated[Whole, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Dpi = Annotated[float, Field(ge=50, le=5000)]
 LearningRate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
-Resamples = Annotated[int, Field(ge=100, le=100_000)]  # of the fingers, for 95 % intervals
-Pictures = Annotated[int, Field(ge=1, le=50)]  # prints shown for each sensor
+Resamples = Annotated[Whole, Field(ge=100, le=100_000)]  # of the fingers, for 95 % intervals
+Pictures = Annotated[Whole, Field(ge=1, le=50)]  # prints shown for each sensor
 
 
 @dataclass(frozen=True, config=STRICT)
 class Data:
     train: Annotated[list[str], Field(min_length=1)]  # DATASET or DATASET/SENSOR; divided by `split`
     test: list[str]  # the same; never trained on
-    height: Annotated[int, Field(ge=8, le=4096)]  # pixels
-    width: Annotated[int, Field(ge=8, le=4096)]
+    height: Annotated[Whole, Field(ge=8, le=4096)]  # pixels
+    width: Annotated[Whole, Field(ge=8, le=4096)]
     dpi: Dpi
     crop: Literal["print", "none", "squash"]  # the print found and cut out; the whole picture; that, resized to a rectangle
 
@@ -40,8 +47,8 @@ class Model:
 @dataclass(frozen=True, config=STRICT)
 class Train:
     seed: Seed
-    epochs: Annotated[int, Field(ge=1, le=100_000)]
-    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    epochs: Annotated[Whole, Field(ge=1, le=100_000)]
+    batch_size: Annotated[Whole, Field(ge=1, le=65_536)]
     optimizer: Literal["rmsprop", "adam", "adamw"]
     learning_rate: LearningRate
     schedule: Literal["constant", "cosine"]  # of the learning rate, over the epochs
@@ -53,7 +60,7 @@ class Train:
 @dataclass(frozen=True, config=STRICT)
 class SplitRecognise:
     unseen: Annotated[float, Field(ge=0, lt=1)]  # share of the fingers that are kept for verification, never trained on
-    test: Annotated[int, Field(ge=1, le=1000)]  # prints of every other finger to be tested on, at random
+    test: Annotated[Whole, Field(ge=1, le=1000)]  # prints of every other finger to be tested on, at random
     validation: Annotated[float, Field(gt=0, lt=1)]  # share of what then remains of a finger: it picks the epoch
     seed: Seed
 
@@ -61,18 +68,18 @@ class SplitRecognise:
 @dataclass(frozen=True, config=STRICT)
 class ModelRecognise:
     blocks: Annotated[list[Count], Field(max_length=8)]  # of a ResNet's four levels, [3, 4, 6, 3] for ResNet-50
-    width: Annotated[int, Field(ge=1, le=512)]  # 64 for ResNet-50
+    width: Annotated[Whole, Field(ge=1, le=512)]  # 64 for ResNet-50
     init: Literal["none", "imagenet", "synthetic"]  # what training starts from
     weights: str  # imagenet: a safetensors file with torchvision's names, or '' to have it downloaded
-    synthetic_fingers: Annotated[int, Field(ge=2, le=100_000)]  # synthetic: how many generated fingers come first,
+    synthetic_fingers: Annotated[Whole, Field(ge=2, le=100_000)]  # synthetic: how many generated fingers come first,
     synthetic_epochs: Count  # and for how long
 
 
 @dataclass(frozen=True, config=STRICT)
 class TrainRecognise:
     seed: Seed
-    epochs: Annotated[int, Field(ge=1, le=100_000)]
-    batch_size: Annotated[int, Field(ge=2, le=65_536)]
+    epochs: Annotated[Whole, Field(ge=1, le=100_000)]
+    batch_size: Annotated[Whole, Field(ge=2, le=65_536)]
     learning_rate: LearningRate
     schedule: Literal["constant", "cosine"]
     fc_penalty: Annotated[float, Field(ge=0, le=1)]  # of the last layer's squared weights, added to the loss
@@ -87,17 +94,17 @@ class TrainRecognise:
 class EvaluateRecognise:
     bootstrap: Resamples
     fmr: Annotated[float, Field(gt=0, lt=1)]  # false match rate of the threshold that is kept with the model
-    occlusion: Annotated[int, Field(ge=1, le=4096)]  # pixels: side of the square that hides a part of a print
-    stride: Annotated[int, Field(ge=1, le=4096)]  # pixels that it moves on
+    occlusion: Annotated[Whole, Field(ge=1, le=4096)]  # pixels: side of the square that hides a part of a print
+    stride: Annotated[Whole, Field(ge=1, le=4096)]  # pixels that it moves on
     pictures: Pictures
 
 
 @dataclass(frozen=True, config=STRICT)
 class ModelGenerate:
-    latent: Annotated[int, Field(ge=1, le=4096)]  # numbers that a picture is made from
-    generator_width: Annotated[int, Field(ge=1, le=512)]
-    discriminator_width: Annotated[int, Field(ge=1, le=512)]
-    channels: Annotated[int, Field(ge=1, le=3)]  # 1: grey; 3: grey three times, as published
+    latent: Annotated[Whole, Field(ge=1, le=4096)]  # numbers that a picture is made from
+    generator_width: Annotated[Whole, Field(ge=1, le=512)]
+    discriminator_width: Annotated[Whole, Field(ge=1, le=512)]
+    channels: Annotated[Whole, Field(ge=1, le=3)]  # 1: grey; 3: grey three times, as published
     condition: Literal["none", "hand", "finger", "pattern"]  # what a picture may be asked for by
     spectral_norm: bool  # of the discriminator, in place of its batch normalisation: steadier (Miyato et al. 2018)
 
@@ -105,8 +112,8 @@ class ModelGenerate:
 @dataclass(frozen=True, config=STRICT)
 class TrainGenerate:
     seed: Seed
-    epochs: Annotated[int, Field(ge=1, le=100_000)]
-    batch_size: Annotated[int, Field(ge=2, le=65_536)]
+    epochs: Annotated[Whole, Field(ge=1, le=100_000)]
+    batch_size: Annotated[Whole, Field(ge=2, le=65_536)]
     learning_rate: LearningRate
     beta1: Annotated[float, Field(ge=0, lt=1)]  # of Adam
     real_label: Annotated[float, Field(gt=0.5, le=1)]  # what the discriminator is told of real prints; under 1 calms it
@@ -117,14 +124,14 @@ class TrainGenerate:
 
 @dataclass(frozen=True, config=STRICT)
 class EvaluateGenerate:
-    samples: Annotated[int, Field(ge=16, le=1_000_000)]  # made to be measured
+    samples: Annotated[Whole, Field(ge=16, le=1_000_000)]  # made to be measured
     inception: str  # an ONNX file of ImageNet's Inception, for its score; '' for none
 
 
 @dataclass(frozen=True, config=STRICT)
 class EvaluateReconstruct:
     bootstrap: Resamples
-    pca_prints: Annotated[int, Field(ge=2)]  # at most so many training prints are used for the PCA baseline
+    pca_prints: Annotated[Whole, Field(ge=2)]  # at most so many training prints are used for the PCA baseline
     pictures: Pictures
 
 
@@ -138,10 +145,10 @@ class EvaluateRepair:
 @dataclass(frozen=True, config=STRICT)
 class EvaluateCompress:
     bootstrap: Resamples
-    pca_prints: Annotated[int, Field(ge=2)]  # at most so many training prints for PCA and the nearest neighbours
+    pca_prints: Annotated[Whole, Field(ge=2)]  # at most so many training prints for PCA and the nearest neighbours
     noise: list[Annotated[float, Field(gt=0, le=1)]]  # standard deviations of the de-noising test, on a scale of 0..1
-    bits: list[Annotated[int, Field(ge=1, le=8)]]  # for each number of the code, in the compression test
-    one_class_epochs: Annotated[int, Field(ge=0, le=1000)]  # of a network that sees one class only; 0: left out
+    bits: list[Annotated[Whole, Field(ge=1, le=8)]]  # for each number of the code, in the compression test
+    one_class_epochs: Annotated[Whole, Field(ge=0, le=1000)]  # of a network that sees one class only; 0: left out
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +22,11 @@ os.environ.update({
 })  # fmt: skip
 for name in ("DVC_ROOT", "DVC_STAGE", "FPML_STATE", "MLFLOW_TRACKING_URI"):
     os.environ.pop(name, None)
+
+# A shell starts what it runs in the background with SIGINT ignored, and so would be all that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+# Before a command: it is started as a shell does it in the background.
+IN_BACKGROUND = ("sh", "-c", """trap '' INT; exec "$@\"""", "sh")
 
 
 def make_print(number: int, height: int = 96, width: int = 88, period: float = 9.0) -> np.ndarray:

@@ -37,7 +37,8 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("recipes.reconstruct.data.train", ["other"], ["trains and tests on other"]),
         ("datasets.prints.reader", "fcv", ["datasets.prints.reader", "'fcv'", "'fvc'"]),
         ("datasets.prints.dpi", 0, ["datasets.prints.dpi", "0"]),
-        ("recipes.reconstruct.train.learning_rate", "1e-3", ["learning_rate", "'1e-3'", "write 1.0e-3"]),
+        ("recipes.reconstruct.train.learning_rate", "1e-3", ["learning_rate", "'1e-3'", "should be a valid number"]),
+        ("recipes.reconstruct.train.batch_size", float("inf"), ["train.batch_size", "inf", "integer"]),
         ("datasets.prints.dpi", 5, ["'datasets.prints.dpi' is 5 (int); it should be greater than or equal to 50"]),
         ("datasets.prints.dpi", "500", ["datasets.prints.dpi", "'500'"]),
         ("datasets.prints.pattern", "x", ["datasets.prints.pattern", "folder"]),
@@ -71,6 +72,56 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(FpmlError, match=r"params\.yaml"):
         config.load(tmp_path / "params.yaml")
+
+
+def written(key: str, literal: str) -> str:
+    """params.yaml's text with a literal in the place of a value."""
+    return yaml.safe_dump(changed(key, "LITERAL"), sort_keys=False).replace("LITERAL", literal)
+
+
+@pytest.mark.parametrize(
+    ("key", "literal", "value"),
+    [
+        ("train.learning_rate", "5e-05", 0.00005),
+        ("train.learning_rate", "5E-5", 0.00005),
+        ("train.learning_rate", "1e+0", 1.0),
+        ("train.learning_rate", ".5", 0.5),
+        ("train.learning_rate", "+.5e-3", 0.0005),
+        ("train.learning_rate", "0.000_05", 0.00005),
+        ("train.learning_rate", "1", 1.0),
+        ("data.dpi", "1_000", 1000.0),
+        ("train.epochs", "1_000", 1000),
+        ("train.epochs", "1E5", 100_000),
+        ("train.epochs", "1e+3", 1000),
+        ("train.epochs", "20.0", 20),
+        ("train.epochs", "010", 10),
+        ("model.widths", "[1e1, 8]", [10, 8]),
+    ],
+)
+def test_a_number_is_a_number_however_it_is_written(tmp_path: Path, key: str, literal: str, value: Any) -> None:
+    (tmp_path / "params.yaml").write_text(written(f"recipes.reconstruct.{key}", literal))
+    recipe: Any = config.load(tmp_path / "params.yaml").recipes["reconstruct"]
+    part, name = key.split(".")
+    found = getattr(getattr(recipe, part), name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("text", ["1:30", "no", "on", "0x", "e5", "1e", "'5e-05'", '"1_000"', "'2024-01-01'"])
+def test_text_stays_text(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(written("tracking.experiment", text))
+    assert config.load(tmp_path / "params.yaml").tracking.experiment == text.strip("'\"")
+
+
+@pytest.mark.parametrize("value", ["5e-05", "1E-05", "0.00005", "5.0e-05", ".00005"])
+def test_what_dvc_writes_is_read_back(project: Path, value: str) -> None:
+    """As `dvc exp run -S` changes params.yaml: with the same parser of values and the same writer."""
+    from dvc.utils.hydra import apply_overrides
+
+    apply_overrides("params.yaml", [f"recipes.reconstruct.train.learning_rate={value}", "tracking.experiment='5e-05'"])
+    params = config.load(project / "params.yaml")
+    assert params.recipes["reconstruct"].train.learning_rate == float(value)
+    assert params.tracking.experiment == "5e-05"
 
 
 def test_settings_have_no_defaults() -> None:

@@ -33,6 +33,8 @@ def test_a_sound_project(dvc_project: Path, capsys: pytest.CaptureFixture[str]) 
         (lambda p: (p / "mlflow.db").write_text("no database"), "MLflow's store can't be used"),
         (lambda p: (p / ".dvc").rename(p / "gone"), "dvc init"),
         (lambda p: (p / "raw" / "other").rename(p / "raw" / "gone"), "raw/other is not there"),
+        (lambda p: (p / ".git").rename(p / "gone"), "no git repository; run: git init"),
+        (lambda p: (p / ".git" / "config").write_text("[core"), "git does not open this repository: fatal: bad config"),
     ],
 )
 def test_what_is_wrong_is_named(
@@ -43,6 +45,36 @@ def test_what_is_wrong_is_named(
     said = capsys.readouterr().out
     assert any(line.startswith("BAD") and words in line for line in said.splitlines()), said
     assert "mend what is marked BAD" in said
+
+
+@pytest.mark.parametrize("file", ["dvc.lock", "dvc.yaml", "params.yaml", "raw/mine.dvc", ".dvc/config", "fpml/cli.py"])
+def test_an_unfinished_merge_is_named(dvc_project: Path, capsys: pytest.CaptureFixture[str], file: str) -> None:
+    mine, theirs = "<" * 7 + " HEAD", ">" * 7 + " theirs"
+    torn = dvc_project / file
+    before = torn.read_text() if torn.exists() else ""
+    torn.write_text(f"{mine}\n{before}=======\nx: 1\n{theirs}\n")
+    assert not examine()
+    said = capsys.readouterr().out
+    assert f"BAD   git's conflict markers are in {file}: a merge was not finished" in said
+    assert "at work" not in said
+
+
+def test_a_repository_of_another_owner(
+    dvc_project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own, for its tests
+    assert not examine()
+    said = capsys.readouterr().out
+    assert f"git config --global --add safe.directory {dvc_project}" in said
+    assert "git init" not in said
+
+
+def test_dvc_at_work_is_no_fault(dvc_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from dvc.repo import Repo
+
+    with Repo(str(dvc_project)) as repo, repo.lock:
+        assert examine()
+    assert "note  dvc status: DVC is at work here" in capsys.readouterr().out
 
 
 def test_another_environments_tools_are_noticed(

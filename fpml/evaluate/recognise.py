@@ -56,7 +56,9 @@ def evaluate(trained: Trained, album: Album) -> Findings:
             if method == MODEL:
                 det[part] = curve
                 impostors.append(other)
-    if det:
+    if not det:
+        facts["no_threshold"] = _no_threshold(trained, facts["pairs"])
+    else:
         facts |= _threshold(pd.concat(impostors), settings.fmr)
         title = f"{trained.name}: detection error trade-off on fingers never seen"
         figures.det(det, title, album.add("det.png", title))
@@ -223,6 +225,19 @@ def _threshold(impostors: pd.DataFrame, fmr: float) -> dict[str, float | int]:
         "threshold": threshold, "threshold_fmr": counted, "threshold_fmr_high": wilson(counted * pairs, pairs)[1],
         "threshold_impostors": len(impostors), "threshold_finger_pairs": pairs,
     }  # fmt: skip
+
+
+def _no_threshold(trained: Trained, pairs: dict[str, list[int]]) -> str:
+    """Why none could be counted, and what to do. pairs: genuine and impostor ones of each sensor's unseen fingers."""
+    split, data = trained.recipe.split, trained.recipe.data
+    set_to = f"split.unseen is {split.unseen:g} and data.test is {data.test or 'empty'}"
+    if not pairs:
+        return f"no finger was kept unseen ({set_to}); raise split.unseen, take more fingers, or name a data.test set"
+    found = ", ".join(f"{part} {genuine} genuine and {impostor} impostor" for part, (genuine, impostor) in pairs.items())
+    return (
+        f"no sensor's unseen fingers give both genuine and impostor pairs ({found}; {set_to}): two fingers or more of a sensor "
+        "must be unseen, of two prints or more; raise split.unseen, take more fingers, or name a data.test set"
+    )
 
 
 def _saliency(trained: Trained, album: Album, found: pd.DataFrame) -> None:

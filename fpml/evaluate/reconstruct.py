@@ -34,7 +34,8 @@ def evaluate(trained: Trained, album: Album) -> Findings:
         shown = of_part["row"].to_numpy()[some(len(of_part), recipe.evaluate.pictures)]
         with torch.inference_mode():
             output = trained.network(reconstruction.to_float(prints.take(shown), trained.device))
-        title = f"{part} ({side} fingers): {of_part['psnr_mask'].mean():.1f} dB inside the prints, mean of {len(of_part)}"
+        quality = of_part["psnr_mask"]
+        title = f"{part} ({side} fingers): {quality.mean():.1f} dB inside the prints, mean of {quality.count()}"
         path = album.add(f"reconstructions-{number:02d}.png", title, shown)
         figures.reconstructions(prints.take(shown), reconstruction.to_bytes(output), title, path)
     trained_on = ", ".join(recipe.data.train)

@@ -90,19 +90,21 @@ def to_bytes(prints: Tensor) -> np.ndarray:
 
 
 def summarise(scores: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """The mean of each metric by part, side and method, with its interval, prints and fingers.
+    """The mean of each metric by part, side and method, with its interval, and over how many prints and fingers it is: those
+    that have it, which in an empty mask none has.
 
     A metric that a method does not have (nan for all its prints) gets no row."""
     rows: list[dict[str, Any]] = []
     metrics = [m for m in SHOWN if m in scores]
     for (side, name, method), part in scores.groupby(["side", "part", "method"], sort=True):
         for metric in metrics:
-            values = part[metric].to_numpy(float)
-            if not np.isfinite(values).any():
+            values, fingers = part[metric].to_numpy(float), part["finger_id"].to_numpy(object)
+            known = np.isfinite(values)
+            if not known.any():
                 continue
-            low, high = bootstrap(values, part["finger_id"].to_numpy(object), resamples)
+            low, high = bootstrap(values, fingers, resamples)
             rows.append({
-                "side": side, "part": name, "method": method, "metric": metric, "value": float(np.nanmean(values)),
-                "low": low, "high": high, "prints": len(part), "fingers": part["finger_id"].nunique(),
+                "side": side, "part": name, "method": method, "metric": metric, "value": float(values[known].mean()),
+                "low": low, "high": high, "prints": int(known.sum()), "fingers": len(set(fingers[known])),
             })  # fmt: skip
     return pd.DataFrame(rows)

@@ -79,7 +79,7 @@ def train(network: nn.Module, family: ModuleType, sets: Sets, settings: TrainGen
         start = perf_counter()
         wrapped.train()
         other.train()
-        totals = torch.zeros(4, device=device)
+        totals, seen = torch.zeros(4, device=device), 0
         for number, batch in enumerate(training.epoch(shuffled(len(training.rows), settings.seed, epoch))):
             if batch.size < 2 * accelerator.num_processes:  # too few to normalise over; all processes leave it out
                 continue
@@ -103,6 +103,7 @@ def train(network: nn.Module, family: ModuleType, sets: Sets, settings: TrainGen
             share = batch.stands_for
             right = torch.stack([(said_real > 0).float().mean(), (said_made > 0).float().mean()])
             totals += torch.cat([torch.stack([loss.detach(), loss_made.detach()]), right]) * share
+            seen += batch.size
             session.still_wanted()
         seconds = perf_counter() - start
         names = (
@@ -111,8 +112,8 @@ def train(network: nn.Module, family: ModuleType, sets: Sets, settings: TrainGen
             "discriminator/real_taken_for_real",
             "discriminator/made_taken_for_real",
         )
-        row: Row = {name: session.mean(total, training) for name, total in zip(names, totals, strict=True)}
-        row["images_per_second"] = len(training.rows) / seconds
+        row: Row = {name: session.mean(total, seen) for name, total in zip(names, totals, strict=True)}
+        row["images_per_second"] = seen / seconds
         if epoch % settings.sheet_every == 0 or epoch in (1, settings.epochs):
             row["sheet"] = _sheet(pair.average, fixed, fixed_classes)
         return row

@@ -82,7 +82,7 @@ def train(network: nn.Module, family: ModuleType, sets: Sets, settings: Train, s
     def one_epoch(epoch: int) -> Row:
         start = perf_counter()
         wrapped.train()
-        total = torch.zeros((), device=accelerator.device)
+        total, seen = torch.zeros((), device=accelerator.device), 0
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, epoch)
         for number, batch in enumerate(training.epoch(shuffled(len(training.rows), settings.seed, epoch))):
@@ -94,12 +94,13 @@ def train(network: nn.Module, family: ModuleType, sets: Sets, settings: Train, s
             optimiser.step()
             optimiser.zero_grad()
             total += loss.detach() * batch.stands_for
+            seen += batch.size
             session.still_wanted()
         seconds = perf_counter() - start
         return {
-            "train/loss": session.mean(total, training),
+            "train/loss": session.mean(total, seen),
             "validation/loss": validate(wrapped, family, sets.validation, loss_of, session),
-            "images_per_second": len(training.rows) / seconds,
+            "images_per_second": seen / seconds,
         }
 
     bare: nn.Module = accelerator.unwrap_model(wrapped)
@@ -126,7 +127,8 @@ def flipped(prints: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tens
 def validate(network: nn.Module, family: ModuleType, validation: Batches, loss_of: PictureLoss, session: Session) -> float:
     """The mean loss over prints that are not trained on."""
     network.eval()
-    total = torch.zeros((), device=session.accelerator.device)
+    total, seen = torch.zeros((), device=session.accelerator.device), 0
     for batch in validation.epoch(torch.arange(len(validation.rows))):
         total += family.loss(network(batch.prints), batch.prints, batch.targets, loss_of) * batch.stands_for
-    return session.mean(total, validation)
+        seen += batch.size
+    return session.mean(total, seen)

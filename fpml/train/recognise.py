@@ -70,6 +70,7 @@ def train(network: nn.Module, family: ModuleType, sets: Sets, settings: TrainRec
         start = perf_counter()
         wrapped.train()
         total, right = torch.zeros((), device=accelerator.device), torch.zeros((), device=accelerator.device)
+        seen = 0
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, epoch)
         for number, batch in enumerate(training.epoch(shuffled(len(training.rows), settings.seed, epoch))):
@@ -86,16 +87,17 @@ def train(network: nn.Module, family: ModuleType, sets: Sets, settings: TrainRec
             optimiser.zero_grad()
             total += loss.detach() * batch.stands_for
             right += (logits.argmax(1) == classes).float().mean() * batch.stands_for
+            seen += batch.size
             session.still_wanted()
         seconds = perf_counter() - start
         validation_loss, accuracy = validate(wrapped, sets.validation, session)
         kept.note(validation_loss)
         return {
-            "train/loss": session.mean(total, training),
+            "train/loss": session.mean(total, seen),
             "validation/loss": validation_loss,
-            "train/accuracy": session.mean(right, training),
+            "train/accuracy": session.mean(right, seen),
             "validation/accuracy": accuracy,
-            "images_per_second": len(training.rows) / seconds,
+            "images_per_second": seen / seconds,
         }
 
     session.run(settings.epochs, kept, [optimiser], one_epoch)
@@ -108,11 +110,13 @@ def validate(network: nn.Module, validation: Batches, session: Session) -> tuple
     """The mean loss and the accuracy over the validation prints."""
     network.eval()
     total, right = (torch.zeros((), device=session.accelerator.device) for _ in range(2))
+    seen = 0
     for batch in validation.epoch(torch.arange(len(validation.rows))):
         logits, _ = network(batch.prints)
         total += F.cross_entropy(logits.float(), batch.classes) * batch.stands_for
         right += (logits.argmax(1) == batch.classes).float().mean() * batch.stands_for
-    return session.mean(total, validation), session.mean(right, validation)
+        seen += batch.size
+    return session.mean(total, seen), session.mean(right, seen)
 
 
 def augmented(prints: Tensor, settings: TrainRecognise, draws: Draws) -> Tensor:

@@ -56,7 +56,8 @@ class Session:
                 self.checkpoints.save(network, optimisers, history)
                 self.log_epoch(row)
 
-    def mean(self, total: Tensor, batches: Batches) -> float:
-        """A sum over this process's prints as the mean over all prints of an epoch."""
+    def mean(self, total: Tensor, seen: int) -> float:
+        """A sum over this process's prints as the mean over all that the processes saw: the sum of the global batches'
+        sizes, which is less than all prints where a batch was left out."""
         summed: Tensor = self.accelerator.reduce(total, "sum")
-        return float(summed) / len(batches.rows)
+        return float(summed) / seen

@@ -172,9 +172,15 @@ def _launch(name: str, processes: int) -> None:
     """The same command again in several processes, started by torchrun; Accelerate finds its place in each."""
     threads = max(1, (os.cpu_count() or 1) // processes)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    done = subprocess.run([*command, "-m", "fpml.cli", "train", name], env={**os.environ, "OMP_NUM_THREADS": str(threads)})
-    if done.returncode:
-        raise FpmlError(f"training {name} in {processes} processes ended with code {done.returncode}; its output is above")
+    child = subprocess.Popen([*command, "-m", "fpml.cli", "train", name], env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    try:
+        code = child.wait()
+    except KeyboardInterrupt:
+        child.terminate()  # torchrun ends its processes, which are in sessions of their own; killed, it would leave them
+        child.wait()
+        raise
+    if code:
+        raise FpmlError(f"training {name} in {processes} processes ended with code {code}; its output is above")
 
 
 def _identity(

@@ -93,6 +93,22 @@ def test_too_few_prints_and_too_few_fingers(
     assert "recognise needs two fingers or more" in fingers("train", "recognise", code=2).err
 
 
+@pytest.mark.parametrize(
+    ("unseen", "why"),
+    [
+        (0, "no finger was kept unseen (split.unseen is 0 and data.test is empty)"),
+        (0.17, "(prints/DB1 15 genuine and 0 impostor; split.unseen is 0.17 and data.test is empty): two fingers or more"),
+    ],
+)
+def test_why_there_is_no_threshold(
+    project: Path, fingers: Callable[..., Any], change_params: Callable[..., None], unseen: float, why: str
+) -> None:
+    change_params("recipes.recognise.split.unseen", unseen)
+    for command in ("split", "train", "evaluate"):
+        fingers(command, "recognise")
+    assert why in fingers("verify", "raw/prints/DB1_B/1_1.tif", "raw/prints/DB1_B/1_2.tif", code=2).err
+
+
 def test_enrol_identify_and_verify(project: Path, fingers: Callable[..., Any]) -> None:
     fingers("train", "recognise")
     fingers("export", "recognise")

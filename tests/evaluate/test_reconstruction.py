@@ -93,6 +93,16 @@ def test_a_summary_states_its_denominators() -> None:
     assert row["low"] <= 3.0 <= row["high"]
 
 
+def test_a_print_without_a_value_is_not_counted() -> None:
+    scores = pd.DataFrame({
+        "side": "unseen", "part": "s", "method": "model", "finger_id": ["a", "a", "b"],
+        "mse": [1.0, 2.0, 6.0], "psnr_mask": [1.0, 2.0, np.nan],
+    })  # fmt: skip
+    table = summarise(scores, 200).set_index("metric")
+    assert table.loc["mse", ["prints", "fingers", "value"]].tolist() == [3, 2, 3.0]
+    assert table.loc["psnr_mask", ["prints", "fingers", "value"]].tolist() == [2, 1, 1.5]
+
+
 def test_more_prints_than_pixels(project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]) -> None:
     change_params("recipes.reconstruct.data.height", 8)
     change_params("recipes.reconstruct.data.width", 8)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import REPOSITORY, run
+from tests.conftest import IN_BACKGROUND, REPOSITORY, run
 
 pytestmark = pytest.mark.xdist_group("prefect")  # the harness starts a server: once
 
@@ -79,6 +79,21 @@ def test_a_stage_past_its_limit_is_ended_with_all_it_started(toy: Callable[..., 
     with pytest.raises(StageFailed, match="a ran past its limit"):
         pipeline(str(folder), minutes={"a": 0.1})
     assert not _runs(int((folder / "pid").read_text()))
+    graph = (folder / "dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(graph.replace(graph[graph.index("sleep") : graph.index("wait") + 4], "echo 1 > a"))
+    assert pipeline(str(folder)) == {"a": "ran"}  # DVC, ended with the stage, left no lock
+
+
+def test_what_is_started_with_interrupts_ignored_ends_when_it_is_asked() -> None:
+    """Not by being killed when its time of grace is over."""
+    from flows.stages import Children
+
+    children = Children()
+    deaf = children.start([*IN_BACKGROUND, "sleep", "3004"], REPOSITORY, dict(os.environ))
+    children.end_all()
+    assert deaf.wait(10) == -signal.SIGTERM
+    assert deaf.stdout
+    deaf.stdout.close()
 
 
 def _runs(process: int) -> bool:
@@ -147,13 +162,15 @@ def test_a_cancelled_flow_leaves_no_process(toy: Callable[..., Path], harness: s
 def test_ctrl_c_in_a_terminal_ends_it_soon(
     toy: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory, number: signal.Signals
 ) -> None:
-    """A terminal interrupts every process of the group; with the server that Prefect starts, none may be left."""
+    """Also of a flow that a shell has started in the background, where SIGINT is ignored.
+
+    A terminal interrupts every process of the group; with the server that Prefect starts, none may be left."""
     folder = toy({"a": "echo $$ > pid; exec sleep 3003"})
     environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
     environment["PREFECT_HOME"] = str(tmp_path_factory.mktemp("home"))
     flow = subprocess.Popen(
-        [sys.executable, "-m", "flows.pipeline", str(folder)], cwd=REPOSITORY, env=environment, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        [*IN_BACKGROUND, sys.executable, "-m", "flows.pipeline", str(folder)], cwd=REPOSITORY, env=environment,
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while not (folder / "pid").exists() or not (folder / "pid").read_text().strip():
