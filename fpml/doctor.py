@@ -138,17 +138,20 @@ def _store() -> Iterator[Finding]:
 
     params = config.load(root() / "params.yaml")
     uri = tracking.store_uri(params.tracking)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+    if (file := tracking.database(uri)) and not file.exists():
         yield GOOD, "MLflow's store will be made by the first training"
         return
     mlflow = tracking.connect(params.tracking)
     if mlflow is None:
         yield BAD, "MLflow's store can't be used (above); training goes on without it, `fpml register` sends the runs later"
         return
-    versions = []
+    versions, client = [], mlflow.MlflowClient()
     for name in params.run:
-        for model in mlflow.MlflowClient().search_registered_models(f"name = '{name}'"):
+        for model in client.search_registered_models(f"name = '{name}'"):
             versions += [f"{name} {alias} = version {v}" for alias, v in model.aliases.items()]
+            for alias, version in model.aliases.items():
+                if not registry.has_files(client, client.get_model_version(name, version)):
+                    yield BAD, f"the files of models:/{name}@{alias} (version {version}) are missing; run: fpml register {name}"
             folder = root() / "models" / name
             if (folder / "model.onnx").exists() and registry.ALIAS in model.aliases:
                 here = registry.known_version(mlflow, name, registry.digest(folder))

@@ -144,7 +144,7 @@ def _log_evaluation(
     client = mlflow.MlflowClient()
     experiment = client.get_run(run_id).info.experiment_id
     wanted = f"tags.`{EVALUATION_TAG}` = '{digest}' and tags.`mlflow.parentRunId` = '{run_id}'"
-    if client.search_runs([experiment], wanted, max_results=1):
+    if any(client.list_artifacts(run.info.run_id) for run in client.search_runs([experiment], wanted)):
         return
     parts = sorted({part for values in metrics.values() for part in values})
     names = sorted({part.split("/")[0] for part in parts})
