@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from flows import WITHHELD
 from fpml.data.cache import mend
 
 ROOT = Path(__file__).parent.parent
@@ -63,7 +64,7 @@ class Children:
                 raise StageFailed("the flow is ending; no further stage is started")
             # A group of its own: what the stage starts is ended with it.
             child = subprocess.Popen(
-                command, cwd=cwd, env=environment, text=True, errors="replace", start_new_session=True,
+                command, cwd=cwd, env=environment, encoding="utf-8", errors="replace", start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
             self._running.add(child)
@@ -163,7 +164,7 @@ def run_command(
     """Run a command as a child, its lines logged as they come; its lines.
 
     Raises StageFailed with its last words, or past `limit` seconds, when it and all that it started are ended."""
-    whole = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+    whole = {**os.environ, **WITHHELD, "PYTHONUNBUFFERED": "1", **(environment or {})}
     whole["PATH"] = str(Path(sys.executable).parent) + os.pathsep + whole.get("PATH", "")
     lines, code, late = _follow(children.start(command, root, whole), children, log, limit)
     if late:

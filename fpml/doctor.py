@@ -171,6 +171,9 @@ def _prefect() -> Iterator[Finding]:
     import urllib.error
     import urllib.request
 
+    from fpml.environment import through_proxy
+
+    where = address + through_proxy(address)
     password = base64.b64encode(os.environ.get("PREFECT_API_AUTH_STRING", "").encode()).decode()
     headers = {"Authorization": f"Basic {password}", "Content-Type": "application/json"}
     try:
@@ -180,10 +183,10 @@ def _prefect() -> Iterator[Finding]:
             online = [w["name"] for w in json.load(answer) if w["status"] == "ONLINE"]
     except urllib.error.HTTPError as error:
         why = {401: "it refuses $PREFECT_API_AUTH_STRING", 404: f"it has no work pool {POOL}: python -m flows.deploy"}
-        yield BAD, f"Prefect at {address}: {why.get(error.code, f'it answers {error.code}')}"
+        yield BAD, f"Prefect at {where}: {why.get(error.code, f'it answers {error.code}')}"
         return
     except OSError as error:
-        yield BAD, f"Prefect at {address} does not answer ({error}): no night will run; make up"
+        yield BAD, f"Prefect at {where} does not answer ({error}): no night will run; make up"
         return
     if online:
         yield GOOD, f"Prefect answers; workers: {', '.join(online)}"

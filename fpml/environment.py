@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from fpml.files import root, state_folder
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+PROXIES = [f(f"{of}_proxy") for of in ("http", "https", "all") for f in (str.lower, str.upper)]
 KEPT = {  # where libraries keep what they make, by the variable that says so
     "PREFECT_HOME": "~/.prefect",
     "XDG_CACHE_HOME": "~/.cache",  # torch's hub, fonts
@@ -36,6 +37,9 @@ def _loopback_past_proxies() -> None:
     # A '*' is understood only where it stands alone.
     hosts = "*" if "*" in known else ",".join(dict.fromkeys([*known, *LOOPBACK]))
     os.environ.update(dict.fromkeys(names, hosts))
+
+
+AWAY = (407, 502, 503, 504)  # a proxy's or gateway's answers, where nobody behind it gives one
 
 
 def through_proxy(url: str) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 import pandas as pd
 
 from fpml.config import Tracking
-from fpml.environment import make_ready, through_proxy
+from fpml.environment import AWAY, make_ready, through_proxy
 from fpml.files import home, state_folder
 from fpml.identity import Identity, run_name
 
@@ -172,8 +172,9 @@ def _answers(uri: str) -> bool:
 
     try:
         urllib.request.urlopen(public(uri).rstrip("/") + "/health", timeout=5).close()
-    except urllib.error.HTTPError:
-        return True  # it answers, if only to ask for a password
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code not in AWAY  # it answers, if only to ask for a password
     except (OSError, ValueError, HTTPException):
         return False
     return True

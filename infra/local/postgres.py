@@ -68,7 +68,9 @@ def make_folder(data: Path, password: str) -> None:
         copy.write_text(password)
         if owner:
             os.chown(copy, as_user(owner)["user"], -1)
-        done = subprocess.run([*initdb, f"--pwfile={copy}"], capture_output=True, text=True, cwd="/", **as_user(owner))
+        done = subprocess.run(
+            [*initdb, f"--pwfile={copy}"], capture_output=True, encoding="utf-8", errors="replace", cwd="/", **as_user(owner)
+        )
     finally:
         copy.unlink()
     if done.returncode:
