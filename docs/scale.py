@@ -44,7 +44,7 @@ def stage(*command: str, cwd: Path) -> tuple[float, float]:
     script = "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); " \
              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"  # fmt: skip
     run = [sys.executable, "-c", script, sys.executable, "-m", "fpml.cli", *command]
-    done = subprocess.run(run, cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run(run, cwd=cwd, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         raise SystemExit(done.stderr)
     return time.perf_counter() - start, int(done.stdout.split()[-1]) / 1024

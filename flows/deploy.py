@@ -131,7 +131,7 @@ def drifted() -> EventTrigger:
 def _pool(client: SyncPrefectClient, kind: str) -> None:
     template: dict[str, Any] | None = None
     if kind == "kubernetes":
-        template = json.loads((ROOT / "infra" / "kubernetes" / "base-job-template.json").read_text())
+        template = json.loads((ROOT / "infra" / "kubernetes" / "base-job-template.json").read_text(encoding="utf-8"))
     try:
         found = client.read_work_pool(POOL)
     except ObjectNotFound:

@@ -164,7 +164,9 @@ def run_command(
     """Run a command as a child, its lines logged as they come; its lines.
 
     Raises StageFailed with its last words, or past `limit` seconds, when it and all that it started are ended."""
-    whole = {**os.environ, **WITHHELD, "PYTHONUNBUFFERED": "1", **(environment or {})}
+    # Its lines are read as UTF-8 here, and DVC can't start commands that an ASCII locale has no letters for.
+    python = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    whole = {**os.environ, **WITHHELD, **python, **(environment or {})}
     whole["PATH"] = str(Path(sys.executable).parent) + os.pathsep + whole.get("PATH", "")
     lines, code, late = _follow(children.start(command, root, whole), children, log, limit)
     if late:

@@ -53,7 +53,7 @@ def _python() -> Iterator[Finding]:
 def _packages() -> Iterator[Finding]:
     pins = root() / "constraints.txt"
     wrong, count = [], 0
-    for line in pins.read_text().splitlines() if pins.exists() else []:
+    for line in pins.read_text(encoding="utf-8").splitlines() if pins.exists() else []:
         name, _, wanted = line.partition("==")
         try:
             found = importlib.metadata.version(name)
@@ -74,7 +74,8 @@ def _settings() -> Iterator[Finding]:
 
 
 def _command(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=root(), capture_output=True, text=True, timeout=120)
+    # Names and messages of any encoding: git gives them as they are.
+    return subprocess.run(command, cwd=root(), capture_output=True, encoding="utf-8", errors="replace", timeout=120)
 
 
 def _git() -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fpml.files import root, state_folder
 
@@ -37,6 +37,11 @@ def _loopback_past_proxies() -> None:
     # A '*' is understood only where it stands alone.
     hosts = "*" if "*" in known else ",".join(dict.fromkeys([*known, *LOOPBACK]))
     os.environ.update(dict.fromkeys(names, hosts))
+
+
+def sqlite_uri(driver: str, file: Path) -> str:
+    """SQLAlchemy's address of a file. It ends a path at the first '?'; then SQLite is given an address of its own, quoted."""
+    return f"{driver}:///file:{quote(os.fsencode(file))}?uri=true" if "?" in str(file) else f"{driver}:///{file}"
 
 
 AWAY = (407, 502, 503, 504)  # a proxy's or gateway's answers, where nobody behind it gives one
@@ -75,7 +80,7 @@ def _a_home() -> None:
     for name, usual in KEPT.items():
         place = os.environ.get(name) or usual
         if not ("HOME" in moved and place.startswith("~")) and not _can_write(Path(os.path.expanduser(place))):
-            moved[name] = place
+            moved[name] = os.path.expanduser(place)
     if not moved or not (root() / "params.yaml").exists():
         return
     own = state_folder().resolve() / "home"

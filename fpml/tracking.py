@@ -10,12 +10,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
 from fpml.config import Tracking
-from fpml.environment import AWAY, make_ready, through_proxy
+from fpml.environment import AWAY, make_ready, sqlite_uri, through_proxy
 from fpml.files import home, state_folder
 from fpml.identity import Identity, run_name
 
@@ -49,13 +49,13 @@ def say(text: str) -> None:
 
 def store_uri(settings: Tracking) -> str:
     """Where runs are kept: the address in params.yaml, else $MLFLOW_TRACKING_URI, else mlflow.db in the root."""
-    return settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or _sqlite_uri(home() / "mlflow.db")
-
-
-def _sqlite_uri(file: Path) -> str:
-    """SQLAlchemy ends a path at its first '?'; then SQLite is given an address of its own, in which it is quoted. The driver is
-    named, since MLflow would take that address for a folder and make it."""
-    return f"sqlite+pysqlite:///file:{quote(os.fsencode(file))}?uri=true" if "?" in str(file) else f"sqlite:///{file}"
+    # Where its path is an address of its own, MLflow would take 'sqlite:///' and all for a folder's name, and make it.
+    file = home() / "mlflow.db"
+    return (
+        settings.uri
+        or os.environ.get("MLFLOW_TRACKING_URI")
+        or sqlite_uri("sqlite+pysqlite" if "?" in str(file) else "sqlite", file)
+    )
 
 
 def database(uri: str) -> Path | None:
@@ -111,7 +111,7 @@ def connect(settings: Tracking) -> Any | None:
         mlflow.set_registry_uri(uri)
         state_folder().mkdir(parents=True, exist_ok=True)
         # Several stages may meet a store that nobody has made yet: the first makes it, the others wait.
-        with (state_folder() / "mlflow.lock").open("w") as lock:
+        with (state_folder() / "mlflow.lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             client = mlflow.MlflowClient()
             client.get_experiment_by_name(settings.experiment)  # makes the tables where there are none
@@ -251,7 +251,7 @@ def _open(log: RunLog, settings: Tracking, resume: Path) -> None:
     try:
         client = mlflow.MlflowClient()
         experiment = client.get_experiment_by_name(settings.experiment).experiment_id
-        known = _find(client, settings, resume.read_text().strip()) if resume.exists() else None
+        known = _find(client, settings, resume.read_text(encoding="utf-8").strip()) if resume.exists() else None
         if known:
             log.logged = {m.step for m in client.get_metric_history(known, CURVE)}
         mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_SECONDS)
@@ -264,7 +264,7 @@ def _open(log: RunLog, settings: Tracking, resume: Path) -> None:
         identity.run_id, identity.experiment_id = run.info.run_id, experiment
         if known is None:
             _describe(mlflow, identity, {RUN_TAG: run.info.run_id})
-        resume.write_text(run.info.run_id)
+        resume.write_text(run.info.run_id, encoding="utf-8")
     except Exception as error:  # training matters more than its run, and it is said
         say(f"tracking: the store failed ({_one_line(error)}); metrics stay in files")
         log.mlflow = None
@@ -301,7 +301,7 @@ def log_model(mlflow: Any, folder: Path, example: Any, name: str = MODEL_NAME) -
     from mlflow.types import Schema, TensorSpec
 
     model = onnx.load(str(folder / "model.onnx"))
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     metadata = {k: str(v) for k, v in config["input"].items()}
     if config.get("classes"):
         metadata["classes"] = json.dumps(config["classes"])

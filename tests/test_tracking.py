@@ -66,7 +66,7 @@ def test_a_model_that_was_cut_off_is_sent_again(
 @pytest.mark.parametrize("harm", ["damaged", "deleted experiment"])
 def test_training_goes_on_whatever_the_store_has(project: Path, prepared: Callable[..., Any], client: Any, harm: str) -> None:
     if harm == "damaged":
-        (project / "mlflow.db").write_text("this is no database")
+        (project / "mlflow.db").write_text("this is no database", encoding="utf-8")
         assert "metrics stay in files" in prepared("train", "reconstruct").err
     else:
         prepared("train", "reconstruct")
@@ -80,10 +80,10 @@ def test_a_password_in_the_address_is_not_shown(
 ) -> None:
     change_params("tracking.uri", "http://user:secret@127.0.0.1:9")
     assert "secret" not in prepared("train", "reconstruct").err
-    assert "secret" not in (project / "models/reconstruct/run.json").read_text()
+    assert "secret" not in (project / "models/reconstruct/run.json").read_text(encoding="utf-8")
     prepared("evaluate", "reconstruct")
     prepared("report")
-    page = (project / "report/index.html").read_text()
+    page = (project / "report/index.html").read_text(encoding="utf-8")
     assert "secret" not in page
     assert 'href="http://127.0.0.1:9/#/experiments/' in page
 

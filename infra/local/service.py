@@ -60,5 +60,5 @@ def is_free(port: int) -> bool:
 
 
 def last_words(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line for line in log.read_text(errors="replace", encoding="utf-8").splitlines() if line.strip()]
     return f"{lines[-1] if lines else 'it said nothing'} (log: {log})"

@@ -52,9 +52,9 @@ class Services:
         """A password, made when it is first asked for."""
         path = self.folder / "secrets" / name
         if not path.exists():
-            with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
                 file.write(secrets.token_urlsafe(24))
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
 
     def url(self, name: str) -> str:
         return f"http://{HOST}:{self.ports[name]}"
@@ -300,12 +300,12 @@ class Services:
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.folder / name
-        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return found
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         temporary = self.folder / f".{name}.part"
-        temporary.write_text(json.dumps(content, indent=1))
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
         temporary.replace(self.folder / name)
 
     def _note(self, name: str, pid: int | None) -> None:
