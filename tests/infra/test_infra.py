@@ -150,3 +150,23 @@ def test_an_unknown_service_is_refused() -> None:
     done = subprocess.run(["sh", str(INFRA / "run-service.sh"), "minio"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("usage: infra/run-service.sh s3|mlflow")
+
+
+@pytest.mark.parametrize(
+    ("given", "past"),
+    [({}, None), ({"NO_PROXY": "intern"}, "intern"), ({"no_proxy": "intern"}, "intern"), ({"NO_PROXY": "*"}, "*")],
+)
+def test_services_need_no_home_and_pass_by_every_proxy(tmp_path: Path, given: dict[str, str], past: str | None) -> None:
+    for name in ("s3", "mlflow", "prefect"):
+        (tmp_path / name).touch()
+    addresses = dict.fromkeys(("FPML_S3", "FPML_MLFLOW", "FPML_PREFECT", "FPML_PROJECT"), "http://s3:9000")
+    places = {"FPML_SECRETS": str(tmp_path), "FPML_STATE_DIR": str(tmp_path / "state"), "HOME": "/proc/nonexistent"}
+    environment = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"} | addresses | places | given
+    command = ["sh", str(INFRA / "run-service.sh"), "run", "env"]
+    said = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True).stdout
+    found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    assert found["HOME"] == places["FPML_STATE_DIR"]
+    assert found["no_proxy"] == found["NO_PROXY"]
+    hosts = found["no_proxy"].split(",")
+    assert hosts == ["*"] if past == "*" else {"127.0.0.1", "localhost", "s3", "mlflow", "prefect"} <= set(hosts)
+    assert past is None or past in hosts
