@@ -1,5 +1,6 @@
 """Places where fpml is not at home: behind a proxy, without a home or a name, in an ASCII terminal."""
 
+import ast
 import json
 import os
 import shutil
@@ -183,3 +184,12 @@ def test_in_an_ascii_terminal(project: Path, change_params: Callable[..., None])
     change_params("datasets.other.path", "raw/ü")
     said = run(sys.executable, "-m", "fpml.cli", "data", "list", cwd=project, env={**ASCII, "PYTHONPATH": str(REPOSITORY)})
     assert "raw/\\xfc" in said.stdout
+
+
+def test_every_text_file_is_opened_with_its_encoding() -> None:
+    """Ruff sees it only where it knows that something is a path."""
+    for file in [f for folder in ("fpml", "flows", "infra", "docs") for f in (REPOSITORY / folder).rglob("*.py")]:
+        for call in [n for n in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]:
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+            told = any(keyword.arg == "encoding" for keyword in call.keywords)
+            assert told or name not in ("read_text", "write_text"), f"{file}:{call.lineno}: encoding=?"

@@ -38,7 +38,7 @@ def versions_of(rows: pd.DataFrame) -> set[str]:
         folder = f"data/raw/{name}"
         paths = {f.split("/", 3)[3] for f in part["file"] if str(f).startswith(f"{folder}/")}
         pointer = root() / f"{folder}.dvc"
-        told = pointer.read_text() if pointer.exists() else ""
+        told = pointer.read_text(encoding="utf-8") if pointer.exists() else ""
         if shutil.which("git"):
             log = ["git", "log", "-p", "--all", "--", f"{folder}.dvc"]
             told += subprocess.run(log, cwd=root(), capture_output=True, text=True).stdout
@@ -48,15 +48,15 @@ def versions_of(rows: pd.DataFrame) -> set[str]:
         for version in versions:
             listing = cache / "files" / "md5" / version[:2] / version[2:]
             if listing.exists():
-                out |= {entry["md5"] for entry in json.loads(listing.read_text()) if entry["relpath"] in paths}
+                out |= {entry["md5"] for entry in json.loads(listing.read_text(encoding="utf-8")) if entry["relpath"] in paths}
     return out
 
 
 def _stages(cache: Path) -> list[dict[str, Any]]:
     """What the run-cache and dvc.lock say of stages that were run."""
     lock = root() / "dvc.lock"
-    locked = list((yaml.safe_load(lock.read_text()) or {}).get("stages", {}).values()) if lock.exists() else []
-    return [*(yaml.safe_load(p.read_text()) for p in cache.glob("runs/*/*/*") if p.is_file()), *locked]
+    locked = list((yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}).values()) if lock.exists() else []
+    return [*(yaml.safe_load(p.read_text(encoding="utf-8")) for p in cache.glob("runs/*/*/*") if p.is_file()), *locked]
 
 
 def made_from(tainted: set[str]) -> tuple[set[str], list[Path]]:
@@ -65,8 +65,8 @@ def made_from(tainted: set[str]) -> tuple[set[str], list[Path]]:
     From the files to the folders that list them, to what stages made of those: whatever was made from a folder with
     one of the files may hold it too, but for what training made, the models."""
     cache = cache_folder(root())
-    folders = {f"{p.parent.name}{p.name}": json.loads(p.read_text()) for p in cache.glob("files/md5/*/*.dir")}
-    entries = {p: yaml.safe_load(p.read_text()) for p in cache.glob("runs/*/*/*") if p.is_file()}
+    folders = {f"{p.parent.name}{p.name}": json.loads(p.read_text(encoding="utf-8")) for p in cache.glob("files/md5/*/*.dir")}
+    entries = {p: yaml.safe_load(p.read_text(encoding="utf-8")) for p in cache.glob("runs/*/*/*") if p.is_file()}
     stages = _stages(cache)
     found, paths = set(tainted), set[str]()
 
