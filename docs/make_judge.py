@@ -113,7 +113,7 @@ def measure_and_write(
         "sha256": hashlib.sha256(content).hexdigest(), "width": WIDTH, "classes": patterns,
         "command": __doc__.splitlines()[2:4], "measured on held-out fingers": measured,
     }  # fmt: skip
-    (FOLDER / f"{VERSION}.json").write_text(json.dumps(card, indent=1) + "\n")
+    (FOLDER / f"{VERSION}.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(measured, indent=1))
 
 

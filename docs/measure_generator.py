@@ -304,7 +304,7 @@ def main() -> None:
     for name in arguments.what:
         with ProcessPoolExecutor(initializer=_start, initargs=(arguments.library,)) as pool:
             result = WHAT[name](arguments.fvc2002, pool)
-        (HERE / f"{name}.json").write_text(json.dumps(result, indent=1, default=float) + "\n")
+        (HERE / f"{name}.json").write_text(json.dumps(result, indent=1, default=float) + "\n", encoding="utf-8")
         print(name, json.dumps(result, indent=1, default=float))
 
 

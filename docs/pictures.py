@@ -63,7 +63,7 @@ def main() -> None:
     if not (results / "figures.json").exists():
         print("no results/reconstruct here: docs/reconstructions.png stays as it is; make demo first to draw it anew")
         return
-    for figure in json.loads((results / "figures.json").read_text()):
+    for figure in json.loads((results / "figures.json").read_text(encoding="utf-8")):
         if figure["shows_prints"] and "synth-fvc/DB2" in figure["title"]:
             assert figure["synthetic"]
             shutil.copy(results / "figures" / figure["file"], HERE / "reconstructions.png")

@@ -44,7 +44,7 @@ def stage(*command: str, cwd: Path) -> tuple[float, float]:
     script = "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); " \
              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"  # fmt: skip
     run = [sys.executable, "-c", script, sys.executable, "-m", "fpml.cli", *command]
-    done = subprocess.run(run, cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run(run, cwd=cwd, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         raise SystemExit(done.stderr)
     return time.perf_counter() - start, int(done.stdout.split()[-1]) / 1024
@@ -57,7 +57,7 @@ def main(counts: list[int]) -> None:
         with tempfile.TemporaryDirectory() as temporary:
             project = Path(temporary)
             make(project / "raw", count)
-            params = yaml.safe_load((ROOT / "presets" / "demo.yaml").read_text())
+            params = yaml.safe_load((ROOT / "presets" / "demo.yaml").read_text(encoding="utf-8"))
             pattern = r"(?P<finger>f\d+)_(?P<impression>\d)\.bmp"
             params["datasets"] = {"many": {"path": "raw", "reader": "folder", "dpi": 500, "pattern": pattern}}
             params["run"] = {"reconstruct": params["run"]["reconstruct"]}
@@ -68,7 +68,7 @@ def main(counts: list[int]) -> None:
             small["model"]["widths"] = [8, 8, 8]
             small["train"] |= {"epochs": 1, "batch_size": 64}
             params["tracking"]["uri"] = "http://127.0.0.1:9"  # the tracking store is no part of this
-            (project / "params.yaml").write_text(yaml.safe_dump(params))
+            (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
             stages = [(name, "reconstruct") for name in ("prepare", "split", "train", "evaluate")]
             for command in (("ingest", "many"), *stages, ("report",)):
                 seconds, memory = stage(*command, cwd=project)

@@ -24,6 +24,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from flows.pipeline import GPU_TAG
 from flows.stages import ROOT
 from flows.watch import DRIFT_EVENT
+from fpml.environment import AWAY, through_proxy
 
 POOL = "fpml"
 TAG = "fpml"
@@ -53,18 +54,18 @@ def main(arguments: list[str]) -> int:
     if not os.environ.get("PREFECT_API_URL"):
         print("flows.deploy: PREFECT_API_URL is not set; `make up` starts a server and says how to reach it", file=sys.stderr)
         return 2
+    where = os.environ["PREFECT_API_URL"] + through_proxy(os.environ["PREFECT_API_URL"])
     try:
         _put_in_place(a)
     except httpx.TransportError as error:
-        print(f"flows.deploy: {os.environ['PREFECT_API_URL']} does not answer ({error}); run: make up", file=sys.stderr)
+        print(f"flows.deploy: {where} does not answer ({error}); run: make up", file=sys.stderr)
         return 2
     except PrefectHTTPStatusError as error:
-        if error.response.status_code != 401:
+        code = error.response.status_code
+        if code not in (401, *AWAY):
             raise
-        print(
-            "flows.deploy: Prefect refuses $PREFECT_API_AUTH_STRING; for this shell: . .fpml/services/secrets/env",
-            file=sys.stderr,
-        )
+        refused = "Prefect refuses $PREFECT_API_AUTH_STRING; for this shell: . .fpml/services/secrets/env"
+        print(f"flows.deploy: {refused if code == 401 else f'{where} does not answer ({code})'}", file=sys.stderr)
         return 2
     return 0
 
@@ -91,7 +92,7 @@ def deploy(project: Path) -> None:
     """All deployments of infra/prefect.yaml, for a project's folder on the worker's machine."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", "infra/prefect.yaml"]
     environment = {**os.environ, "FPML_PROJECT": str(project)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         raise SystemExit(f"flows.deploy: prefect deploy failed: {' '.join((done.stderr or done.stdout).split())[-800:]}")
     print("deployed: nightly, on-new-data, promote, doctor")
@@ -130,7 +131,7 @@ def drifted() -> EventTrigger:
 def _pool(client: SyncPrefectClient, kind: str) -> None:
     template: dict[str, Any] | None = None
     if kind == "kubernetes":
-        template = json.loads((ROOT / "infra" / "kubernetes" / "base-job-template.json").read_text())
+        template = json.loads((ROOT / "infra" / "kubernetes" / "base-job-template.json").read_text(encoding="utf-8"))
     try:
         found = client.read_work_pool(POOL)
     except ObjectNotFound:

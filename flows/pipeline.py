@@ -16,6 +16,7 @@ from typing import Any
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 
+import httpx
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
@@ -26,9 +27,11 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows import WITHHELD
 from flows.results import show_results
 from flows.stages import ROOT, Children, StageFailed, graph, run_stage
 from fpml.cli import heed_signals
+from fpml.environment import through_proxy
 
 GPU_TAG = "gpu"
 STAGES_AT_A_TIME = 4
@@ -132,7 +135,8 @@ def main(arguments: list[str]) -> int:
     Prefect started for it, to which the flow still has to say that it ends."""
     heed_signals()
     if arguments[:1] != [IN_SESSION]:
-        child = subprocess.Popen([sys.executable, "-m", "flows.pipeline", IN_SESSION, *arguments], start_new_session=True)
+        command = [sys.executable, "-m", "flows.pipeline", IN_SESSION, *arguments]
+        child = subprocess.Popen(command, env={**os.environ, **WITHHELD}, start_new_session=True)
         try:
             return child.wait()
         except KeyboardInterrupt:
@@ -149,6 +153,12 @@ def main(arguments: list[str]) -> int:
             print(f"{name:32} {what}")
     except StageFailed as error:
         print(f"flow: {error}", file=sys.stderr)
+        return 1
+    except (httpx.TransportError, RuntimeError) as error:
+        server = os.environ.get("PREFECT_API_URL", "")
+        if not server or (not isinstance(error, httpx.TransportError) and "Failed to reach API" not in str(error)):
+            raise
+        print(f"flow: {server}{through_proxy(server)} does not answer; unset PREFECT_API_URL, or run: make up", file=sys.stderr)
         return 1
     return 0
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from flows import WITHHELD
 from fpml.admin.cache import mend
 from fpml.doctor import DVC_BUSY
 
@@ -63,7 +64,7 @@ class Children:
                 raise StageFailed("the flow is ending; no further stage is started")
             # A group of its own: what the stage starts is ended with it.
             child = subprocess.Popen(
-                command, cwd=cwd, env=environment, text=True, errors="replace", start_new_session=True,
+                command, cwd=cwd, env=environment, encoding="utf-8", errors="replace", start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
             self._running.add(child)
@@ -163,7 +164,9 @@ def run_command(
     """Run a command as a child, its lines logged as they come; its lines.
 
     Raises StageFailed with its last words, or past `limit` seconds, when it and all that it started are ended."""
-    whole = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+    # Its lines are read as UTF-8 here, and DVC can't start commands that an ASCII locale has no letters for.
+    python = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    whole = {**os.environ, **WITHHELD, **python, **(environment or {})}
     whole["PATH"] = str(Path(sys.executable).parent) + os.pathsep + whole.get("PATH", "")
     lines, code, late = _follow(children.start(command, root, whole), children, log, limit)
     if late:

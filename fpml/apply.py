@@ -98,7 +98,7 @@ def _registered(model: str, params: Params) -> tuple[bytes, dict[str, Any], dict
     if not {"height", "width", "dpi", "crop"} <= set(m):
         raise FpmlError(f"{model} is no model of this project: its metadata has no height, width, dpi and crop")
     config = {"input": m, "classes": json.loads(m.pop("classes", "[]"))}
-    named = yaml.safe_load((folder / "registered_model_meta").read_text())
+    named = yaml.safe_load((folder / "registered_model_meta").read_text(encoding="utf-8"))
     tags = mlflow.MlflowClient().get_model_version(named["model_name"], str(named["model_version"])).tags
     return (folder / "model.onnx").read_bytes(), config, json.loads(tags.get(registry.FACTS_TAG, "{}"))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fpml import arguments
+from fpml.environment import make_ready
 from fpml.errors import FpmlError
 
 if TYPE_CHECKING:
@@ -387,6 +388,7 @@ def main(given: list[str] | None = None) -> int:
     """Run one command. 0 done, 1 the answer is no (verify, drift, doctor), 2 bad input or state (one line on stderr),
     130 interrupted, UNEXPECTED anything else."""
     heed_signals()
+    make_ready()
     top = parser()
     a = top.parse_args(given)
     if a.completion:

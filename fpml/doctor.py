@@ -57,7 +57,7 @@ def _python() -> Iterator[Finding]:
 def _packages() -> Iterator[Finding]:
     pins = root() / "constraints.txt"
     wrong, count = [], 0
-    for line in pins.read_text().splitlines() if pins.exists() else []:
+    for line in pins.read_text(encoding="utf-8").splitlines() if pins.exists() else []:
         name, _, wanted = line.partition("==")
         try:
             found = importlib.metadata.version(name)
@@ -79,7 +79,10 @@ def _settings() -> Iterator[Finding]:
 
 def _command(*command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}  # what they say is looked at
-    return subprocess.run(command, cwd=root(), env=environment, capture_output=True, text=True, timeout=120)
+    # Names and messages of any encoding: git gives them as they are.
+    return subprocess.run(
+        command, cwd=root(), env=environment, capture_output=True, encoding="utf-8", errors="replace", timeout=120
+    )
 
 
 def _git() -> Iterator[Finding]:
@@ -151,17 +154,20 @@ def _store() -> Iterator[Finding]:
 
     params = config.load(root() / "params.yaml")
     uri = tracking.store_uri(params.tracking)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+    if (file := tracking.database(uri)) and not file.exists():
         yield GOOD, "MLflow's store will be made by the first training"
         return
     mlflow = tracking.connect(params.tracking)
     if mlflow is None:
         yield BAD, "MLflow's store can't be used (above); training goes on without it, `fpml register` sends the runs later"
         return
-    versions = []
+    versions, client = [], mlflow.MlflowClient()
     for name in params.run:
-        for model in mlflow.MlflowClient().search_registered_models(f"name = '{name}'"):
+        for model in client.search_registered_models(f"name = '{name}'"):
             versions += [f"{name} {alias} = version {v}" for alias, v in model.aliases.items()]
+            for alias, version in model.aliases.items():
+                if not registry.has_files(client, client.get_model_version(name, version)):
+                    yield BAD, f"the files of models:/{name}@{alias} (version {version}) are missing; run: fpml register {name}"
             folder = root() / "models" / name
             if (folder / "model.onnx").exists() and registry.ALIAS in model.aliases:
                 here = registry.known_version(mlflow, name, registry.digest(folder))
@@ -181,6 +187,9 @@ def _prefect() -> Iterator[Finding]:
     import urllib.error
     import urllib.request
 
+    from fpml.environment import through_proxy
+
+    where = address + through_proxy(address)
     password = base64.b64encode(os.environ.get("PREFECT_API_AUTH_STRING", "").encode()).decode()
     headers = {"Authorization": f"Basic {password}", "Content-Type": "application/json"}
     try:
@@ -190,10 +199,10 @@ def _prefect() -> Iterator[Finding]:
             online = [w["name"] for w in json.load(answer) if w["status"] == "ONLINE"]
     except urllib.error.HTTPError as error:
         why = {401: "it refuses $PREFECT_API_AUTH_STRING", 404: f"it has no work pool {POOL}: python -m flows.deploy"}
-        yield BAD, f"Prefect at {address}: {why.get(error.code, f'it answers {error.code}')}"
+        yield BAD, f"Prefect at {where}: {why.get(error.code, f'it answers {error.code}')}"
         return
     except OSError as error:
-        yield BAD, f"Prefect at {address} does not answer ({error}): no night will run; make up"
+        yield BAD, f"Prefect at {where} does not answer ({error}): no night will run; make up"
         return
     if online:
         yield GOOD, f"Prefect answers; workers: {', '.join(online)}"

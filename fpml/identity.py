@@ -29,11 +29,11 @@ class Identity:
 
     def write(self, path: Path) -> None:
         with new_file(path) as temporary:
-            temporary.write_text(json.dumps(self.__dict__, indent=1) + "\n")
+            temporary.write_text(json.dumps(self.__dict__, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "Identity":
-        return cls(**json.loads(path.read_text()))
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def run_name(identity: Identity, model_folder: Path) -> str:
@@ -50,9 +50,9 @@ def dataset_digests(names: list[str], paths: dict[str, str], manifests: Path) ->
         pointer = root() / "data" / "raw" / f"{name}.dvc"
         lock = root() / "dvc.lock"
         if pointer.exists():
-            digest = yaml.safe_load(pointer.read_text())["outs"][0]["md5"]
+            digest = yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"][0]["md5"]
         elif lock.exists():
-            stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {})
+            stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
             deps = stages.get(f"ingest@{name}", {}).get("deps", [])
             digest = next((d["md5"] for d in deps if d["path"] == paths[name]), None)
         if digest is None:
@@ -65,8 +65,8 @@ def stage_tags(recipe: str) -> dict[str, str]:
     """Tags to group runs by: recipe, DVC stage, git commit and, under Prefect, the flow run."""
     tags = {"recipe": recipe, "dvc_stage": os.environ.get("DVC_STAGE", "by hand")}
     if shutil.which("git"):
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root(), capture_output=True, text=True)
-        tags["git_commit"] = commit.stdout.strip() if commit.returncode == 0 else "none"
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root(), capture_output=True)
+        tags["git_commit"] = commit.stdout.decode().strip() if commit.returncode == 0 else "none"
     if flow_run := os.environ.get("FPML_FLOW_RUN"):
         tags["prefect_flow_run"] = flow_run
     return tags

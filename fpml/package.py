@@ -38,7 +38,7 @@ def facts_of(folder: Path) -> dict[str, Any]:
     found = root() / "results" / folder.name / "facts.json"
     if not found.exists():
         return {}
-    facts: dict[str, Any] = json.loads(found.read_text())
+    facts: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
     weights = (folder / "weights.safetensors").read_bytes()
     return facts if facts["model_sha256"] == hashlib.sha256(weights).hexdigest() else {}
 
@@ -64,13 +64,13 @@ def _card(name: str, config: dict[str, Any]) -> str:
             "| metric | measured on | value |",
             "|---|---|---|",
         ]
-        metrics = json.loads((results / "metrics.json").read_text())
+        metrics = json.loads((results / "metrics.json").read_text(encoding="utf-8"))
         lines += [f"| {m} | {part} | {value:.4g} |" for m, parts in metrics.items() for part, value in parts.items()]
     else:
         lines += ["", "Not measured."]
     card = root() / "docs" / "recipes" / f"{config['task']}.md"
     if card.exists():
-        lines += ["", card.read_text()]
+        lines += ["", card.read_text(encoding="utf-8")]
     return "\n".join(lines) + "\n"
 
 

@@ -30,9 +30,15 @@ def digest(model_folder: Path) -> str:
 
 
 def known_version(mlflow: Any, name: str, md5: str) -> str | None:
-    """The version that was registered for a model.onnx of this md5."""
+    """The version that was registered for a model.onnx of this md5, and has its files still."""
     client = mlflow.MlflowClient()
     if not client.search_registered_models(f"name = '{name}'"):
         return None
     found = client.search_model_versions(f"name = '{name}' and tags.{DIGEST_TAG} = '{md5}'")
-    return str(found[0].version) if found else None
+    return next((str(version.version) for version in found if has_files(client, version)), None)
+
+
+def has_files(client: Any, version: Any) -> bool:
+    """Whether a version can be loaded: the files of the model that it names may be lost."""
+    source = str(version.source).removeprefix("models:/")
+    return source == version.source or bool(client.list_logged_model_artifacts(source))

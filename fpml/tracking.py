@@ -3,16 +3,19 @@ training goes on, keeps its history in files, and `ensure_run` makes the run fro
 
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
 from fpml.config import Tracking
+from fpml.environment import AWAY, make_ready, sqlite_uri, through_proxy
 from fpml.files import home, state_folder
 from fpml.identity import Identity, run_name
 
@@ -30,6 +33,14 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+ARTIFACTS = "mlartifacts"  # below home, where an SQLite store has its files
+PLACES = (  # the columns of MLflow's tables that name files
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
 def say(text: str) -> None:
@@ -38,7 +49,23 @@ def say(text: str) -> None:
 
 def store_uri(settings: Tracking) -> str:
     """Where runs are kept: the address in params.yaml, else $MLFLOW_TRACKING_URI, else mlflow.db in the root."""
-    return settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+    # Where its path is an address of its own, MLflow would take 'sqlite:///' and all for a folder's name, and make it.
+    file = home() / "mlflow.db"
+    return (
+        settings.uri
+        or os.environ.get("MLFLOW_TRACKING_URI")
+        or sqlite_uri("sqlite+pysqlite" if "?" in str(file) else "sqlite", file)
+    )
+
+
+def database(uri: str) -> Path | None:
+    """The file of an SQLite store; None for any other store."""
+    from sqlalchemy.engine import make_url
+
+    if not uri.startswith("sqlite"):
+        return None
+    name = make_url(uri).database or ""
+    return Path(unquote(name.removeprefix("file:")) if "uri" in make_url(uri).query else name)
 
 
 def pages(settings: Tracking) -> str:
@@ -57,11 +84,13 @@ def page(settings: Tracking, run: Any) -> str:
 
 def connect(settings: Tracking) -> Any | None:
     """mlflow with its store ready and the experiment made, or None, having said why."""
+    make_ready()
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     uri = store_uri(settings)
+    where = public(uri) + through_proxy(uri)
     if uri.startswith("http") and not _answers(uri):
-        say(f"tracking: {public(uri)} does not answer; metrics stay in files, `fpml register` sends them later")
+        say(f"tracking: {where} does not answer; metrics stay in files, `fpml register` sends them later")
         return None
     try:
         import mlflow
@@ -71,6 +100,10 @@ def connect(settings: Tracking) -> Any | None:
     import fcntl
     import logging
 
+    from mlflow.store.artifact import local_artifact_repo
+
+    # MLflow decodes plain paths as if they were addresses, and so loses a folder that is named a%20b.
+    local_artifact_repo.local_file_uri_to_path = _path
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
@@ -78,22 +111,58 @@ def connect(settings: Tracking) -> Any | None:
         mlflow.set_registry_uri(uri)
         state_folder().mkdir(parents=True, exist_ok=True)
         # Several stages may meet a store that nobody has made yet: the first makes it, the others wait.
-        with (state_folder() / "mlflow.lock").open("w") as lock:
+        with (state_folder() / "mlflow.lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             client = mlflow.MlflowClient()
+            client.get_experiment_by_name(settings.experiment)  # makes the tables where there are none
+            if (file := database(uri)) and file.exists() and file.resolve().is_relative_to(home().resolve()):
+                _follow_the_project(file)
             experiment = client.get_experiment_by_name(settings.experiment)
             if experiment is not None and experiment.lifecycle_stage == "deleted":
                 client.restore_experiment(experiment.experiment_id)
                 say(f"tracking: the experiment '{settings.experiment}' had been deleted; it is restored")
             if experiment is None:
-                place = None if uri.startswith("http") else (home() / "mlartifacts").resolve().as_uri()
+                place = None if uri.startswith("http") else (home() / ARTIFACTS).resolve().as_uri()
                 client.create_experiment(
                     settings.experiment, artifact_location=place, tags={"mlflow.experimentKind": "custom_model_development"}
                 )
     except Exception as error:  # a damaged database, a missing driver, no permission: any failure of the store
-        say(f"tracking: {public(uri)} refuses ({_one_line(error)}); metrics stay in files")
+        say(f"tracking: {where} refuses ({_one_line(error)}); metrics stay in files")
         return None
     return mlflow
+
+
+def _follow_the_project(file: Path) -> None:
+    """A store names its files by where it was made. Where it was moved or copied with its project since, all of these names are
+    mended in one transaction; but not those of files that are only where they were."""
+    artifacts, project = (home() / ARTIFACTS).resolve(), home().resolve()
+    mended = 0
+    with closing(sqlite3.connect(file, timeout=60)) as connection, connection:
+        made = connection.execute(
+            f"SELECT artifact_location FROM experiments WHERE artifact_location LIKE 'file:///%/{ARTIFACTS}'"
+        )
+        for before in {Path(_path(location)) for (location,) in made} - {artifacts}:
+            moves = {before: artifacts, before.parent: project}  # in this order: mlartifacts may be a link to elsewhere
+            for old, new in ((f(a), f(b)) for a, b in moves.items() for f in (Path.as_uri, str)):
+                for table, column in PLACES:
+                    found = connection.execute(
+                        f"SELECT rowid, {column} FROM {table} WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                        (old, len(old) + 1, f"{old}/"),
+                    )
+                    changed = [(new + name[len(old) :], row, name) for row, name in found]
+                    changed = [c for c in changed if Path(_path(c[0])).exists() or not Path(_path(c[2])).exists()]
+                    connection.executemany(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (c[:2] for c in changed))
+                    mended += len(changed)
+    if mended:
+        from mlflow.tracking._tracking_service import utils
+
+        utils._artifact_repos_cache.clear()  # this process may have read from the old places
+        say(f"tracking: the project was moved to {project}; {mended} names of files in {file.name} follow it")
+
+
+def _path(location: str) -> str:
+    """The path that MLflow has as a file: address, or as it is."""
+    return unquote(urlsplit(location).path) if location.startswith("file:") else location
 
 
 def _answers(uri: str) -> bool:
@@ -103,8 +172,9 @@ def _answers(uri: str) -> bool:
 
     try:
         urllib.request.urlopen(public(uri).rstrip("/") + "/health", timeout=5).close()
-    except urllib.error.HTTPError:
-        return True  # it answers, if only to ask for a password
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code not in AWAY  # it answers, if only to ask for a password
     except (OSError, ValueError, HTTPException):
         return False
     return True
@@ -181,7 +251,7 @@ def _open(log: RunLog, settings: Tracking, resume: Path) -> None:
     try:
         client = mlflow.MlflowClient()
         experiment = client.get_experiment_by_name(settings.experiment).experiment_id
-        known = _find(client, settings, resume.read_text().strip()) if resume.exists() else None
+        known = _find(client, settings, resume.read_text(encoding="utf-8").strip()) if resume.exists() else None
         if known:
             log.logged = {m.step for m in client.get_metric_history(known, CURVE)}
         mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_SECONDS)
@@ -194,7 +264,7 @@ def _open(log: RunLog, settings: Tracking, resume: Path) -> None:
         identity.run_id, identity.experiment_id = run.info.run_id, experiment
         if known is None:
             _describe(mlflow, identity, {RUN_TAG: run.info.run_id})
-        resume.write_text(run.info.run_id)
+        resume.write_text(run.info.run_id, encoding="utf-8")
     except Exception as error:  # training matters more than its run, and it is said
         say(f"tracking: the store failed ({_one_line(error)}); metrics stay in files")
         log.mlflow = None
@@ -231,7 +301,7 @@ def log_model(mlflow: Any, folder: Path, example: Any, name: str = MODEL_NAME) -
     from mlflow.types import Schema, TensorSpec
 
     model = onnx.load(str(folder / "model.onnx"))
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     metadata = {k: str(v) for k, v in config["input"].items()}
     if config.get("classes"):
         metadata["classes"] = json.dumps(config["classes"])
@@ -282,7 +352,8 @@ def ensure_run(mlflow: Any, settings: Tracking, model_folder: Path, example: Any
     steps = {m.step for m in client.get_metric_history(known, CURVE)}
     # Only whole models; the status is compared here because the store's own filter on it finds nothing (3.17).
     models = client.search_logged_models([experiment.experiment_id], f"source_run_id = '{known}'")
-    model_id = next((m.model_id for m in models if str(m.status) == "READY" and m.name == MODEL_NAME), None)
+    whole = (m.model_id for m in models if str(m.status) == "READY" and m.name == MODEL_NAME)
+    model_id = next((m for m in whole if client.list_logged_model_artifacts(m)), None)  # its files may be lost
     missing = [row for row in history if int(row["epoch"]) not in steps]
     if missing or model_id is None:
         with mlflow.start_run(run_id=known, log_system_metrics=False):

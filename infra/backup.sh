@@ -13,6 +13,7 @@ for database in mlflow mlflow_users prefect; do
   pg_dump --format=custom --file="$part/$database.dump" "$database"
 done
 # After the databases: what they name is there by now.
+export NO_PROXY="s3${NO_PROXY:+,$NO_PROXY}" no_proxy="s3${no_proxy:+,$no_proxy}" # a service's name lies behind no proxy
 export RCLONE_CONFIG=/dev/null RCLONE_S3_PROVIDER=Rclone RCLONE_S3_ENV_AUTH=true RCLONE_S3_ENDPOINT="$AWS_ENDPOINT_URL"
 for bucket in mlflow dvc; do
   mkdir "$part/objects/$bucket"

@@ -20,6 +20,15 @@ prefect_client() {
   PREFECT_API_AUTH_STRING="fpml:$(secret prefect)"
   export PREFECT_API_AUTH_STRING
 }
+own_home() { # for a user who has none, as a container's may be; and a name
+  if [ ! -d "${HOME:-}" ] || [ ! -w "$HOME" ]; then export HOME="$FPML_STATE_DIR"; fi
+  id -un > /dev/null 2>&1 || export LOGNAME="$(id -u)"
+}
+case "${no_proxy:-},${NO_PROXY:-}" in # this machine and the services' own names are reached past every proxy
+*'*'*) NO_PROXY='*' ;;
+*) NO_PROXY="localhost,127.0.0.1,::1,s3,mlflow,prefect${no_proxy:+,$no_proxy}${NO_PROXY:+,$NO_PROXY}" ;;
+esac
+export NO_PROXY no_proxy="$NO_PROXY"
 export PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30 # by which the server sees that a run died
 export DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false MLFLOW_DISABLE_TELEMETRY=true DVC_NO_ANALYTICS=1
 
@@ -31,6 +40,7 @@ s3)
   exec rclone serve s3 --addr "$FPML_LISTEN:$FPML_PORT" "$FPML_STATE_DIR"
   ;;
 mlflow)
+  own_home
   s3_keys
   MLFLOW_BACKEND_STORE_URI=$(database postgresql mlflow)
   MLFLOW_FLASK_SERVER_SECRET_KEY=$(secret flask)
@@ -47,6 +57,7 @@ INI
   exec python -m mlflow server --app-name basic-auth --host "$FPML_LISTEN" --port "$FPML_PORT" --workers 1 --serve-artifacts
   ;;
 prefect)
+  own_home
   PREFECT_API_DATABASE_CONNECTION_URL=$(database postgresql+asyncpg prefect)
   PREFECT_SERVER_API_AUTH_STRING="fpml:$(secret prefect)"
   export PREFECT_API_DATABASE_CONNECTION_URL PREFECT_SERVER_API_AUTH_STRING PREFECT_HOME="$FPML_STATE_DIR"
@@ -57,6 +68,7 @@ prefect)
   exec python -m prefect server start --host "$FPML_LISTEN" --port "$FPML_PORT"
   ;;
 worker | deploy | run)
+  own_home
   s3_keys
   prefect_client
   MLFLOW_TRACKING_PASSWORD=$(secret mlflow)

@@ -77,7 +77,7 @@ def with_altered_prints(project: Path, recipe: str, change_params: Callable[...,
 
 def tiny_params() -> dict[str, Any]:
     """The demo's settings over made prints, so small that everything takes moments."""
-    params: dict[str, Any] = yaml.safe_load((REPOSITORY / "presets" / "demo.yaml").read_text())
+    params: dict[str, Any] = yaml.safe_load((REPOSITORY / "presets" / "demo.yaml").read_text(encoding="utf-8"))
     params["datasets"] = {
         "prints": {"path": "raw/prints", "reader": "fvc", "dpi": 500, "pattern": ""},
         "other": {"path": "raw/other", "reader": "folder", "dpi": 500, "pattern": ""},
@@ -127,7 +127,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) 
 
 
 def write_params(folder: Path, params: dict[str, Any]) -> None:
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def change_params(project: Path) -> Callable[..., None]:
     """change_params("recipes.reconstruct.train.epochs", 5)"""
 
     def change(key: str, value: Any) -> None:
-        params = yaml.safe_load((project / "params.yaml").read_text())
+        params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
         place = params
         *path, last = key.split(".")
         for part in path:
@@ -167,7 +167,8 @@ def run(*command: str, cwd: Path, code: int = 0, env: dict[str, str] | None = No
         command,
         cwd=cwd,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         timeout=240,
         env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,

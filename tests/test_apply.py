@@ -14,7 +14,7 @@ def test_reconstruct_ones_own_pictures(project: Path, trained: Callable[..., Any
     (mine / "deep").mkdir(parents=True)
     Image.fromarray(make_print(7)).save(mine / "a.png")
     Image.fromarray(make_print(8, 200, 180)).convert("RGB").save(mine / "deep" / "a.jpg")
-    (mine / "bad.png").write_text("x")
+    (mine / "bad.png").write_text("x", encoding="utf-8")
     said = trained("reconstruct", str(mine), "--out", str(project / "out")).out
     assert "bad.png: left out: not a picture" in said
     assert "2 of 3 pictures, 1 left out" in said

@@ -69,7 +69,7 @@ def test_a_missing_key_is_named() -> None:
 
 @pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", ""])
 def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
-    (tmp_path / "params.yaml").write_text(text)
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(FpmlError, match=r"params\.yaml"):
         config.load(tmp_path / "params.yaml")
 
@@ -137,7 +137,10 @@ def test_settings_have_no_defaults() -> None:
 def test_presets_are_whole_and_the_shipped_settings_are_the_demo() -> None:
     for name in ("demo", "published"):
         config.load(REPOSITORY / "presets" / f"{name}.yaml")
-    shipped, demo = (yaml.safe_load(p.read_text()) for p in (REPOSITORY / "params.yaml", REPOSITORY / "presets" / "demo.yaml"))
+    shipped, demo = (
+        yaml.safe_load(p.read_text(encoding="utf-8"))
+        for p in (REPOSITORY / "params.yaml", REPOSITORY / "presets" / "demo.yaml")
+    )
     assert shipped == demo
 
 

@@ -1,3 +1,4 @@
+import os
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -8,6 +9,7 @@ import pytest
 
 from fpml import doctor
 from fpml.doctor import examine
+from fpml.identity import stage_tags
 from tests.conftest import run
 
 
@@ -29,8 +31,8 @@ def test_a_sound_project(dvc_project: Path, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (lambda p: (p / "params.yaml").write_text("run: ["), "no YAML"),
-        (lambda p: (p / "mlflow.db").write_text("no database"), "MLflow's store can't be used"),
+        (lambda p: (p / "params.yaml").write_text("run: [", encoding="utf-8"), "no YAML"),
+        (lambda p: (p / "mlflow.db").write_text("no database", encoding="utf-8"), "MLflow's store can't be used"),
         (lambda p: (p / ".dvc").rename(p / "gone"), "dvc init"),
         (lambda p: (p / "raw" / "other").rename(p / "raw" / "gone"), "raw/other is not there"),
         (lambda p: (p / ".git").rename(p / "gone"), "no git repository; run: git init"),
@@ -83,6 +85,17 @@ def test_another_environments_tools_are_noticed(
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     assert not examine()
     assert "'fpml' is not on PATH" in capsys.readouterr().out
+
+
+def test_what_git_says_may_be_in_any_encoding(dvc_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("git", "config", "core.quotepath", "false", cwd=dvc_project)
+    Path(os.fsdecode(os.fsencode(dvc_project) + b"/m\xfcller.txt")).touch()
+    author = {"GIT_AUTHOR_NAME": os.fsdecode(b"M\xfcller"), "LC_ALL": "C"}
+    message = os.fsdecode(b"gr\xfc\xdfe")
+    run("git", "commit", "-q", "--allow-empty", "-m", message, cwd=dvc_project, env=author)
+    assert examine()
+    assert "git: changed and not committed: 1" in capsys.readouterr().out
+    assert stage_tags("reconstruct")["git_commit"] != "none"
 
 
 def test_unfinished_trainings_are_named(dvc_project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,7 @@ def test_prints_that_came_since_training(
 
 
 def test_pictures_that_are_none(project: Path, trained: Callable[..., Any]) -> None:
-    (project / "text.png").write_text("no picture")
+    (project / "text.png").write_text("no picture", encoding="utf-8")
     assert "none of the 1 pictures can be used" in trained("drift", "reconstruct", "text.png", code=2).err
     assert not (project / ".fpml" / "drift" / "reconstruct").exists()
     assert "no run 'nobody'" in trained("drift", "nobody", code=2).err

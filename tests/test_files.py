@@ -12,17 +12,17 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
 
     def fails() -> None:
         with new_file(target) as path:
-            path.write_text("half")
+            path.write_text("half", encoding="utf-8")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fails()
     assert list(target.parent.iterdir()) == []
     with new_file(target) as path:
-        path.write_text("whole")
+        path.write_text("whole", encoding="utf-8")
     with pytest.raises(RuntimeError):
         fails()
-    assert target.read_text() == "whole"
+    assert target.read_text(encoding="utf-8") == "whole"
     assert list(target.parent.iterdir()) == [target]
 
 
@@ -31,9 +31,9 @@ def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
     mine, other = f".a.txt.{os.getppid()}.part", f".other.{gone}.part"
     left = [tmp_path / name for name in (f".a.txt.{gone}.part", f".out.{gone}.old.part", mine, other)]
     for path in left:
-        path.mkdir() if "out" in path.name else path.write_text("half")
+        path.mkdir() if "out" in path.name else path.write_text("half", encoding="utf-8")
     with new_file(tmp_path / "a.txt") as file, new_folder(tmp_path / "out"):
-        file.write_text("whole")
+        file.write_text("whole", encoding="utf-8")
     assert {p.name for p in tmp_path.iterdir()} == {"a.txt", "out", mine, other}
 
 
@@ -41,12 +41,12 @@ def test_a_folder_is_whole_or_as_it_was(tmp_path: Path) -> None:
     target = tmp_path / "out"
     for text in ("one", "two"):
         with new_folder(target) as folder:
-            (folder / text).write_text(text)
+            (folder / text).write_text(text, encoding="utf-8")
     assert [p.name for p in target.iterdir()] == ["two"]
 
     def fails() -> None:
         with new_folder(target) as folder:
-            (folder / "three").write_text("half")
+            (folder / "three").write_text("half", encoding="utf-8")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -56,7 +56,7 @@ def test_a_folder_is_whole_or_as_it_was(tmp_path: Path) -> None:
 
 
 def test_the_root_is_dvcs_or_the_nearest_with_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "params.yaml").write_text("")
+    (tmp_path / "params.yaml").write_text("", encoding="utf-8")
     (tmp_path / "a" / "b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a" / "b")
     assert root() == tmp_path

@@ -28,7 +28,7 @@ def ran(said: str) -> set[str]:
 @pytest.fixture
 def whole(dvc_project: Path) -> Path:
     """The project with embedded data in it too, at its smallest, and all stages run once."""
-    params = yaml.safe_load((REPOSITORY / "presets" / "demo.yaml").read_text())
+    params = yaml.safe_load((REPOSITORY / "presets" / "demo.yaml").read_text(encoding="utf-8"))
     tiny = tiny_params()
     params["datasets"] |= tiny["datasets"]
     params["synth"] |= {"fvc_fingers": 2, "fvc_impressions": 1, "unseen_prints": 1, "socofing_subjects": 1}
@@ -43,8 +43,8 @@ def whole(dvc_project: Path) -> Path:
 def test_the_graph_as_a_dvc_user_meets_it(whole: Path, change_params: Callable[..., None]) -> None:
     for made in ("report/index.html", "models/reconstruct/model.onnx", "results/reconstruct/metrics.json", "mlflow.db"):
         assert (whole / made).exists()
-    digests = json.loads((whole / "models/reconstruct/run.json").read_text())["datasets"]
-    lock = yaml.safe_load((whole / "dvc.lock").read_text())
+    digests = json.loads((whole / "models/reconstruct/run.json").read_text(encoding="utf-8"))["datasets"]
+    lock = yaml.safe_load((whole / "dvc.lock").read_text(encoding="utf-8"))
     md5 = {d["name"]: d["digest"] for d in digests}
     assert md5["synth-fvc"] == lock["stages"]["ingest@synth-fvc"]["deps"][0]["md5"]
     assert md5["synth-fvc"].endswith(".dir")
@@ -79,10 +79,10 @@ def test_the_graph_as_a_dvc_user_meets_it(whole: Path, change_params: Callable[.
 def test_experiments(dvc_project: Path) -> None:
     said = run("dvc", "exp", "run", "-S", "recipes.reconstruct.train.epochs=3", "evaluate@reconstruct", cwd=dvc_project).stdout
     assert "Ran experiment" in said
-    assert json.loads((dvc_project / "models/reconstruct/metrics.json").read_text())["epochs"] == 3
+    assert json.loads((dvc_project / "models/reconstruct/metrics.json").read_text(encoding="utf-8"))["epochs"] == 3
     # In a copy: the workspace stays, the run is kept.
     run("dvc", "exp", "run", "--temp", "-S", "recipes.reconstruct.train.epochs=4", "evaluate@reconstruct", cwd=dvc_project)
-    assert json.loads((dvc_project / "models/reconstruct/metrics.json").read_text())["epochs"] == 3
+    assert json.loads((dvc_project / "models/reconstruct/metrics.json").read_text(encoding="utf-8"))["epochs"] == 3
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{dvc_project / 'mlflow.db'}")
@@ -159,7 +159,7 @@ def test_a_bad_setting_stops_the_graph_with_the_stages_line(dvc_project: Path, c
 
 
 def test_every_code_dependency_is_there() -> None:
-    graph: dict[str, Any] = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+    graph: dict[str, Any] = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     for stage in graph.values():
         for dep in (stage.get("do") or stage)["deps"]:
             if dep.startswith("fpml/") and "$" not in dep:

@@ -17,7 +17,7 @@ def shipped(project: Path) -> Path:
 
 
 def settings(project: Path) -> dict[str, Any]:
-    params: dict[str, Any] = yaml.safe_load((project / "params.yaml").read_text())
+    params: dict[str, Any] = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     return params
 
 
@@ -27,7 +27,7 @@ def test_there_and_back(shipped: Path, fpml: Callable[..., Any]) -> None:
     assert settings(shipped)["recipes"]["reconstruct"]["train"]["epochs"] == 200
     fpml("preset", "demo")
     assert settings(shipped) == before
-    assert "# pixels" in (shipped / "params.yaml").read_text()
+    assert "# pixels" in (shipped / "params.yaml").read_text(encoding="utf-8")
 
 
 def test_own_datasets_runs_and_places_stay(shipped: Path, fpml: Callable[..., Any], change_params: Callable[..., None]) -> None:
@@ -48,6 +48,6 @@ def test_own_datasets_runs_and_places_stay(shipped: Path, fpml: Callable[..., An
 
 
 def test_a_broken_file_is_left_alone(shipped: Path, fpml: Callable[..., Any]) -> None:
-    (shipped / "params.yaml").write_text("run: [")
+    (shipped / "params.yaml").write_text("run: [", encoding="utf-8")
     assert "no YAML" in fpml("preset", "demo", code=2).err
-    assert (shipped / "params.yaml").read_text() == "run: ["
+    assert (shipped / "params.yaml").read_text(encoding="utf-8") == "run: ["

@@ -30,7 +30,9 @@ def test_no_code_unpickles() -> None:
     )
     for folder in ("fpml", "flows", "infra"):
         for file in (REPOSITORY / folder).rglob("*.py"):
-            lines = [line for line in file.read_text().splitlines() if words.search(line) and ".eval(" not in line]
+            lines = [
+                line for line in file.read_text(encoding="utf-8").splitlines() if words.search(line) and ".eval(" not in line
+            ]
             if (
                 file.name == "initial.py"
             ):  # torchvision publishes ImageNet's weights in this form alone; tensors only, hash first

@@ -66,19 +66,19 @@ def _places(root: Path, cache: Path, stage: str) -> dict[str, list[tuple[Path, P
     """For each object the outputs in the workspace that hold it, and its file there. stage: only that one's."""
     outs: list[tuple[Path, str]] = []
     lock = root / "dvc.lock"
-    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.exists() else {}
+    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
     for name, entry in stages.items():
         if stage in ("", name):
             outs += [(root / o["path"], o["md5"]) for o in entry.get("outs", [])]
     for pointer in [] if stage else (root / "data" / "raw").glob("*.dvc"):
-        outs += [(pointer.parent / o["path"], o["md5"]) for o in yaml.safe_load(pointer.read_text())["outs"]]
+        outs += [(pointer.parent / o["path"], o["md5"]) for o in yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"]]
     found: dict[str, list[tuple[Path, Path]]] = {}
     for out, oid in outs:
         found.setdefault(oid, []).append((out, out))
         listing = cache / oid[:2] / oid[2:]
         if oid.endswith(".dir") and listing.exists():
             try:
-                entries = json.loads(listing.read_text())
+                entries = json.loads(listing.read_text(encoding="utf-8"))
             except ValueError:
                 continue  # damaged itself, which is found by its name
             for entry in entries:

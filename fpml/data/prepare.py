@@ -164,7 +164,7 @@ def prepare(
             "height": data.height, "width": data.width, "dpi": data.dpi, "crop": data.crop, "rows": len(index),
             "rows_per_shard": each, "shards": store.digest(sorted(folder.glob("*.npy"))),
         }  # fmt: skip
-        (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
+        (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
     return index
 
 

@@ -60,7 +60,7 @@ def open_prepared(folder: Path, verify: bool = False) -> Prepared:
     """Open a prepared folder. FpmlError where it is missing or not whole. verify: read all of it, and compare with its hashes:
     DVC would restore a damaged copy as if it were whole."""
     try:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         index = pd.read_parquet(folder / "index.parquet")
         count = len([n for n in meta["shards"] if n.startswith("images")])
         images, masks = (

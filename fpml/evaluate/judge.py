@@ -64,7 +64,7 @@ class JudgeNetwork(nn.Module):
 
 def load_judge() -> Judge:
     """The shipped judge. FpmlError where its file is not the one that its card names."""
-    card = json.loads((FOLDER / f"{VERSION}.json").read_text())
+    card = json.loads((FOLDER / f"{VERSION}.json").read_text(encoding="utf-8"))
     content = (FOLDER / f"{VERSION}.safetensors").read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != card["sha256"]:

@@ -58,7 +58,7 @@ def publish(name: str, params: Params) -> tuple[str, str] | None:
         run_id, model_id = tracking.ensure_run(mlflow, params.tracking, models, example)
         _log_evaluation(mlflow, name, params, run_id, model_id, results, prints)
         version = registry.register(mlflow, name, model_id, models, _facts(models))
-        if json.loads((models / "config.json").read_text())["task"] == "compress":
+        if json.loads((models / "config.json").read_text(encoding="utf-8"))["task"] == "compress":
             _register_encoder(mlflow, name, run_id, models, example)
     except mlflow.exceptions.MlflowException as error:
         tracking.say(f"tracking: the store failed ({' '.join(str(error).split())[:300]}); run `fpml register` when it is back")
@@ -137,14 +137,16 @@ def _log_evaluation(
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.data.sources import LocalArtifactDatasetSource
 
-    metrics = json.loads((results / "metrics.json").read_text())
-    shown = [f for f in json.loads((results / "figures.json").read_text()) if may_show(f, params.tracking.log_images)]
+    metrics = json.loads((results / "metrics.json").read_text(encoding="utf-8"))
+    shown = [
+        f for f in json.loads((results / "figures.json").read_text(encoding="utf-8")) if may_show(f, params.tracking.log_images)
+    ]
     content = [results / "metrics.json", *(results / "figures" / f["file"] for f in shown)]
     digest = hashlib.md5(b"".join(hashlib.md5(p.read_bytes()).digest() for p in content)).hexdigest()
     client = mlflow.MlflowClient()
     experiment = client.get_run(run_id).info.experiment_id
     wanted = f"tags.`{EVALUATION_TAG}` = '{digest}' and tags.`mlflow.parentRunId` = '{run_id}'"
-    if client.search_runs([experiment], wanted, max_results=1):
+    if any(client.list_artifacts(run.info.run_id) for run in client.search_runs([experiment], wanted)):
         return
     parts = sorted({part for values in metrics.values() for part in values})
     names = sorted({part.split("/")[0] for part in parts})

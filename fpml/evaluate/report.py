@@ -66,15 +66,15 @@ def _run(name: str, params: Params, experiment_id: str) -> dict[str, Any]:
         raise FpmlError(f"{results} has no results; run: dvc repro evaluate@{name}")
     table = pd.read_parquet(results / "table.parquet")
     identity = Identity.read(models / "run.json")
-    drawn = json.loads((results / "figures.json").read_text())
+    drawn = json.loads((results / "figures.json").read_text(encoding="utf-8"))
     shown = [f for f in drawn if may_show(f, params.tracking.log_images)]
     for figure in shown:
         figure["data"] = _picture((results / "figures" / figure["file"]).read_bytes(), Path(figure["file"]).suffix[1:])
     return {
         "name": name,
-        "facts": json.loads((results / "facts.json").read_text()),
-        "config": json.loads((models / "config.json").read_text()),
-        "metrics": json.loads((models / "metrics.json").read_text()),
+        "facts": json.loads((results / "facts.json").read_text(encoding="utf-8")),
+        "config": json.loads((models / "config.json").read_text(encoding="utf-8")),
+        "metrics": json.loads((models / "metrics.json").read_text(encoding="utf-8")),
         "link": _link(identity, params, experiment_id or identity.experiment_id),
         "rows": _rows(table),
         "methods": _methods(table),

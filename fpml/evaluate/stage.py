@@ -48,9 +48,9 @@ def evaluate_stage(name: str, params: Params) -> Findings:
         }
         found.scores.to_parquet(out / "scores.parquet", index=False)
         found.table.to_parquet(out / "table.parquet", index=False)
-        (out / "metrics.json").write_text(json.dumps(_metrics(found.table), indent=1) + "\n")
-        (out / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
-        (out / "figures.json").write_text(json.dumps(album.figures, indent=1) + "\n")
+        (out / "metrics.json").write_text(json.dumps(_metrics(found.table), indent=1) + "\n", encoding="utf-8")
+        (out / "facts.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        (out / "figures.json").write_text(json.dumps(album.figures, indent=1) + "\n", encoding="utf-8")
     publish(name, params)
     return found
 
@@ -62,7 +62,7 @@ def load_trained(name: str, params: Params) -> Trained:
     side = pd.read_parquet(root() / "data" / "split" / f"{name}.parquet")["side"].astype(str).to_numpy()
     folder = root() / "models" / name
     try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         weights = load_file(folder / "weights.safetensors")
         history = pd.read_parquet(folder / "history.parquet")
     except FileNotFoundError as error:

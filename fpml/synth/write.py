@@ -189,7 +189,7 @@ def _settings(plans: list[Plan]) -> dict[str, Any]:
 
 def _read_settings(folder: Path) -> dict[str, Any] | None:
     try:
-        made: dict[str, Any] = json.loads((folder / "truth" / "synth.json").read_text())
+        made: dict[str, Any] = json.loads((folder / "truth" / "synth.json").read_text(encoding="utf-8"))
         return made if isinstance(made, dict) and made.get("plans") else None
     except (OSError, ValueError):
         return None
@@ -205,7 +205,7 @@ def _begin(folder: Path, plans: list[Plan]) -> None:
         truth / "sensors.parquet", index=False
     )
     with new_file(truth / "synth.json") as temporary:
-        temporary.write_text(json.dumps(_settings(plans), indent=1) + "\n")
+        temporary.write_text(json.dumps(_settings(plans), indent=1) + "\n", encoding="utf-8")
 
 
 def _write(folder: Path, shards: list[tuple[Plan, int]], workers: Workers, device: str, what: str) -> None:

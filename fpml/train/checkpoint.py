@@ -32,7 +32,7 @@ class Checkpoints:
     def lock(self) -> Iterator[None]:
         """One training at a time: a second one of the same settings and data waits for the first."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as file:
+        with (self.folder / "lock").open("w", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -49,7 +49,7 @@ class Checkpoints:
             tensors = {f"{number}/{key}": tensor for number, (each, _) in enumerate(flat) for key, tensor in each.items()}
             (folder / "optimizer.safetensors").write_bytes(to_bytes({**tensors, "rng": torch.get_rng_state()}))
             state = {"history": history, "optimizers": [groups for _, groups in flat], "sha256": _digests(folder)}
-            (folder / "state.json").write_text(json.dumps(state))
+            (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
         for old in self._epochs()[:-KEPT]:
             shutil.rmtree(old)
 
@@ -83,7 +83,7 @@ class Checkpoints:
         """The newest whole checkpoint: its folder, state, weights and the optimisers' tensors."""
         for folder in reversed(self._epochs()):
             try:
-                state = json.loads((folder / "state.json").read_text())
+                state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
                 if state["sha256"] != _digests(folder):
                     raise ValueError("its files are not those that were written")
                 weights, tensors = (load_file(folder / f"{n}.safetensors") for n in ("network", "optimizer"))

@@ -239,10 +239,10 @@ def _write_outputs(
         history.to_parquet(folder / "history.parquet", index=False)
         last = tracking.numbers(log.history[-1])
         metrics = {"epochs": len(history), **{k.replace("/", "_"): v for k, v in last.items() if k != "images_per_second"}}
-        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
         registered = TASKS[run.task].registered(network, torch.from_numpy(prints.take(np.arange(min(4, len(prints))))[:, None]))
         config["layers"] = summary(network, lambda: registered.network(*(v[:1] for v in registered.inputs.values())))
-        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         export(registered, folder / "model.onnx")
         log.model(folder, input_example(prints, params.tracking.log_images))
         log.identity.write(folder / "run.json")

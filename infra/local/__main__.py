@@ -5,11 +5,13 @@ import os
 import sys
 from pathlib import Path
 
+from fpml.environment import make_ready
 from infra.local.service import ServiceError
 from infra.local.services import PORTS, ROOT, Services
 
 
 def main() -> int:
+    make_ready()
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
     parser.add_argument("what", choices=["up", "down", "status", "backup", "restore"])
     parser.add_argument("names", nargs="*", help="up: only these services; backup and restore: a folder")

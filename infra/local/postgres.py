@@ -65,10 +65,12 @@ def make_folder(data: Path, password: str) -> None:
     copy.unlink(missing_ok=True)
     try:
         copy.touch(0o600)
-        copy.write_text(password)
+        copy.write_text(password, encoding="utf-8")
         if owner:
             os.chown(copy, as_user(owner)["user"], -1)
-        done = subprocess.run([*initdb, f"--pwfile={copy}"], capture_output=True, text=True, cwd="/", **as_user(owner))
+        done = subprocess.run(
+            [*initdb, f"--pwfile={copy}"], capture_output=True, encoding="utf-8", errors="replace", cwd="/", **as_user(owner)
+        )
     finally:
         copy.unlink()
     if done.returncode:
@@ -85,7 +87,7 @@ def make_databases(address: str) -> None:
     with contextlib.closing(connection), connection.cursor() as cursor:
         cursor.execute("SELECT datname FROM pg_database")
         known = {row[0] for row in cursor.fetchall()}
-        for line in DATABASES.read_text().splitlines():
+        for line in DATABASES.read_text(encoding="utf-8").splitlines():
             if line.startswith("CREATE DATABASE") and line.split()[2].rstrip(";") not in known:
                 cursor.execute(line)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "127.0.0.1"
+PAST_PROXIES = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the services are on loopback
 
 
 class ServiceError(RuntimeError):
@@ -33,7 +34,7 @@ def signed_in(user: str, password: str) -> dict[str, str]:
 def status(url: str, headers: dict[str, str] | None = None) -> int | None:
     """The status of an answer; None where there is none."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=5) as answer:
+        with PAST_PROXIES.open(urllib.request.Request(url, headers=headers or {}), timeout=5) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()
@@ -59,5 +60,5 @@ def is_free(port: int) -> bool:
 
 
 def last_words(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line for line in log.read_text(errors="replace", encoding="utf-8").splitlines() if line.strip()]
     return f"{lines[-1] if lines else 'it said nothing'} (log: {log})"

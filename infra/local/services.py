@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -20,9 +21,10 @@ from typing import Any
 
 import psutil
 
+from fpml.environment import LOOPBACK
 from infra.local import postgres
 from infra.local.postgres import USER
-from infra.local.service import HOST, Service, ServiceError, free_port, is_free, last_words, signed_in, status
+from infra.local.service import HOST, PAST_PROXIES, Service, ServiceError, free_port, is_free, last_words, signed_in, status
 
 ROOT = Path(__file__).parent.parent.parent
 PORTS = {"postgres": 15432, "s3": 9000, "mlflow": 5000, "prefect": 4200}
@@ -50,9 +52,9 @@ class Services:
         """A password, made when it is first asked for."""
         path = self.folder / "secrets" / name
         if not path.exists():
-            with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
                 file.write(secrets.token_urlsafe(24))
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
 
     def url(self, name: str) -> str:
         return f"http://{HOST}:{self.ports[name]}"
@@ -227,7 +229,10 @@ class Services:
         path = self.folder / "secrets" / "env"
         if not path.exists():
             path.touch(0o600)
-        path.write_text("".join(f"export {k}='{v}'\n" for k, v in self.client_environment().items()))
+        lines = [f"export {k}={shlex.quote(v)}\n" for k, v in self.client_environment().items()]
+        past = ",".join(LOOPBACK)
+        lines += [f'export {name}="{past}${{{name}:+,${name}}}"\n' for name in ("no_proxy", "NO_PROXY")]
+        path.write_text("".join(lines), encoding="utf-8")
         return path
 
     def backup(self, target: Path) -> None:
@@ -249,7 +254,9 @@ class Services:
 
     def _script(self, name: str, folder: Path) -> None:
         command = ["bash", str(ROOT / "infra" / name), str(folder)]
-        done = subprocess.run(command, env={**os.environ, **self.backup_environment()}, capture_output=True, text=True)
+        done = subprocess.run(
+            command, env={**os.environ, **self.backup_environment()}, capture_output=True, encoding="utf-8", errors="replace"
+        )
         if done.returncode:
             raise ServiceError(f"{name} failed: {' '.join((done.stderr or done.stdout).split())[-500:]}")
 
@@ -274,7 +281,7 @@ class Services:
         headers = {**signed_in(USER, self.secret("prefect")), "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(
+            with PAST_PROXIES.open(
                 urllib.request.Request(f"{self.url('prefect')}/api{path}", data, headers), timeout=5
             ) as answer:
                 return json.load(answer)
@@ -293,12 +300,12 @@ class Services:
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.folder / name
-        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return found
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         temporary = self.folder / f".{name}.part"
-        temporary.write_text(json.dumps(content, indent=1))
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
         temporary.replace(self.folder / name)
 
     def _note(self, name: str, pid: int | None) -> None:

@@ -56,7 +56,7 @@ def test_what_was_restored_damaged_is_made_anew(cached: Path, fpml: Callable[...
 def test_no_file_of_a_dataset_is_ever_removed(cached: Path) -> None:
     raw = cached / "data/raw/mine"
     files = {p: p.read_bytes() for p in raw.rglob("*.tif")}
-    pointer = yaml.safe_load((cached / "data/raw/mine.dvc").read_text())["outs"][0]["md5"]
+    pointer = yaml.safe_load((cached / "data/raw/mine.dvc").read_text(encoding="utf-8"))["outs"][0]["md5"]
     listing = cache_folder(cached) / "files/md5" / pointer[:2] / pointer[2:]
     damage(cached, listing.read_bytes())
     ((well, said),) = mend(cached)

@@ -25,7 +25,7 @@ def people(dvc_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_params(dvc_project, params)
     run("dvc", "remote", "add", "-d", "store", str(remote), cwd=dvc_project)
     run("fpml", "data", "add", "people", str(raw), "--reader", "socofing", "--dpi", "180", cwd=dvc_project)
-    params = yaml.safe_load((dvc_project / "params.yaml").read_text())
+    params = yaml.safe_load((dvc_project / "params.yaml").read_text(encoding="utf-8"))
     params["recipes"]["reconstruct"]["data"] |= {"train": ["people/real"], "test": []}
     params["recipes"]["reconstruct"]["split"] |= {"by": "subject", "validation": 0.5}
     write_params(dvc_project, params)

@@ -19,11 +19,11 @@ def status(project: Path) -> str:
 
 
 def test_add_and_use(dvc_project: Path, fpml: Callable[..., Any], outside: Path) -> None:
-    text = (dvc_project / "params.yaml").read_text()
-    (dvc_project / "params.yaml").write_text(text.replace("ingest:", "# a remark of mine\ningest:"))
+    text = (dvc_project / "params.yaml").read_text(encoding="utf-8")
+    (dvc_project / "params.yaml").write_text(text.replace("ingest:", "# a remark of mine\ningest:"), encoding="utf-8")
     said = fpml("data", "add", "mine", str(outside), "--reader", "fvc", "--use", "reconstruct:train").out
     assert "12 prints of 6 fingers on 2 sensor(s)" in said
-    params = yaml.safe_load((dvc_project / "params.yaml").read_text())
+    params = yaml.safe_load((dvc_project / "params.yaml").read_text(encoding="utf-8"))
     assert params["datasets"]["mine"] == {
         "path": "data/raw/mine",
         "reader": "fvc",
@@ -31,7 +31,7 @@ def test_add_and_use(dvc_project: Path, fpml: Callable[..., Any], outside: Path)
         "pattern": "",
     }
     assert params["recipes"]["reconstruct"]["data"]["train"] == ["prints", "mine"]
-    assert "# a remark of mine" in (dvc_project / "params.yaml").read_text()
+    assert "# a remark of mine" in (dvc_project / "params.yaml").read_text(encoding="utf-8")
     assert (dvc_project / "data/raw/mine.dvc").exists()
     assert "12 prints" in fpml("ingest", "mine").out
     assert "reconstruct:train" in next(
@@ -97,9 +97,9 @@ def test_dvc_knows_the_prints_and_keeps_them(dvc_project: Path, fpml: Callable[.
 
 def test_comments_stay_with_their_sections(dvc_project: Path, fpml: Callable[..., Any], outside: Path) -> None:
     shutil.copy(REPOSITORY / "params.yaml", dvc_project / "params.yaml")
-    before = (dvc_project / "params.yaml").read_text().splitlines()
+    before = (dvc_project / "params.yaml").read_text(encoding="utf-8").splitlines()
     fpml("data", "add", "mine", str(outside), "--reader", "fvc")
-    after = (dvc_project / "params.yaml").read_text().splitlines()
+    after = (dvc_project / "params.yaml").read_text(encoding="utf-8").splitlines()
     added = [line for line in after if line not in before]
     assert added == ["  mine:", "    path: data/raw/mine", "    dpi: {DB1: 500, DB2: 569}"]
     start = after.index("  mine:")
@@ -110,14 +110,14 @@ def test_new_prints_are_taken_into_a_dataset(
     dvc_project: Path, fpml: Callable[..., Any], outside: Path, tmp_path: Path
 ) -> None:
     fpml("data", "add", "mine", str(outside), "--reader", "fvc")
-    before = (dvc_project / "data/raw/mine.dvc").read_text()
+    before = (dvc_project / "data/raw/mine.dvc").read_text(encoding="utf-8")
     new = write_fvc(tmp_path / "new", ("DB1_B",), 5)  # three fingers that are there, two that are not
     for finger in (1, 2, 3):
         for impression in (1, 2):
             shutil.copy(outside / "DB1_B" / f"{finger}_{impression}.tif", new / "DB1_B")
     assert "mine: 4 new files" in fpml("data", "extend", "mine", str(new)).out
     assert (dvc_project / "data/raw/mine/DB1_B/5_2.tif").exists()
-    assert (dvc_project / "data/raw/mine.dvc").read_text() != before
+    assert (dvc_project / "data/raw/mine.dvc").read_text(encoding="utf-8") != before
     assert run("dvc", "status", "data/raw/mine.dvc", cwd=dvc_project).stdout.strip().endswith("up to date.")
     assert "nothing new" in fpml("data", "extend", "mine", str(new)).out
     (tmp_path / "empty").mkdir()

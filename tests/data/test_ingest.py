@@ -46,12 +46,12 @@ def test_socofing_altered_copies_know_their_source(tmp_path: Path) -> None:
 
 def test_bad_files_are_kept_with_their_reasons(tmp_path: Path) -> None:
     raw = write_fvc(tmp_path / "raw", ("DB1_B",), 10)
-    (raw / "DB1_B" / "11_1.tif").write_text("no picture")
+    (raw / "DB1_B" / "11_1.tif").write_text("no picture", encoding="utf-8")
     (raw / "DB1_B" / "11_2.tif").write_bytes(b"")
     Image.new("L", (90, 90), 7).save(raw / "DB1_B" / "11_3.tif")
     Image.fromarray(make_print(1)).save(raw / "DB1_B" / "left.tif")
     Image.fromarray(make_print(1, 1200, 1200)).save(raw / "DB1_B" / "11_4.tif")
-    (raw / "notes.txt").write_text("by hand")
+    (raw / "notes.txt").write_text("by hand", encoding="utf-8")
     frame = ingest("set", fvc(raw), SETTINGS, tmp_path).set_index("file")
     reasons = {Path(str(f)).name: (row["status"], row["reason"]) for f, row in frame[frame["status"] != "ok"].iterrows()}
     assert {k: v[0] for k, v in reasons.items()} == {
@@ -70,7 +70,7 @@ def test_bad_files_are_kept_with_their_reasons(tmp_path: Path) -> None:
 
 def test_too_many_bad_files_stop_it(tmp_path: Path) -> None:
     raw = write_fvc(tmp_path / "raw", ("DB1_B",), 1)
-    (raw / "DB1_B" / "2_1.tif").write_text("no picture")
+    (raw / "DB1_B" / "2_1.tif").write_text("no picture", encoding="utf-8")
     with pytest.raises(FpmlError, match=r"1 of 3 pictures can't be used, ingest.max_quarantined allows 10%.*2_1.tif"):
         ingest("set", fvc(raw), Ingest(max_pixels=1_000_000, max_quarantined=0.1), tmp_path)
 
@@ -85,9 +85,9 @@ def test_identical_pictures_share_a_hash_whatever_their_names(tmp_path: Path) ->
 @pytest.mark.parametrize("what", ["absent", "empty", "file", "no-pictures"])
 def test_folders_that_hold_no_prints(tmp_path: Path, what: str) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "file").write_text("x")
+    (tmp_path / "file").write_text("x", encoding="utf-8")
     (tmp_path / "no-pictures").mkdir()
-    (tmp_path / "no-pictures" / "a.txt").write_text("x")
+    (tmp_path / "no-pictures" / "a.txt").write_text("x", encoding="utf-8")
     with pytest.raises(FpmlError, match=what):
         ingest("set", fvc(tmp_path / what), SETTINGS, tmp_path)
 
@@ -101,7 +101,7 @@ def test_truth_is_not_read_as_prints_and_marks_generated_ones(tmp_path: Path) ->
     raw = write_fvc(tmp_path / "raw", ("DB1_B",), 2)
     (raw / "truth").mkdir()
     Image.fromarray(make_print(3)).save(raw / "truth" / "1_1.png")
-    (raw / "truth" / "synth.json").write_text("[]")
+    (raw / "truth" / "synth.json").write_text("[]", encoding="utf-8")
     (raw / "truth" / "impressions").mkdir()
     classes = pd.DataFrame({"file": ["DB1_B/1_2.tif"], "pattern": ["whorl"]})
     classes.to_parquet(raw / "truth" / "impressions" / "0.parquet")

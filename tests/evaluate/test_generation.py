@@ -134,7 +134,7 @@ def test_made_prints_are_measured_beside_real_ones(project: Path, conditional: C
     assert methods == {
         "judge_score": both, "kid": both, "memorised": both, "ks_coherence": both, "ks_period": both, "likeness": both,
     }  # fmt: skip
-    figures = json.loads((project / "results/generate/figures.json").read_text())
+    figures = json.loads((project / "results/generate/figures.json").read_text(encoding="utf-8"))
     assert {f["file"] for f in figures} == {"growth.gif", "sheet.png", "nearest.png", "t-sne.png", "loss.png"}
     assert all(f["shows_prints"] for f in figures if f["file"] in ("growth.gif", "sheet.png", "nearest.png"))
     with Image.open(project / "results/generate/figures/growth.gif") as gif:

@@ -23,12 +23,17 @@ def test_a_run_shows_all_that_was_asked(project: Path, trained: Callable[..., An
     (entry,) = train.inputs.dataset_inputs
     tags = {t.key: t.value for t in entry.tags}
     assert (entry.dataset.name, tags) == ("prints", {"mlflow.data.context": "training", "digest_from": "manifest"})
-    assert entry.dataset.digest == json.loads((project / "models/reconstruct/run.json").read_text())["datasets"][0]["digest"]
+    assert (
+        entry.dataset.digest
+        == json.loads((project / "models/reconstruct/run.json").read_text(encoding="utf-8"))["datasets"][0]["digest"]
+    )
     assert evaluation.data.tags["mlflow.parentRunId"] == train.info.run_id
-    metrics = json.loads((project / "results/reconstruct/metrics.json").read_text())
+    metrics = json.loads((project / "results/reconstruct/metrics.json").read_text(encoding="utf-8"))
     assert evaluation.data.metrics["psnr_mask/prints/DB1"] == pytest.approx(metrics["psnr_mask"]["prints/DB1"])
     assert {d.dataset.name for d in evaluation.inputs.dataset_inputs} == {"prints/DB1", "prints/DB2", "other"}
-    model = client.get_logged_model(json.loads((project / "models/reconstruct/run.json").read_text())["model_id"])
+    model = client.get_logged_model(
+        json.loads((project / "models/reconstruct/run.json").read_text(encoding="utf-8"))["model_id"]
+    )
     by_sensor = {(m.key, m.dataset_name) for m in model.metrics if m.dataset_name}
     assert ("psnr/other", "other") in by_sensor
     assert challenger(client) == 1
@@ -57,7 +62,7 @@ def test_a_deleted_store_is_made_again_from_files(project: Path, trained: Callab
 
     from mlflow import MlflowClient
 
-    identity = json.loads((project / "models/reconstruct/run.json").read_text())
+    identity = json.loads((project / "models/reconstruct/run.json").read_text(encoding="utf-8"))
     shutil.rmtree(project / "mlartifacts")
     shutil.copy(empty_store, project / "mlflow.db")
     trained("register")
@@ -105,14 +110,20 @@ def test_real_prints_stay_here(project: Path, trained: Callable[..., Any], clien
     names = {f.path for f in client.list_artifacts(evaluation, "figures")}
     assert names == {"figures/loss.png", "figures/cross-sensor.png"}
     trained("report")
-    page = (project / "report" / "index.html").read_text()
+    page = (project / "report" / "index.html").read_text(encoding="utf-8")
     assert page.count("<img") == 3  # the matrix, the loss, the heat map
     assert "3 figure(s) show real prints and are left out" in page
-    model = json.loads((project / "models/reconstruct/run.json").read_text())["model_id"]
+    model = json.loads((project / "models/reconstruct/run.json").read_text(encoding="utf-8"))["model_id"]
     saved = list((project / "mlartifacts").rglob("*input_example*"))
     assert saved, model
     assert set(
-        np.unique([json.loads(p.read_text())["inputs"]["prints"] for p in saved if p.name == "serving_input_example.json"])
+        np.unique(
+            [
+                json.loads(p.read_text(encoding="utf-8"))["inputs"]["prints"]
+                for p in saved
+                if p.name == "serving_input_example.json"
+            ]
+        )
     ) == {128}
 
 

@@ -65,7 +65,7 @@ def test_from_closed_set_to_saliency(project: Path, fingers: Callable[..., Any])
     assert table.loc[("accuracy", "model"), "prints"] == 8
     assert 0 <= table.loc[("accuracy", "model"), "low"] < table.loc[("accuracy", "model"), "high"] <= 1
     assert not {"eer", "fmr1000"} & set(table.index.get_level_values(0))  # with one impostor pair nobody can say
-    facts = json.loads((project / "results/recognise/facts.json").read_text())
+    facts = json.loads((project / "results/recognise/facts.json").read_text(encoding="utf-8"))
     assert facts["pairs"] == {"prints/DB1": [30, 1]}
     assert facts["threshold_impostors"] == 36
     assert (facts["threshold_finger_pairs"], facts["threshold_fmr_high"]) == (
@@ -77,7 +77,7 @@ def test_from_closed_set_to_saliency(project: Path, fingers: Callable[..., Any])
     wanted = {"cmc.png", "det.png", "cross-sensor.png", "loss.png"} | ({"saliency.png"} if right else set())
     assert wanted <= files
     fingers("report")
-    assert "EER, %, all pairs of prints" in (project / "report/index.html").read_text()
+    assert "EER, %, all pairs of prints" in (project / "report/index.html").read_text(encoding="utf-8")
 
 
 def test_too_few_prints_and_too_few_fingers(
@@ -133,7 +133,9 @@ def test_enrol_identify_and_verify(project: Path, fingers: Callable[..., Any]) -
     assert "FMR 0.00%, counted over 36 impostor pairs of 1 pairs of fingers of prints" in found
     assert "too few fingers to trust it" in found
     facts_path = project / "results/recognise/facts.json"
-    facts_path.write_text(json.dumps(json.loads(facts_path.read_text()) | {"threshold": 0.999}))
+    facts_path.write_text(
+        json.dumps(json.loads(facts_path.read_text(encoding="utf-8")) | {"threshold": 0.999}), encoding="utf-8"
+    )
     assert "person2 1.000 match" in fingers("identify", "mine/person2_2.png").out
     same = fingers("verify", "mine/person1_1.png", "mine/person1_2.png").out
     assert "score 1.000: the same finger" in same
@@ -153,8 +155,8 @@ def test_verify_ends_with_one_where_the_fingers_differ(
     fingers("train", "recognise")
     fingers("evaluate", "recognise")
     facts_path = project / "results/recognise/facts.json"
-    facts = json.loads(facts_path.read_text())
-    facts_path.write_text(json.dumps(facts | {"threshold": 1.5}))
+    facts = json.loads(facts_path.read_text(encoding="utf-8"))
+    facts_path.write_text(json.dumps(facts | {"threshold": 1.5}), encoding="utf-8")
     for n in (1, 2):
         Image.fromarray(make_print(n)).save(project / f"{n}_1.png")
     with pytest.raises(SystemExit) as ended:

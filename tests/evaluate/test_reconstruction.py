@@ -112,4 +112,6 @@ def test_more_prints_than_pixels(project: Path, prepared: Callable[..., Any], ch
     for command in (("ingest", "prints"), ("prepare", "reconstruct"), ("split", "reconstruct"), ("train", "reconstruct")):
         prepared(*command)
     prepared("evaluate", "reconstruct")
-    assert json.loads((project / "results/reconstruct/facts.json").read_text())["pca_components"] == 16  # the code's size
+    assert (
+        json.loads((project / "results/reconstruct/facts.json").read_text(encoding="utf-8"))["pca_components"] == 16
+    )  # the code's size

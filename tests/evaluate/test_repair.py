@@ -40,12 +40,12 @@ def test_every_number_stands_beside_the_untouched_input(project: Path, repair: C
     assert 0.2 * 400 / (97 * 90) < untouched.mean() < 0.9 * 400 / (97 * 90)
     subjects = scores["finger_id"].str.extract(r"altered/(\d)_")[0]
     assert subjects.nunique() == 2  # of four, by subject
-    assert {p["file"] for p in json.loads((results / "figures.json").read_text())} == {
+    assert {p["file"] for p in json.loads((results / "figures.json").read_text(encoding="utf-8"))} == {
         "repaired-CR.png",
         "gain.png",
         "loss.png",
     }
-    metrics = json.loads((project / "models/repair-gated/metrics.json").read_text())
+    metrics = json.loads((project / "models/repair-gated/metrics.json").read_text(encoding="utf-8"))
     assert set(metrics) == {"epochs", "train_loss", "validation_loss"}
 
 

@@ -21,16 +21,16 @@ def test_a_night_takes_upstreams_lock(tmp_path_factory: pytest.TempPathFactory, 
     place = tmp_path_factory.mktemp("team")
     who = ("-c", "user.name=t", "-c", "user.email=t@localhost")
     run("git", "init", "-q", "-b", "main", "theirs", cwd=place)
-    (place / "theirs" / "dvc.lock" if tracked else place / "theirs" / "other").write_text("first\n")
+    (place / "theirs" / "dvc.lock" if tracked else place / "theirs" / "other").write_text("first\n", encoding="utf-8")
     run("git", "add", "-A", cwd=place / "theirs")
     run("git", *who, "commit", "-qm", "first", cwd=place / "theirs")
     run("git", "clone", "-q", "theirs", "nights", cwd=place)
-    (place / "nights" / "dvc.lock").write_text("of the night\n")
-    (place / "theirs" / "dvc.lock").write_text("a colleague's\n")
+    (place / "nights" / "dvc.lock").write_text("of the night\n", encoding="utf-8")
+    (place / "theirs" / "dvc.lock").write_text("a colleague's\n", encoding="utf-8")
     run("git", "add", "-A", cwd=place / "theirs")
     run("git", *who, "commit", "-qm", "second", cwd=place / "theirs")
     pull_data(place / "nights", Children())
-    assert (place / "nights" / "dvc.lock").read_text() == "a colleague's\n"
+    assert (place / "nights" / "dvc.lock").read_text(encoding="utf-8") == "a colleague's\n"
 
 
 def test_a_run_without_a_decision_hides_no_other(tmp_path: Path, harness: str, monkeypatch: pytest.MonkeyPatch) -> None:

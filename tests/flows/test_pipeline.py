@@ -1,6 +1,7 @@
 """The flow over small real DVC graphs, in one Prefect test harness."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def toy(tmp_path: Path, harness: str) -> Callable[[dict[str, Any]], Path]:
         for name, command in stages.items():
             graph[name] = {"cmd": command, "deps": list(before), "outs": [name]}
             before = [name]
-        (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": graph}, sort_keys=False))
+        (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": graph}, sort_keys=False), encoding="utf-8")
         return tmp_path
 
     return make
@@ -52,12 +53,12 @@ def test_stages_run_and_are_cached(toy: Callable[..., Path]) -> None:
     folder = toy({"a": "echo 1 > a", "b": "echo 2 > b"})
     assert pipeline(str(folder)) == {"a": "ran", "b": "ran"}
     assert pipeline(str(folder)) == {"a": "cached", "b": "cached"}
-    graph = (folder / "dvc.yaml").read_text()
-    (folder / "dvc.yaml").write_text(graph.replace("echo 2", "echo 3"))
+    graph = (folder / "dvc.yaml").read_text(encoding="utf-8")
+    (folder / "dvc.yaml").write_text(graph.replace("echo 2", "echo 3"), encoding="utf-8")
     assert pipeline(str(folder)) == {"a": "cached", "b": "ran"}
-    (folder / "dvc.yaml").write_text(graph)  # as it was before: restored from DVC's run-cache
+    (folder / "dvc.yaml").write_text(graph, encoding="utf-8")  # as it was before: restored from DVC's run-cache
     assert pipeline(str(folder)) == {"a": "cached", "b": "cached"}
-    assert (folder / "b").read_text() == "2\n"
+    assert (folder / "b").read_text(encoding="utf-8") == "2\n"
 
 
 def test_a_failing_stage_is_named_and_nothing_after_it_runs(toy: Callable[..., Path]) -> None:
@@ -78,9 +79,11 @@ def test_a_stage_past_its_limit_is_ended_with_all_it_started(toy: Callable[..., 
     folder = toy({"a": "sleep 3001 & echo $! > pid; wait"})
     with pytest.raises(StageFailed, match="a ran past its limit"):
         pipeline(str(folder), minutes={"a": 0.1})
-    assert not _runs(int((folder / "pid").read_text()))
-    graph = (folder / "dvc.yaml").read_text()
-    (folder / "dvc.yaml").write_text(graph.replace(graph[graph.index("sleep") : graph.index("wait") + 4], "echo 1 > a"))
+    assert not _runs(int((folder / "pid").read_text(encoding="utf-8")))
+    graph = (folder / "dvc.yaml").read_text(encoding="utf-8")
+    (folder / "dvc.yaml").write_text(
+        graph.replace(graph[graph.index("sleep") : graph.index("wait") + 4], "echo 1 > a"), encoding="utf-8"
+    )
     assert pipeline(str(folder)) == {"a": "ran"}  # DVC, ended with the stage, left no lock
 
 
@@ -145,11 +148,13 @@ def test_a_cancelled_flow_leaves_no_process(toy: Callable[..., Path], harness: s
         cwd=REPOSITORY, env={**os.environ, "PREFECT_API_URL": harness}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 90
-    while not (folder / "pid").exists() or not (folder / "pid").read_text().strip():
+    while not (folder / "pid").exists() or not (folder / "pid").read_text(encoding="utf-8").strip():
         assert time.monotonic() < deadline
         assert flow.poll() is None
         time.sleep(0.05)
-    family = [p.pid for p in psutil.Process(flow.pid).children(recursive=True)] + [int((folder / "pid").read_text())]
+    family = [p.pid for p in psutil.Process(flow.pid).children(recursive=True)] + [
+        int((folder / "pid").read_text(encoding="utf-8"))
+    ]
     flow.send_signal(number)
     flow.wait(60)
     while any(_runs(process) for process in family):
@@ -173,11 +178,13 @@ def test_ctrl_c_in_a_terminal_ends_it_soon(
         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while not (folder / "pid").exists() or not (folder / "pid").read_text().strip():
+    while not (folder / "pid").exists() or not (folder / "pid").read_text(encoding="utf-8").strip():
         assert time.monotonic() < deadline
         assert flow.poll() is None
         time.sleep(0.05)
-    family = [p.pid for p in psutil.Process(flow.pid).children(recursive=True)] + [int((folder / "pid").read_text())]
+    family = [p.pid for p in psutil.Process(flow.pid).children(recursive=True)] + [
+        int((folder / "pid").read_text(encoding="utf-8"))
+    ]
     os.killpg(flow.pid, number)
     said = flow.communicate(timeout=60)[1]
     assert flow.returncode == 130
@@ -197,13 +204,13 @@ def test_what_may_pass_is_tried_again_and_bad_input_is_not(toy: Callable[..., Pa
     flaky = f"echo x >> tries; test $(wc -l < tries) -ge 3 || {{ {refused}; }}; echo 1 > a"
     folder = toy({"a": flaky})
     assert pipeline.pipeline(str(folder)) == {"a": "ran"}
-    assert (folder / "tries").read_text() == "x\n" * 3
+    assert (folder / "tries").read_text(encoding="utf-8") == "x\n" * 3
     (folder / "tries").unlink()
     bad = "echo x >> tries; echo 'fpml: the finger has no prints' >&2; exit 2"
-    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"a": {"cmd": bad, "outs": ["a"]}}}))
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"a": {"cmd": bad, "outs": ["a"]}}}), encoding="utf-8")
     with pytest.raises(StageFailed, match="the finger has no prints"):
         pipeline.pipeline(str(folder))
-    assert (folder / "tries").read_text() == "x\n"
+    assert (folder / "tries").read_text(encoding="utf-8") == "x\n"
 
 
 def test_without_memory_it_is_tried_with_half_the_batch(toy: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,12 +222,10 @@ def test_without_memory_it_is_tried_with_half_the_batch(toy: Callable[..., Path]
     order = f'if [ -z "$FPML_HALVE_BATCH" ]; then {full}; fi; echo 1 > a'
     folder = toy({"a": order, "b": 'echo "$FPML_HALVE_BATCH" > b'})
     assert pipeline.pipeline(str(folder)) == {"a": "ran", "b": "ran"}
-    assert (folder / "b").read_text().strip() == ""  # only the stage that needs it
+    assert (folder / "b").read_text(encoding="utf-8").strip() == ""  # only the stage that needs it
 
 
 def test_a_corrupt_cache_entry_is_found_and_rebuilt(toy: Callable[..., Path]) -> None:
-    import shutil
-
     from flows.pipeline import pipeline
 
     folder = toy({"a": "echo one > a", "b": "mkdir b; cat a > b/x; echo two > b/y", "c": "cat b/x b/y > c"})
@@ -233,5 +238,32 @@ def test_a_corrupt_cache_entry_is_found_and_rebuilt(toy: Callable[..., Path]) ->
     (folder / "c").unlink()
     done = pipeline(str(folder))
     assert done == {"a": "cached", "b": "ran", "c": "cached"}
-    assert (folder / "b" / "y").read_text() == "two\n"
-    assert (folder / "c").read_text() == "one\ntwo\n"
+    assert (folder / "b" / "y").read_text(encoding="utf-8") == "two\n"
+    assert (folder / "c").read_text(encoding="utf-8") == "one\ntwo\n"
+
+
+def test_without_a_home_behind_a_proxy_in_an_ascii_terminal(toy: Callable[..., Path]) -> None:
+    """As it is in a container: nothing but one line about the home, and the flow's own."""
+    folder = toy({"a": "echo $HOME > a; echo '\u00fc'; printf '\\374\\n'"})
+    (folder / "params.yaml").touch()
+    shutil.copytree(REPOSITORY / "flows", folder / "flows", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_") and k.lower() != "no_proxy"}
+    environment |= dict.fromkeys(("HTTP_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    environment |= {"all_proxy": "socks5://127.0.0.1:9", "HOME": "/proc/nonexistent", "PYTHONPATH": str(REPOSITORY)}
+    environment |= {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    environment["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.pipeline", str(folder)], cwd=folder, env=environment, capture_output=True, timeout=150
+    )
+    said = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
+    assert done.returncode == 0, said
+    assert said.count("home: /proc/nonexistent: missing, or can't be written to") == 1
+    assert "Traceback" not in said
+    assert (folder / "a").read_text(encoding="utf-8") == f"{folder}/.fpml/home\n"
+
+
+def test_a_server_that_is_away_is_one_line_with_its_proxy(toy: Callable[..., Path]) -> None:
+    away = {"PREFECT_API_URL": "http://10.9.8.7:4200/api", "HTTP_PROXY": "http://user:secret@127.0.0.1:9"}
+    said = run(sys.executable, "-m", "flows.pipeline", str(toy({"a": "echo 1 > a"})), cwd=REPOSITORY, code=1, env=away).stderr
+    assert said.splitlines()[-1].startswith("flow: http://10.9.8.7:4200/api through the proxy 127.0.0.1:9 does not answer")
+    assert "secret" not in said

@@ -24,7 +24,7 @@ SERVICES = {"postgres", "s3", "mlflow", "prefect", "deploy", "worker", "backup",
 def compose(tmp_path: Path) -> dict[str, Any]:
     """compose.yaml as podman-compose understands it: anchors and variables resolved. It only asks podman for its version."""
     stub = tmp_path / "podman"
-    stub.write_text("#!/bin/sh\necho podman version 5.0.0\n")
+    stub.write_text("#!/bin/sh\necho podman version 5.0.0\n", encoding="utf-8")
     stub.chmod(0o755)
     files = ["-f", str(INFRA / "compose.yaml"), "-f", str(INFRA / "compose.gpu.yaml")]
     done = subprocess.run(
@@ -65,7 +65,7 @@ def test_secrets_come_from_files_and_volumes_have_names(compose: dict[str, Any],
     for _ in range(2):
         subprocess.run(["sh", str(infra / "make-secrets.sh")], check=True, capture_output=True)
     assert stat.S_IMODE((infra / "secrets").stat().st_mode) == 0o700
-    made = {p.name: p.read_text() for p in (infra / "secrets").iterdir()}
+    made = {p.name: p.read_text(encoding="utf-8") for p in (infra / "secrets").iterdir()}
     assert {n: Path(s["file"]).name for n, s in compose["secrets"].items()} == {n: n for n in made}
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{32}", word) for word in made.values())
     used = {
@@ -75,12 +75,12 @@ def test_secrets_come_from_files_and_volumes_have_names(compose: dict[str, Any],
         if not v.startswith((".", "/"))
     }
     assert {v for v in used if v.isalpha()} <= set(compose["volumes"])
-    text = (INFRA / "compose.yaml").read_text()
+    text = (INFRA / "compose.yaml").read_text(encoding="utf-8")
     assert not re.search(r"PASSWORD: |password=", text)
 
 
 def test_kubernetes_manifests_are_valid() -> None:
-    manifests = list(yaml.safe_load_all((INFRA / "kubernetes" / "services.yaml").read_text()))
+    manifests = list(yaml.safe_load_all((INFRA / "kubernetes" / "services.yaml").read_text(encoding="utf-8")))
     for manifest in manifests:
         kubernetes_validate.validate(manifest, "1.37", strict=True)
     kinds = [(m["kind"], m["metadata"]["name"]) for m in manifests]
@@ -90,12 +90,14 @@ def test_kubernetes_manifests_are_valid() -> None:
             pod = manifest["spec"]["template"]["spec"]
             assert pod["securityContext"]["runAsNonRoot"], manifest["metadata"]["name"]
     databases = next(m for m in manifests if m["metadata"]["name"] == "databases")["data"]["databases.sql"]
-    statements = [line for line in (INFRA / "databases.sql").read_text().splitlines() if line.startswith("CREATE")]
+    statements = [
+        line for line in (INFRA / "databases.sql").read_text(encoding="utf-8").splitlines() if line.startswith("CREATE")
+    ]
     assert databases.splitlines() == statements
 
 
 def test_a_job_of_the_kubernetes_pool_is_valid_and_asks_for_its_gpus() -> None:
-    template = json.loads((INFRA / "kubernetes" / "base-job-template.json").read_text())
+    template = json.loads((INFRA / "kubernetes" / "base-job-template.json").read_text(encoding="utf-8"))
     values = {n: p.get("default") for n, p in template["variables"]["properties"].items()}
     values |= {"name": "night", "labels": {"a": "b"}, "command": ["prefect", "flow-run", "execute"], "cpu_limit": "4",
                "env": [{"name": "A", "value": "b"}], "gpus": "2"}  # fmt: skip
@@ -118,9 +120,11 @@ def test_a_job_of_the_kubernetes_pool_is_valid_and_asks_for_its_gpus() -> None:
 
 
 def test_images_hold_what_they_copy_and_run_as_nobody_special() -> None:
-    lines = (INFRA / "images" / "Dockerfile").read_text().splitlines()
-    kept = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    left_out = (REPOSITORY / ".dockerignore").read_text().split("\n")
+    lines = (INFRA / "images" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    kept = [
+        line[1:] for line in (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines() if line.startswith("!")
+    ]
+    left_out = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").split("\n")
     assert left_out.index("infra/secrets") > left_out.index("!infra") < left_out.index("infra/backups")  # the last rule counts
     for line in lines:
         if line.startswith("COPY"):
@@ -137,7 +141,7 @@ def test_images_hold_what_they_copy_and_run_as_nobody_special() -> None:
 
 @pytest.mark.parametrize("script", sorted(p.name for p in INFRA.glob("*.sh")))
 def test_scripts_can_be_read_by_their_shell(script: str) -> None:
-    shell = "bash" if "bash" in (INFRA / script).read_text().splitlines()[0] else "sh"
+    shell = "bash" if "bash" in (INFRA / script).read_text(encoding="utf-8").splitlines()[0] else "sh"
     read = subprocess.run([shell, "-n", str(INFRA / script)], capture_output=True, text=True)
     assert (read.returncode, read.stderr) == (0, "")
 
@@ -146,3 +150,23 @@ def test_an_unknown_service_is_refused() -> None:
     done = subprocess.run(["sh", str(INFRA / "run-service.sh"), "minio"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("usage: infra/run-service.sh s3|mlflow")
+
+
+@pytest.mark.parametrize(
+    ("given", "past"),
+    [({}, None), ({"NO_PROXY": "intern"}, "intern"), ({"no_proxy": "intern"}, "intern"), ({"NO_PROXY": "*"}, "*")],
+)
+def test_services_need_no_home_and_pass_by_every_proxy(tmp_path: Path, given: dict[str, str], past: str | None) -> None:
+    for name in ("s3", "mlflow", "prefect"):
+        (tmp_path / name).touch()
+    addresses = dict.fromkeys(("FPML_S3", "FPML_MLFLOW", "FPML_PREFECT", "FPML_PROJECT"), "http://s3:9000")
+    places = {"FPML_SECRETS": str(tmp_path), "FPML_STATE_DIR": str(tmp_path / "state"), "HOME": "/proc/nonexistent"}
+    environment = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"} | addresses | places | given
+    command = ["sh", str(INFRA / "run-service.sh"), "run", "env"]
+    said = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True).stdout
+    found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    assert found["HOME"] == places["FPML_STATE_DIR"]
+    assert found["no_proxy"] == found["NO_PROXY"]
+    hosts = found["no_proxy"].split(",")
+    assert hosts == ["*"] if past == "*" else {"127.0.0.1", "localhost", "s3", "mlflow", "prefect"} <= set(hosts)
+    assert past is None or past in hosts

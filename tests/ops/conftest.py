@@ -70,12 +70,12 @@ def team_project(dvc_project: Path, team: Services, request: pytest.FixtureReque
 
 def the_run(project: Path) -> str:
     """The one run of a team project's params.yaml."""
-    return next(iter(yaml.safe_load((project / "params.yaml").read_text())["run"]))
+    return next(iter(yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))["run"]))
 
 
 def set_params(project: Path, **changes: Any) -> None:
     """set_params(project, **{"train.epochs": 5}): of the project's one recipe."""
-    params = yaml.safe_load((project / "params.yaml").read_text())
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     for key, value in changes.items():
         *path, last = ("recipes", the_run(project), *key.split("."))
         place = params

@@ -30,7 +30,7 @@ def start_training(project: Path) -> "subprocess.Popen[str]":
 
 
 def steps(team: Services, project: Path) -> list[int]:
-    identity = json.loads((project / "models" / the_run(project) / "run.json").read_text())
+    identity = json.loads((project / "models" / the_run(project) / "run.json").read_text(encoding="utf-8"))
     return sorted(m.step for m in mlflow_client(team).get_metric_history(identity["run_id"], "train/loss"))
 
 
@@ -126,7 +126,8 @@ def test_a_clock_put_back_or_forward_changes_nothing(team_project: Path, team: S
     name = the_run(team_project)
     (team_project / "wrong").mkdir()
     (team_project / "wrong" / "sitecustomize.py").write_text(
-        "import os, time\nreal = time.time\ntime.time = lambda: real() + float(os.environ.get('WRONG', 0))\n"
+        "import os, time\nreal = time.time\ntime.time = lambda: real() + float(os.environ.get('WRONG', 0))\n",
+        encoding="utf-8",
     )
     slow(team_project, 6)
     command("dvc", "repro", f"split@{name}", cwd=team_project)

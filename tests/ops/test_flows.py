@@ -134,7 +134,7 @@ def test_a_night_after_the_worker_was_killed(team_project: Path, team: Services)
     deploy(team_project)
     first = start("nightly/nightly", promote=False)
     until(lambda: list(team_project.glob(".fpml/checkpoints/*/epoch-00003")), 120, "the third epoch")
-    resumed = next(team_project.glob(".fpml/checkpoints/*/run")).read_text()
+    resumed = next(team_project.glob(".fpml/checkpoints/*/run")).read_text(encoding="utf-8")
     worker = team.process("worker")
     assert worker
     everything = [worker, *worker.children(recursive=True)]
@@ -152,7 +152,7 @@ def test_a_night_after_the_worker_was_killed(team_project: Path, team: Services)
     assert tasks["ingest@prints"] == "Cached"
     assert tasks[f"train@{name}"] == "Ran"
     assert any("going on after epoch" in line for line in logs(second))
-    assert json.loads((team_project / "models" / name / "run.json").read_text())["run_id"] == resumed
+    assert json.loads((team_project / "models" / name / "run.json").read_text(encoding="utf-8"))["run_id"] == resumed
     history = mlflow_client(team).get_metric_history(resumed, "train/loss")
     assert sorted(m.step for m in history) == list(range(1, 41))
 
@@ -162,7 +162,7 @@ def test_the_doctor_on_a_project_that_is_ill(team_project: Path, team: Services)
     well = start("doctor/doctor")
     assert finished(well).is_completed(), logs(well)
     assert "params.yaml" in artifacts(well)["doctor"].data
-    (team_project / "params.yaml").write_text("datasets: 3\n")
+    (team_project / "params.yaml").write_text("datasets: 3\n", encoding="utf-8")
     ill = start("doctor/doctor")
     assert finished(ill).is_failed()
     assert until(lambda: any(line.startswith("BAD") for line in logs(ill)), 30, "the log lines")
@@ -225,7 +225,7 @@ def test_one_gpu_is_shared_between_flows(team_project: Path, team: Services, tmp
         folder.mkdir()
         note = tmp_path / "turns"
         order = f"echo in >> {note}; sleep 3; echo out >> {note}; echo 1 > a"
-        (folder / "dvc.yaml").write_text(f"stages:\n  train:\n    cmd: {order}\n    outs: [a]\n")
+        (folder / "dvc.yaml").write_text(f"stages:\n  train:\n    cmd: {order}\n    outs: [a]\n", encoding="utf-8")
         run("git", "init", "-q", cwd=folder)
         run("dvc", "init", "-q", cwd=folder)
         folders.append(folder)
@@ -234,7 +234,7 @@ def test_one_gpu_is_shared_between_flows(team_project: Path, team: Services, tmp
         for f in folders
     ]
     assert [p.wait(180) for p in flows] == [0, 0]
-    assert (tmp_path / "turns").read_text().split() == ["in", "out", "in", "out"]
+    assert (tmp_path / "turns").read_text(encoding="utf-8").split() == ["in", "out", "in", "out"]
 
 
 @pytest.mark.parametrize("arguments", [["--gpus", "0"]])

@@ -11,7 +11,7 @@ from tests.conftest import REPOSITORY
 
 
 def test_the_services_image_installs_what_its_script_starts(tmp_path: Path) -> None:
-    text = (REPOSITORY / "infra" / "images" / "Dockerfile").read_text()
+    text = (REPOSITORY / "infra" / "images" / "Dockerfile").read_text(encoding="utf-8")
     stage = text.split("FROM base AS services")[1].split("FROM ")[0]
     (install,) = re.findall(r"^RUN python -m pip (install .*)$", stage, re.MULTILINE)
     for line in re.findall(r"^COPY (\S+) \./$", text.split("FROM base AS worker")[0], re.MULTILINE):

@@ -42,11 +42,11 @@ def test_passwords_are_asked_for_and_shown_to_nobody(team: Services) -> None:
     secrets = list((team.folder / "secrets").iterdir())
     assert {p.name for p in secrets} >= {"postgres", "s3", "mlflow", "prefect", "flask", "env"}
     assert all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in secrets)
-    words = [p.read_text() for p in secrets if p.name != "env"]
+    words = [p.read_text(encoding="utf-8") for p in secrets if p.name != "env"]
     kept = [p for p in team.folder.rglob("*") if p.is_file() and team.folder / "postgres" not in p.parents]
     assert all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in kept if any(w.encode() in p.read_bytes() for w in words))
     lines = " ".join(" ".join(p.cmdline()) for p in psutil.process_iter() if p.status() != psutil.STATUS_ZOMBIE)
-    logs = " ".join(p.read_text(errors="replace") for p in (team.folder / "logs").iterdir())
+    logs = " ".join(p.read_text(errors="replace", encoding="utf-8") for p in (team.folder / "logs").iterdir())
     assert not [w for w in words if w in lines or w in logs]
 
 
@@ -60,7 +60,7 @@ def test_a_backup_is_put_back(team: Services, tmp_path: Path) -> None:
     client = mlflow_client(team)
     kept = client.create_experiment("kept")
     run = client.create_run(kept)
-    (tmp_path / "note.txt").write_text("kept")
+    (tmp_path / "note.txt").write_text("kept", encoding="utf-8")
     client.log_artifact(run.info.run_id, str(tmp_path / "note.txt"))
     team.backup(tmp_path / "backup")
     with pytest.raises(ServiceError, match="is there already"):
@@ -78,7 +78,7 @@ def test_a_backup_is_put_back(team: Services, tmp_path: Path) -> None:
     team.restore(tmp_path / "backup")
     team.up()
     assert client.get_run(run.info.run_id).info.lifecycle_stage == "active"
-    assert Path(client.download_artifacts(run.info.run_id, "note.txt", str(tmp_path))).read_text() == "kept"
+    assert Path(client.download_artifacts(run.info.run_id, "note.txt", str(tmp_path))).read_text(encoding="utf-8") == "kept"
     assert client.get_experiment_by_name("made later") is None
     assert not list(tmp_path.glob("*.part"))
 
@@ -93,12 +93,12 @@ def test_a_backup_needs_its_stores(tmp_path: Path) -> None:
 def test_another_password_than_mlflows_is_told(team: Services) -> None:
     """As after a restore of another machine's databases: MLflow's /health asks for none, and would say that all is well."""
     path = team.folder / "secrets" / "mlflow"
-    known = path.read_text()
+    known = path.read_text(encoding="utf-8")
     try:
-        path.write_text("another")
+        path.write_text("another", encoding="utf-8")
         states = {name: state for name, state, _ in team.health()}
     finally:
-        path.write_text(known)
+        path.write_text(known, encoding="utf-8")
     assert "MLflow has another password" in states["mlflow"]
     assert states["prefect"] == "healthy"
 

@@ -27,7 +27,7 @@ def server(team_project: Path, team: Services, unused_port: int) -> Iterator[str
     name = the_run(team_project)
     command("dvc", "repro", f"evaluate@{name}", cwd=team_project)
     serve = ["-m", "mlflow", "models", "serve", "-m", f"models:/{name}@challenger", "--env-manager", "local"]
-    with (team_project / "serve.log").open("w") as log:
+    with (team_project / "serve.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             [sys.executable, *serve, "--host", "127.0.0.1", "--port", str(unused_port)], cwd=team_project,
             stdout=log, stderr=subprocess.STDOUT,
@@ -35,7 +35,7 @@ def server(team_project: Path, team: Services, unused_port: int) -> Iterator[str
     address = f"http://127.0.0.1:{unused_port}"
     try:
         until(lambda: process.poll() is not None or status(f"{address}/ping") == 200, 90, "the model server")
-        assert process.poll() is None, (team_project / "serve.log").read_text()
+        assert process.poll() is None, (team_project / "serve.log").read_text(encoding="utf-8")
         yield address
     finally:
         family = (

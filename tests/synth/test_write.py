@@ -126,13 +126,13 @@ def test_what_comes_into_the_folder_meanwhile_is_kept(tmp_path: Path, monkeypatc
     def meanwhile(*arguments: Any) -> None:
         written(*arguments)
         (tmp_path / "o").mkdir()
-        (tmp_path / "o" / "thesis.txt").write_text("years")
+        (tmp_path / "o" / "thesis.txt").write_text("years", encoding="utf-8")
 
     monkeypatch.setattr(write, "_write", meanwhile)
     plan = Plan(7, 1, 1, (SENSORS["socofing"],), "synth")
     with pytest.raises(FpmlError, match="not an empty folder"):
         write_prints(tmp_path / "o", plan, 1, force=True)
-    assert (tmp_path / "o" / "thesis.txt").read_text() == "years"
+    assert (tmp_path / "o" / "thesis.txt").read_text(encoding="utf-8") == "years"
     assert (tmp_path / "o.unfinished" / "socofing" / "1_1.png").exists()
 
 
@@ -148,23 +148,23 @@ def test_an_interrupted_run_says_how_to_go_on_and_force_can_go_on(
     with monkeypatch.context() as patch:
         patch.setattr(write, "_save", interrupted)
         assert "--resume goes on with it" in fpml(*small, "--seed", "8", "--force", code=130).err
-    assert "seed" in (tmp_path / "o" / "truth" / "synth.json").read_text()
+    assert "seed" in (tmp_path / "o" / "truth" / "synth.json").read_text(encoding="utf-8")
     fpml(*small, "--seed", "8", "--force", "--resume")
     assert not (tmp_path / "o.unfinished").exists()
-    assert json.loads((tmp_path / "o" / "truth" / "synth.json").read_text())["plans"][0]["seed"] == 8
+    assert json.loads((tmp_path / "o" / "truth" / "synth.json").read_text(encoding="utf-8"))["plans"][0]["seed"] == 8
 
 
 def test_places_that_a_folder_cannot_take(tmp_path: Path, fpml: Callable[..., Any]) -> None:
     small = ["--fingers", "1", "--impressions", "1", "--sensor", "socofing"]
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    (tmp_path / "file").write_text("x")
+    (tmp_path / "file").write_text("x", encoding="utf-8")
     for out, says in (("link", "is a link"), ("file", "is not an empty folder")):
         assert says in fpml("synth", "--out", str(tmp_path / out), *small, code=2).err
     assert "is a link or a mount point" in fpml("synth", "--out", "/", *small, code=2).err
     foreign = tmp_path / "o.unfinished" / "truth"
     foreign.mkdir(parents=True)
-    (foreign / "note").write_text("x")
+    (foreign / "note").write_text("x", encoding="utf-8")
     for flags in ([], ["--force"], ["--resume"]):
         assert "move it elsewhere" in fpml("synth", "--out", str(tmp_path / "o"), *small, *flags, code=2).err
     assert (foreign / "note").exists()
@@ -190,12 +190,12 @@ def test_what_is_in_the_way(tmp_path: Path, fpml: Callable[..., Any]) -> None:
     assert files(tmp_path / "o") != before
     mine = tmp_path / "mine"
     mine.mkdir()
-    (mine / "x").write_text("x")
+    (mine / "x").write_text("x", encoding="utf-8")
     assert "not an empty folder" in fpml("synth", "--out", str(mine), *small, "--force", code=2).err
-    assert (mine / "x").read_text() == "x"
+    assert (mine / "x").read_text(encoding="utf-8") == "x"
     begun = tmp_path / "p.unfinished" / "truth"
     begun.mkdir(parents=True)
-    (begun / "synth.json").write_text(json.dumps({"plans": [{"seed": 1, "sensors": []}]}))
+    (begun / "synth.json").write_text(json.dumps({"plans": [{"seed": 1, "sensors": []}]}), encoding="utf-8")
     assert "other settings" in fpml("synth", "--out", str(tmp_path / "p"), *small, "--resume", code=2).err
     fpml("synth", "--out", str(tmp_path / "p"), *small, "--force")
     assert not begun.exists()
@@ -205,9 +205,9 @@ def test_force_keeps_what_it_did_not_make(tmp_path: Path, fpml: Callable[..., An
     out = tmp_path / "o"
     small = ["--fingers", "1", "--impressions", "1", "--sensor", "socofing"]
     fpml("synth", "--out", str(out), *small)
-    (out / "notes.txt").write_text("mine")
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
     assert "holds 'notes.txt', which fpml synth did not make" in fpml("synth", "--out", str(out), *small, "--force", code=2).err
-    assert (out / "notes.txt").read_text() == "mine"
+    assert (out / "notes.txt").read_text(encoding="utf-8") == "mine"
     assert "lies inside" in fpml("synth", "--out", str(out / "extra"), *small, code=2).err
     (out / "notes.txt").unlink()
     said = fpml("synth", "--out", str(out), *small[:1], "2", *small[2:], code=2).err

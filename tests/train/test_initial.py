@@ -95,7 +95,7 @@ def test_generated_fingers_come_first(project: Path, fpml: Any, change_params: A
         change_params("recipes.recognise.model.init", init)
         said = fpml("train", "recognise").err
         weights[init] = (project / "models/recognise/weights.safetensors").read_bytes()
-        start = json.loads((project / "models/recognise/run.json").read_text())["params"]["start"]
+        start = json.loads((project / "models/recognise/run.json").read_text(encoding="utf-8"))["params"]["start"]
         assert start.startswith(init)
     assert "training starts from 2 generated fingers" in said
     assert weights["none"] != weights["synthetic"]

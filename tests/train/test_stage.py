@@ -35,7 +35,7 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("recipe", yaml.safe_load((REPOSITORY / "params.yaml").read_text())["recipes"])
+@pytest.mark.parametrize("recipe", yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))["recipes"])
 def test_every_recipe_trains_and_leaves_its_outputs(
     recipe: str, project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]
 ) -> None:
@@ -72,7 +72,7 @@ def test_every_recipe_trains_and_leaves_its_outputs(
     }  # fmt: skip
     history = pd.read_parquet(folder / "history.parquet")
     assert history["epoch"].tolist() == [1, 2]
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     loss = "generator/loss" if task == "generate" else "train/loss"
     assert metrics[loss.replace("/", "_")] == history[loss].iloc[-1]
     assert list((project / ".fpml" / "checkpoints").glob("*/epoch-00002"))
@@ -93,7 +93,10 @@ def test_the_loss_falls(project: Path, prepared: Callable[..., Any], change_para
 def test_optimizers(optimizer: str, project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]) -> None:
     change_params("recipes.reconstruct.train.optimizer", optimizer)
     prepared("train", "reconstruct")
-    assert json.loads((project / "models/reconstruct/run.json").read_text())["params"]["train.optimizer"] == optimizer
+    assert (
+        json.loads((project / "models/reconstruct/run.json").read_text(encoding="utf-8"))["params"]["train.optimizer"]
+        == optimizer
+    )
     used = pictures.optimizer(load(project / "params.yaml").recipes["reconstruct"].train, torch.nn.Linear(1, 1))
     assert type(used).__name__.lower() == optimizer
     assert used.defaults["eps"] == 1e-7
@@ -102,7 +105,7 @@ def test_optimizers(optimizer: str, project: Path, prepared: Callable[..., Any],
 def test_the_exported_model_says_what_torch_says(project: Path, prepared: Callable[..., Any]) -> None:
     prepared("train", "reconstruct")
     folder = project / "models" / "reconstruct"
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     network = MODELS[config["model"]].build(_model(config), 32, 32, 0).eval()
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     session = onnxruntime.InferenceSession(folder / "model.onnx")
@@ -246,7 +249,7 @@ def test_training_goes_on_from_saved_weights(
     change_params("recipes.reconstruct.train.start_from", "kept.safetensors")
     prepared("train", "reconstruct")
     assert pd.read_parquet(folder / "history.parquet")["train/loss"].iloc[0] < first.iloc[0]
-    identity = json.loads((folder / "run.json").read_text())
+    identity = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert identity["params"]["start"] == f"kept.safetensors, SHA-256 {hashlib.sha256(kept).hexdigest()}"
     (project / "kept.safetensors").write_bytes(kept[:100])
     assert "is no safetensors file" in prepared("train", "reconstruct", code=2).err
@@ -262,15 +265,15 @@ def test_outputs_from_a_cache_need_no_checkpoints(project: Path, trained: Callab
     import shutil
 
     metrics = project / "results/reconstruct/metrics.json"
-    before = metrics.read_text()
+    before = metrics.read_text(encoding="utf-8")
     metrics.unlink()
     shutil.rmtree(project / ".fpml")
     trained("evaluate", "reconstruct")
-    assert metrics.read_text() == before
+    assert metrics.read_text(encoding="utf-8") == before
 
 
 def test_dvc_knows_the_code_that_a_checkpoint_is_good_for() -> None:
-    deps = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]["train"]["do"]["deps"]
+    deps = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["train"]["do"]["deps"]
     code = {d for d in deps if d.startswith("fpml/")}
     named = {"fpml/models/${item.model}.py", "fpml/models/layers.py", "fpml/train/${item.task}.py"}
     assert code == named | {f"fpml/train/{f}.py" for f in (*stage.SHARED, "export")}
@@ -281,4 +284,6 @@ def test_half_the_batch_is_said_and_kept(project: Path, prepared: Callable[..., 
     monkeypatch.setenv("FPML_HALVE_BATCH", "1")
     said = prepared("train", "reconstruct").err
     assert "batches of 4 in place of 8" in said
-    assert json.loads((project / "models/reconstruct/run.json").read_text())["params"]["train.batch_size"] == "4"
+    assert (
+        json.loads((project / "models/reconstruct/run.json").read_text(encoding="utf-8"))["params"]["train.batch_size"] == "4"
+    )
