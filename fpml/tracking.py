@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import pandas as pd
 
@@ -65,7 +65,7 @@ def database(uri: str) -> Path | None:
     if not uri.startswith("sqlite"):
         return None
     name = make_url(uri).database or ""
-    return Path(unquote(name.removeprefix("file:")) if "uri" in make_url(uri).query else name)
+    return Path(os.fsdecode(unquote_to_bytes(name.removeprefix("file:"))) if "uri" in make_url(uri).query else name)
 
 
 def pages(settings: Tracking) -> str:
@@ -162,7 +162,7 @@ def _follow_the_project(file: Path) -> None:
 
 def _path(location: str) -> str:
     """The path that MLflow has as a file: address, or as it is."""
-    return unquote(urlsplit(location).path) if location.startswith("file:") else location
+    return os.fsdecode(unquote_to_bytes(urlsplit(location).path)) if location.startswith("file:") else location
 
 
 def _answers(uri: str) -> bool:

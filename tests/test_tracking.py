@@ -1,5 +1,6 @@
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fpml import doctor, tracking
-from tests.conftest import challenger, runs
+from tests.conftest import REPOSITORY, challenger, run, runs
 
 ODD = "a b%20c#d?e ü"  # what means something in an address, and what is not ASCII
 
@@ -175,6 +176,14 @@ def test_odd_characters_in_the_path(
     assert (folder / ODD / "mlflow.db").exists()
     assert len(_inside(folder / ODD)) == 1
     assert [p.name for p in folder.iterdir()] == [ODD]
+    ascii_locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONPATH": str(REPOSITORY)}
+    del os.environ["MLFLOW_TRACKING_URI"]
+    code = """
+from fpml import config, tracking
+mlflow = tracking.connect(config.Tracking("", "fpml", "none"))
+mlflow.models.get_model_info(mlflow.artifacts.download_artifacts("models:/reconstruct@challenger"))
+"""
+    assert "tracking:" not in run(sys.executable, "-c", code, cwd=folder / ODD, env=ascii_locale).stderr
 
 
 def test_a_model_whose_files_are_lost_is_registered_again(
