@@ -150,6 +150,8 @@ def main(arguments: list[str]) -> int:
     except StageFailed as error:
         print(f"flow: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # of which the process outside the session tells
+        return 130
     return 0
 
 
