@@ -24,6 +24,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from flows.pipeline import GPU_TAG
 from flows.stages import ROOT
 from flows.watch import DRIFT_EVENT
+from fpml.cli import heed_signals
 from fpml.environment import AWAY, through_proxy
 
 POOL = "fpml"
@@ -39,6 +40,7 @@ DRIFT_BODY = "{{ event.resource.id }}: {{ event.payload }}"
 
 
 def main(arguments: list[str]) -> int:
+    heed_signals()
     parser = argparse.ArgumentParser(prog="python -m flows.deploy", description=__doc__)
     parser.add_argument("--pool-type", choices=["process", "docker", "kubernetes"], default="process")
     parser.add_argument(
@@ -57,6 +59,9 @@ def main(arguments: list[str]) -> int:
     where = os.environ["PREFECT_API_URL"] + through_proxy(os.environ["PREFECT_API_URL"])
     try:
         _put_in_place(a)
+    except KeyboardInterrupt:
+        print("\nflows.deploy: interrupted; run it again to put the rest in place", file=sys.stderr)
+        return 130
     except httpx.TransportError as error:
         print(f"flows.deploy: {where} does not answer ({error}); run: make up", file=sys.stderr)
         return 2

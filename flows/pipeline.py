@@ -160,6 +160,8 @@ def main(arguments: list[str]) -> int:
             raise
         print(f"flow: {server}{through_proxy(server)} does not answer; unset PREFECT_API_URL, or run: make up", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # of which the process outside the session tells
+        return 130
     return 0
 
 

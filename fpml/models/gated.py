@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpml.errors import FpmlError
-from fpml.models.layers import DIFFERENT, PictureLoss
+from fpml.models.layers import DIFFERENT, PictureLoss, binary_cross_entropy
 from fpml.recipes import Model
 
 TASKS = ("repair",)
@@ -71,4 +71,4 @@ def loss(output: tuple[Tensor, Tensor], prints: Tensor, targets: Tensor, picture
     truth = F.max_pool2d(differs, 3, stride=1, padding=1)  # ridges that happen to agree inside the damage belong to it
     repaired = repaired.float().clamp(0, 1)
     inside = picture_loss(torch.where(truth > 0, repaired, targets), targets) * truth.numel() / truth.sum().clamp(min=1)
-    return picture_loss(repaired, targets) + inside + F.binary_cross_entropy(damage, truth)
+    return picture_loss(repaired, targets) + inside + binary_cross_entropy(damage, truth)

@@ -71,6 +71,14 @@ DIFFERENT = 6 / 255  # a larger difference between an altered print and its real
 PictureLoss = Callable[[Tensor, Tensor], Tensor]  # (output, targets) → a scalar
 
 
+def binary_cross_entropy(output: Tensor, targets: Tensor) -> Tensor:
+    """torch's, which refuses an output that is no number (on a GPU with all that comes after): here that gives a loss that is
+    no number, as with every other loss."""
+    lost = output.isnan()
+    found = F.binary_cross_entropy(output.masked_fill(lost, 0.5), targets)
+    return torch.where(lost.any(), torch.nan, found)
+
+
 def plain_loss(output: Tensor, prints: Tensor, targets: Tensor, picture_loss: PictureLoss) -> Tensor:
     """The loss of a family that gives a picture and nothing else."""
     return picture_loss(output, targets)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared
-from fpml.models.layers import PictureLoss
+from fpml.models.layers import PictureLoss, binary_cross_entropy
 from fpml.recipes import Compress, Reconstruct, Train, TrainRecognise
 from fpml.train.batches import Batches, Draws, shuffled
 from fpml.train.session import Row, Session, Sets
@@ -29,7 +29,7 @@ def picture_loss(name: str) -> PictureLoss:
     functions: dict[str, PictureLoss] = {
         "mse": F.mse_loss,
         "l1": F.l1_loss,
-        "bce": F.binary_cross_entropy,
+        "bce": binary_cross_entropy,
         "ssim": _unlike,
     }
     function = functions[name]

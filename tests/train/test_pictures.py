@@ -45,3 +45,12 @@ def test_losses_are_nothing_for_a_perfect_picture(name: str) -> None:
     loss = picture_loss(name)
     assert float(loss(picture, picture)) == pytest.approx(0, abs=1e-5)
     assert float(loss(1 - picture, picture)) > float(loss(0.9 * picture, picture)) > 0
+
+
+def test_cross_entropy_is_torchs_and_lets_no_number_through() -> None:
+    torch.manual_seed(0)
+    output, targets = torch.rand(2, 1, 8, 8, requires_grad=True), torch.rand(2, 1, 8, 8)
+    ours, torchs = picture_loss("bce")(output, targets), torch.nn.functional.binary_cross_entropy(output, targets)
+    assert torch.equal(ours, torchs)
+    assert torch.equal(*(torch.autograd.grad(loss, output)[0] for loss in (ours, torchs)))
+    assert picture_loss("bce")(torch.full((1, 1, 8, 8), torch.nan), targets[:1]).isnan()

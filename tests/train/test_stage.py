@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 from fpml.config import load
 from fpml.errors import FpmlError
 from fpml.models import MODELS
-from fpml.train import export, pictures, reconstruct, stage
+from fpml.train import export, pictures, recognise, reconstruct, stage
+from fpml.train.checkpoint import Checkpoints
 from tests.conftest import IN_BACKGROUND, REPOSITORY, with_altered_prints, write_fvc
 
 RUNS = {
@@ -35,31 +36,43 @@ RUNS = {
 }
 
 
+@pytest.fixture
+def ready(project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]) -> Callable[[str], None]:
+    """ready("repair") makes a run of a recipe, with made prints that suit it, prepared and split."""
+
+    def make(recipe: str) -> None:
+        task, model = RUNS[recipe]
+        change_params("run", {recipe: {"task": task, "model": model}})
+        if task == "recognise":
+            write_fvc(project / "raw" / "many", ("DB1_A",), 5, 5)
+            change_params("datasets.many", {"path": "raw/many", "reader": "fvc", "dpi": 500, "pattern": ""})
+            change_params(f"recipes.{recipe}.data.train", ["many"])
+            prepared("ingest", "many")
+        if task == "generate":
+            write_fvc(project / "raw" / "many", ("DB1_A", "DB2_A"), 10, 2)
+            change_params("datasets.many", {
+                "path": "raw/many", "reader": "folder", "dpi": 500,
+                "pattern": r"(?P<sensor>DB\d)_A/(?P<finger>(?P<pattern>\d)\d*_\d+)\.tif",
+            })  # fmt: skip
+            change_params(f"recipes.{recipe}.data.train", ["many"])
+            change_params(f"recipes.{recipe}.split.validation", 0.5)
+            prepared("ingest", "many")
+        if task == "repair":
+            with_altered_prints(project, recipe, change_params)
+            prepared("ingest", "altered")
+        for command in ("prepare", "split"):
+            prepared(command, recipe)
+
+    return make
+
+
 @pytest.mark.parametrize("recipe", yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))["recipes"])
 def test_every_recipe_trains_and_leaves_its_outputs(
-    recipe: str, project: Path, prepared: Callable[..., Any], change_params: Callable[..., None]
+    recipe: str, project: Path, prepared: Callable[..., Any], ready: Callable[[str], None]
 ) -> None:
-    task, model = RUNS[recipe]
-    change_params("run", {recipe: {"task": task, "model": model}})
-    if task == "recognise":
-        write_fvc(project / "raw" / "many", ("DB1_A",), 5, 5)
-        change_params("datasets.many", {"path": "raw/many", "reader": "fvc", "dpi": 500, "pattern": ""})
-        change_params(f"recipes.{recipe}.data.train", ["many"])
-        prepared("ingest", "many")
-    if task == "generate":
-        write_fvc(project / "raw" / "many", ("DB1_A", "DB2_A"), 10, 2)
-        change_params("datasets.many", {
-            "path": "raw/many", "reader": "folder", "dpi": 500,
-            "pattern": r"(?P<sensor>DB\d)_A/(?P<finger>(?P<pattern>\d)\d*_\d+)\.tif",
-        })  # fmt: skip
-        change_params(f"recipes.{recipe}.data.train", ["many"])
-        change_params(f"recipes.{recipe}.split.validation", 0.5)
-        prepared("ingest", "many")
-    if task == "repair":
-        with_altered_prints(project, recipe, change_params)
-        prepared("ingest", "altered")
-    for command in ("prepare", "split", "train"):
-        prepared(command, recipe)
+    task = RUNS[recipe][0]
+    ready(recipe)
+    prepared("train", recipe)
     index = pd.read_parquet(project / "data/prepared" / recipe / "index.parquet")
     side = pd.read_parquet(project / "data/split" / f"{recipe}.parquet")["side"]
     fingers = {name: set(part["finger_id"]) for name, part in index.groupby(side)}
@@ -134,23 +147,49 @@ def test_a_model_that_exports_wrongly_is_not_let_through(tmp_path: Path) -> None
         export.export(made, tmp_path / "m.onnx")
 
 
+@pytest.mark.parametrize("recipe", RUNS)
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_weights(
-    project: Path, prepared: Callable[..., Any], change_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, calls = pictures.validate, []
+    recipe: str, project: Path, prepared: Callable[..., Any], ready: Callable[[str], None], change_params: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """By steps that are absurdly wide from the third epoch on."""
+    rate, save = pictures.learning_rate, Checkpoints.save
+    for module in (pictures, recognise):
+        monkeypatch.setattr(module, "learning_rate", lambda settings, epoch: 1e30 if epoch > 2 else rate(settings, epoch))
 
-    def breaks_in_the_third_epoch(*arguments: Any) -> float:
-        calls.append(1)
-        return float("nan") if len(calls) == 3 else real(*arguments)
+    def save_and_widen(self: Checkpoints, network: Any, optimisers: Any, history: Any) -> None:
+        save(self, network, optimisers, history)
+        for optimiser in optimisers:
+            optimiser.param_groups[0]["lr"] = 1e30 if len(history) == 2 else optimiser.param_groups[0]["lr"]
 
-    monkeypatch.setattr(pictures, "validate", breaks_in_the_third_epoch)
-    change_params("recipes.reconstruct.train.epochs", 4)
-    error = prepared("train", "reconstruct", code=2).err
-    assert "the loss of epoch 3 is no number" in error
-    assert "learning_rate" in error
-    assert not (project / "models" / "reconstruct").exists()
+    monkeypatch.setattr(Checkpoints, "save", save_and_widen)
+    ready(recipe)
+    change_params(f"recipes.{recipe}.train.epochs", 4)
+    error = prepared("train", recipe, code=2).err
+    last = error.strip().splitlines()[-1]
+    assert "the loss of epoch 3 is no number: " in last
+    assert "the weights of epoch 2 stay in " in last
+    assert "lower train.learning_rate (it is 1e+30" in last
+    assert not (project / "models" / recipe).exists()
     (kept,) = (project / ".fpml" / "checkpoints").glob("*/epoch-00002")
-    assert load_file(kept / "network.safetensors")
+    assert all(t.isfinite().all() for t in load_file(kept / "network.safetensors").values())
+    assert not list(kept.parent.glob("epoch-00003"))
+
+
+def test_weights_that_are_no_numbers_stop_too(
+    project: Path, prepared: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the last step of an epoch, of which no loss tells."""
+
+    def spoilt(network: torch.nn.Module, *_: Any) -> float:
+        with torch.no_grad():
+            next(network.parameters())[0] = torch.nan
+        return 0.5
+
+    monkeypatch.setattr(pictures, "validate", spoilt)
+    assert "a weight of epoch 1 is no number: train/loss 0." in (said := prepared("train", "reconstruct", code=2).err)
+    assert "; nothing was kept; lower train.learning_rate" in said
+    assert not list(project.glob(".fpml/checkpoints/*/epoch-*"))
 
 
 def test_a_split_of_other_prints_is_refused(project: Path, prepared: Callable[..., Any]) -> None:
