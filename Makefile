@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test test-ops lint bench ui flow up down
+.PHONY: demo test test-ops lint bench ui flow up down wheel
 
 demo: .venv/ready
 	@dvc repro
@@ -25,6 +25,7 @@ lint: .venv/ready
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-logo
 
 bench: .venv/ready
 	python -m tests.bench
@@ -33,6 +34,12 @@ ui: .venv/ready
 	@echo "MLflow pages: http://127.0.0.1:5000 (Ctrl-C ends them)"
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db \
 	  --default-artifact-root ./mlartifacts --host 127.0.0.1 --port 5000 --workers 1
+
+# What `pip install` gets: models on a person's pictures, without torch. dist/fingerprint_ml-VERSION-py3-none-any.whl
+wheel: .venv/ready
+	@rm -rf dist build
+	python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls -l dist
 
 flow: .venv/ready
 	python -m flows.pipeline
@@ -49,12 +56,14 @@ down: .venv/ready
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@echo "installing into .venv, two to three minutes (log: .venv/install.log) ..."
-	@.venv/bin/python -m pip install --disable-pip-version-check --no-input -e '.[dev]' -c constraints.txt \
+	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
+	  -e '.[pipeline,dev]' -c constraints.txt \
 	  > .venv/install.log 2>&1 || { tail -n 20 .venv/install.log; exit 1; }
 	@touch $@
 
 .venv/servers: .venv/ready
 	@echo "installing what the servers need into .venv ..."
-	@.venv/bin/python -m pip install --disable-pip-version-check --no-input -e '.[dev,servers,dask]' -c constraints.txt \
+	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
+	  -e '.[pipeline,dev,servers,dask]' -c constraints.txt \
 	  > .venv/servers.log 2>&1 || { tail -n 20 .venv/servers.log; exit 1; }
 	@touch $@

@@ -3,7 +3,7 @@
 fpml synth --out judge-prints --fingers 600 --impressions 3 --sensor fvc2002-db1 fvc2002-db2 fvc2002-db3 socofing --seed 11
 python docs/make_judge.py judge-prints
 
-It writes fpml/evaluate/judge/judge-1.safetensors and .json. A judge that differs gets another number: scores by one are no
+It writes fpml/shipped/judge-1. A judge that differs gets another number: scores by one are no
 scores by another."""
 
 import hashlib
@@ -18,15 +18,15 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from fpml.base.progress import progress
 from fpml.data.pictures import read_grey
-from fpml.evaluate.judge import FOLDER, VERSION, JudgeNetwork, as_seen
-from fpml.evaluate.recognition import all_pairs, eer
-from fpml.evaluate.results import wilson
-from fpml.progress import progress
-from fpml.recipes import TrainRecognise
+from fpml.metrics.intervals import wilson
+from fpml.metrics.judge import FOLDER, JudgeNetwork, as_seen
+from fpml.metrics.verification import all_pairs, eer
 from fpml.synth.field import CLASS_SHARES
-from fpml.train.batches import Draws
-from fpml.train.recognise import augmented
+from fpml.tasks.recognise.settings import TrainRecognise
+from fpml.tasks.recognise.train import augmented
+from fpml.training.batches import Draws
 
 WIDTH, EPOCHS, BATCH, SEED, HELD = 32, 25, 64, 1, 60  # HELD: fingers that are measured on
 AUGMENT = TrainRecognise(
@@ -108,12 +108,12 @@ def measure_and_write(
         vectors = embedding.numpy()[rows]
         measured["eer"][str(sensor)] = eer((vectors[pairs.a] * vectors[pairs.b]).sum(1), pairs.genuine)
     content = save({k: v.contiguous() for k, v in weights.items()})
-    (FOLDER / f"{VERSION}.safetensors").write_bytes(content)
+    (FOLDER / "weights.safetensors").write_bytes(content)
     card = {
         "sha256": hashlib.sha256(content).hexdigest(), "width": WIDTH, "classes": patterns,
         "command": __doc__.splitlines()[2:4], "measured on held-out fingers": measured,
     }  # fmt: skip
-    (FOLDER / f"{VERSION}.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    (FOLDER / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(measured, indent=1))
 
 

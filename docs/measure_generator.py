@@ -24,8 +24,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_curve
 
-from fpml.data.prepare import segment
-from fpml.evaluate.figures import save
+from fpml.data.placing import segment
+from fpml.drawing.figures import save
 from fpml.synth.field import HEIGHT, WIDTH, draw_finger
 from fpml.synth.generate import generate, prints_of
 from fpml.synth.ridges import grow_masters

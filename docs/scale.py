@@ -57,7 +57,7 @@ def main(counts: list[int]) -> None:
         with tempfile.TemporaryDirectory() as temporary:
             project = Path(temporary)
             make(project / "raw", count)
-            params = yaml.safe_load((ROOT / "presets" / "demo.yaml").read_text(encoding="utf-8"))
+            params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
             pattern = r"(?P<finger>f\d+)_(?P<impression>\d)\.bmp"
             params["datasets"] = {"many": {"path": "raw", "reader": "folder", "dpi": 500, "pattern": pattern}}
             params["run"] = {"reconstruct": params["run"]["reconstruct"]}

@@ -4,7 +4,7 @@ import importlib.util
 import os
 from pathlib import Path
 
-from fpml.environment import PROXIES, make_ready, sqlite_uri
+from fpml.base.environment import PROXIES, make_ready, sqlite_uri
 
 make_ready()  # before Prefect is imported, which reads the environment as it is then
 

@@ -16,7 +16,7 @@ import psutil
 
 from flows import WITHHELD
 from fpml.admin.cache import mend
-from fpml.doctor import DVC_BUSY
+from fpml.admin.doctor import DVC_BUSY
 
 ROOT = Path(__file__).parent.parent
 CACHED = re.compile(r"didn't change, skipping|is cached - skipping run")

@@ -14,7 +14,7 @@ from flows.nightly import promote_task, pull_data, register
 from flows.pipeline import RETRIED, STAGES_AT_A_TIME, run_graph
 from flows.results import COMMAND_SECONDS, artifact_key, fpml
 from flows.stages import ROOT, Children, StageFailed, run_command, run_stage
-from fpml.config import load
+from fpml.project.params import load
 
 DRIFT_EVENT = "fpml.drift"
 SETTLED_SECONDS = 60  # a file that was written to since may not be whole yet

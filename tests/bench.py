@@ -17,11 +17,12 @@ from PIL import Image
 from scipy import signal
 from torch import nn
 
-from fpml.config import Dataset, Ingest, Runtime
 from fpml.data.ingest import ingest
 from fpml.data.store import Prepared
 from fpml.models import autoencoder
-from fpml.recipes import Model, Train
+from fpml.settings.recipe import Model, Train
+from fpml.settings.sections import Dataset, Ingest, Runtime
+from fpml.stages.train import _accelerator
 from fpml.synth.capture import draw_capture
 from fpml.synth.field import HEIGHT, WIDTH, draw_finger, grid, orientation, period_map
 from fpml.synth.generate import prints_of
@@ -29,10 +30,9 @@ from fpml.synth.impression import lay_creases, render
 from fpml.synth.ridges import COARSE_STEPS, FINE_STEPS, grow_masters
 from fpml.synth.sensors import SENSORS
 from fpml.synth.write import Plan, write_prints
-from fpml.train.batches import Batches
-from fpml.train.pictures import train
-from fpml.train.session import Session, Sets
-from fpml.train.stage import _accelerator
+from fpml.training.batches import Batches
+from fpml.training.pictures import train
+from fpml.training.session import Session, Sets
 from tests.conftest import make_print
 
 ROUNDS = 3

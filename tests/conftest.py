@@ -14,6 +14,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from fpml.settings.reading import read_yaml
+
 REPOSITORY = Path(__file__).parent.parent
 os.environ.update({
     "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1",
@@ -75,22 +77,31 @@ def with_altered_prints(project: Path, recipe: str, change_params: Callable[...,
     change_params(f"recipes.{recipe}.split.validation", 0.5)
 
 
+def demo_settings() -> dict[str, Any]:
+    """All settings, with the demo's values, whatever the project's user has set in params.yaml."""
+    from fpml.project.preset import PRESETS, put_over
+
+    params, demo = read_yaml(REPOSITORY / "params.yaml"), read_yaml(PRESETS / "demo.yaml")
+    put_over(params, demo)
+    return params
+
+
 def tiny_params() -> dict[str, Any]:
     """The demo's settings over made prints, so small that everything takes moments."""
-    params: dict[str, Any] = yaml.safe_load((REPOSITORY / "presets" / "demo.yaml").read_text(encoding="utf-8"))
+    params = demo_settings()
     params["datasets"] = {
         "prints": {"path": "raw/prints", "reader": "fvc", "dpi": 500, "pattern": ""},
         "other": {"path": "raw/other", "reader": "folder", "dpi": 500, "pattern": ""},
     }
-    params["run"] = {"reconstruct": params["run"]["reconstruct"]}  # a test that wants another recipe enables it
     for recipe in params["recipes"].values():
         _make_tiny(recipe)
+    params["run"] = {"reconstruct": {"task": "reconstruct", "model": "autoencoder"}}  # a test enables what else it wants
     params["runtime"] |= {"workers": 1, "device": "cpu"}
     return params
 
 
 def _make_tiny(recipe: dict[str, Any]) -> None:
-    side = {"compress": 28, "generate": 64}.get(recipe["task"], 32)
+    side = 28 if "noise" in recipe["evaluate"] else 64 if "latent" in recipe["model"] else 32  # what their networks take
     recipe["data"] |= {"train": ["prints"], "test": ["other"], "height": side, "width": side, "dpi": 160}
     narrow = {"widths": [4] * len(recipe["model"].get("widths", [])), "width": 4, "synthetic_fingers": 2, "synthetic_epochs": 1}
     narrow |= {"latent": 8, "generator_width": 4, "discriminator_width": 4}
@@ -180,7 +191,7 @@ def run(*command: str, cwd: Path, code: int = 0, env: dict[str, str] | None = No
 @pytest.fixture
 def fpml(project: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Run fpml in this process: fpml("split", "reconstruct", code=2) → what it wrote to stdout and stderr."""
-    from fpml.cli import main
+    from fpml.cli.main import main
 
     def call(*arguments: str, code: int = 0) -> Any:
         capsys.readouterr()
@@ -208,7 +219,7 @@ def prepared(fpml: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.fixture
 def trained(prepared: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """The project trained, measured and published; gives the fpml fixture back."""
-    from fpml import tracking
+    from fpml.tracking import runs as tracking
 
     monkeypatch.setattr(tracking, "SYSTEM_METRICS_SECONDS", 0.3)  # a tiny training is over before five seconds
     prepared("train", "reconstruct")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import REPOSITORY, run, tiny_params, write_fvc, write_params
+from tests.conftest import REPOSITORY, demo_settings, run, tiny_params, write_fvc, write_params
 
 
 def repro(project: Path, *arguments: str, code: int = 0) -> str:
@@ -28,7 +28,7 @@ def ran(said: str) -> set[str]:
 @pytest.fixture
 def whole(dvc_project: Path) -> Path:
     """The project with embedded data in it too, at its smallest, and all stages run once."""
-    params = yaml.safe_load((REPOSITORY / "presets" / "demo.yaml").read_text(encoding="utf-8"))
+    params = demo_settings()
     tiny = tiny_params()
     params["datasets"] |= tiny["datasets"]
     params["synth"] |= {"fvc_fingers": 2, "fvc_impressions": 1, "unseen_prints": 1, "socofing_subjects": 1}

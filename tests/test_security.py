@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fpml import tracking
+from fpml.tracking import runs as tracking
 from tests.conftest import REPOSITORY
 
 
@@ -34,7 +34,7 @@ def test_no_code_unpickles() -> None:
                 line for line in file.read_text(encoding="utf-8").splitlines() if words.search(line) and ".eval(" not in line
             ]
             if (
-                file.name == "initial.py"
+                file.name == "first_weights.py"
             ):  # torchvision publishes ImageNet's weights in this form alone; tensors only, hash first
                 assert lines.pop().endswith("weights_only=True)")
             assert not lines, (file, lines)
@@ -46,7 +46,7 @@ def test_a_registered_pickle_is_refused(
     """Someone with access to the store registers a pickle under a run's name."""
     from sklearn.dummy import DummyRegressor
 
-    from fpml.config import load
+    from fpml.project.params import load
 
     mlflow = tracking.connect(load(project / "params.yaml").tracking)
     assert mlflow is not None

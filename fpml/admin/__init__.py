@@ -1,1 +1,1 @@
-"""What keeps a project in order: taking a person out, and DVC's cache checked. With fpml.cli the one place that calls DVC."""
+"""What keeps a project in order: datasets added, a person taken out, DVC's cache checked, and the doctor."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from fpml.files import new_file
+from fpml.base.files import new_file
 
 
 def cache_folder(root: Path) -> Path:

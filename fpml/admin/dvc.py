@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from fpml.errors import FpmlError
-from fpml.files import root
+from fpml.base.errors import FpmlError
+from fpml.base.files import root
 
 
 def dvc(*arguments: str) -> None:

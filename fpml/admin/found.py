@@ -10,16 +10,16 @@ from typing import Any
 
 import pandas as pd
 
-from fpml import tracking
 from fpml.admin import history, past
 from fpml.admin.past import Past, Person
 from fpml.admin.stores import Listing, Stores, made_from, open_stores, without
-from fpml.config import Params
+from fpml.base.errors import FpmlError
+from fpml.base.files import root
 from fpml.data import manifest
 from fpml.data.ingest import not_ingested
 from fpml.data.walk import normal
-from fpml.errors import FpmlError
-from fpml.files import root
+from fpml.project.params import Params
+from fpml.tracking import runs as tracking
 
 GALLERY = Path("gallery.parquet")  # where fpml enrol writes by default
 REPLACED = Path("data/purged.json")  # in git: MD5s of listings that a purge wrote anew; a later purge looks into the new ones

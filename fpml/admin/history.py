@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 
 WORKING_TREE = "the working tree"
 

@@ -8,7 +8,7 @@ import yaml
 from fpml.admin import history
 from fpml.admin.stores import FAST, Record, Stores
 from fpml.data.pictures import BadPicture
-from fpml.data.sources import READERS, describe
+from fpml.data.readers import describe, names, reader_named
 from fpml.data.walk import normal
 
 FILES = ("*.dvc", "dvc.lock", "params.yaml")
@@ -35,7 +35,7 @@ class Named:
         except BadPicture:
             return None
         subject = columns.get("subject")
-        return None if subject is None else str(subject), f"{self.name}/{READERS[self.reader].identity(columns)}"
+        return None if subject is None else str(subject), f"{self.name}/{reader_named(self.reader).identity(columns)}"
 
 
 @dataclass
@@ -53,7 +53,7 @@ def read(root: Path) -> Past:
     past = Past()
     for version in history.versions(root, FILES):
         try:
-            document = yaml.load(version.content, FAST) or {}  # a safe loader
+            document = FAST(version.content).get_single_data() or {}  # a safe loader
             if version.path.endswith(".dvc"):
                 folder = PurePosixPath(version.path).parent
                 for out in document.get("outs", []):
@@ -64,7 +64,7 @@ def read(root: Path) -> Past:
             else:
                 for name, entry in (document.get("datasets") or {}).items():
                     real = isinstance(entry, dict) and not entry["path"].startswith("data/synth/")  # generated: of nobody
-                    if real and entry.get("reader") in READERS:
+                    if real and entry.get("reader") in names():
                         past.datasets.add(Named(str(name), entry["path"], entry["reader"], entry.get("pattern") or ""))
         except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, KeyError):
             past.unreadable.append(f"{version.path} of {version.commit}")

@@ -12,14 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from fpml import tracking
 from fpml.admin.dvc import dvc
 from fpml.admin.found import REPLACED, Found, every_page, is_of_person, replaced_listings
 from fpml.admin.stores import open_stores
-from fpml.config import Params
-from fpml.errors import FpmlError
-from fpml.evaluate.publish import REPORT_TAG, SCORES
-from fpml.files import new_file, root, state_folder
+from fpml.base.errors import FpmlError
+from fpml.base.files import new_file, root, state_folder
+from fpml.project.params import Params
+from fpml.tracking import runs as tracking
+from fpml.tracking.publish import REPORT_TAG, SCORES
 
 
 def purge(found: Found, params: Params) -> list[str]:

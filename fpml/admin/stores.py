@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 
 Record = dict[str, Any]  # a stage that was run: cmd, deps and outs, as dvc.lock and the run-cache have it
 Listing = dict[str, str]  # of a folder: MD5 of each file, by its path below the folder
@@ -176,7 +176,7 @@ def _listing(content: bytes) -> Listing | None:
 
 def _record(content: bytes) -> Record | None:
     try:
-        record = yaml.load(content, FAST)  # a safe loader, in C where there is one
+        record = FAST(content).get_single_data()  # a safe loader, in C where there is one
     except (yaml.YAMLError, UnicodeDecodeError):
         return None  # damaged: DVC can't restore from it either
     return record if isinstance(record, dict) and "cmd" in record else None

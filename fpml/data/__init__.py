@@ -1,1 +1,1 @@
-"""Raw files to prepared arrays: ingest, prepare, split. Imports neither torch nor mlflow."""
+"""Raw files to prepared arrays: ingest, prepare, split."""

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fpml.errors import FpmlError
-from fpml.files import new_folder
+from fpml.base.errors import FpmlError
+from fpml.base.files import new_folder
 
 LARGEST = 2**30  # bytes of one download, and of what it unpacks to
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from fpml.config import Dataset, Ingest
+from fpml.base.errors import FpmlError
+from fpml.base.parallel import Workers, each_in_parallel
 from fpml.data import manifest
 from fpml.data.pictures import PICTURES, BadPicture, check_print, pixel_hash, read_grey
-from fpml.data.sources import READERS, describe, idx, takes
+from fpml.data.readers import describe, idx, reader_named, takes
 from fpml.data.walk import find_files, has_truth
-from fpml.errors import FpmlError
-from fpml.parallel import Workers, each_in_parallel
+from fpml.settings.sections import Dataset, Ingest
 
 PART = 20_000  # rows that are dictionaries at one time
 SENSOR = re.compile(r"[A-Za-z0-9._ -]+")
@@ -66,7 +66,7 @@ def read_one(relative: PurePosixPath, folder: Path, dataset: Dataset, max_pixels
         row |= _named(describe(dataset.reader, relative, dataset.pattern))
         grey = read_grey(folder / relative, max_pixels)
         row |= {"height": grey.shape[0], "width": grey.shape[1], "sha256": pixel_hash(grey)}
-        check_print(READERS[dataset.reader].crop(grey))
+        check_print(reader_named(dataset.reader).crop(grey))
     except BadPicture as error:
         return {**row, "status": manifest.QUARANTINED, "reason": str(error)}
     return {**row, "status": manifest.OK}
@@ -94,7 +94,7 @@ def ingest(name: str, dataset: Dataset, settings: Ingest, root: Path, workers: W
     if truth:  # an altered copy is of its source's class
         own = (frame["source_id"].fillna(frame["image_id"])).str.removeprefix(f"{name}/")
         frame["pattern"] = own.map(_patterns(folder)).astype("string").fillna(frame["pattern"])
-    if conflict := READERS[dataset.reader].conflict(_usable(frame)):
+    if conflict := reader_named(dataset.reader).conflict(_usable(frame)):
         raise FpmlError(f"{name}: {conflict}")
     _check_quarantine(frame, name, folder, dataset.reader, settings.max_quarantined)
     return frame
@@ -129,7 +129,7 @@ def _complete(row: dict[str, Any], name: str, dataset: Dataset, truth: str | Non
         return
     if "finger" in row:
         row.setdefault("sensor", name)
-        row["finger_id"] = f"{name}/{READERS[dataset.reader].identity(row)}"
+        row["finger_id"] = f"{name}/{reader_named(dataset.reader).identity(row)}"
     if row["status"] == manifest.OK:
         row["dpi"] = _dpi(name, dataset, row["sensor"])
 

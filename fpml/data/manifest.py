@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from fpml.errors import FpmlError
-from fpml.files import new_file
+from fpml.base.errors import FpmlError
+from fpml.base.files import new_file
 
 TEXT, NUMBER = "string", "Int32"
 COLUMNS = {

@@ -12,9 +12,9 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fpml.base.errors import FpmlError
 from fpml.data import declared
 from fpml.data.declared import Declared
-from fpml.errors import FpmlError
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # no other decoder, and none that starts a program
 EXTENSIONS = {

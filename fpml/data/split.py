@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from fpml.errors import FpmlError
-from fpml.recipes import Split, SplitRecognise
+from fpml.base.errors import FpmlError
+from fpml.settings.recipe import Split, SplitWithinFingers
 
 TRAIN, VALIDATION, TEST, UNSEEN, EXCLUDED = "train", "validation", "test", "unseen", "excluded"
 
@@ -62,7 +62,7 @@ def _given(index: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"image_id": index["image_id"].astype("string"), "side": pd.array(side, "string")})
 
 
-def split_prints_of_fingers(index: pd.DataFrame, settings: SplitRecognise) -> pd.DataFrame:
+def split_prints_of_fingers(index: pd.DataFrame, settings: SplitWithinFingers) -> pd.DataFrame:
     """image_id and side for telling fingers apart: of each sensor some fingers 'unseen' as a whole, of every other one some
     prints to 'test', 'validation' and 'train'. Of pixel-identical prints one is used, the others are 'excluded', and so are
     altered copies, which are no impressions of their own.
@@ -102,12 +102,12 @@ def split_prints_of_fingers(index: pd.DataFrame, settings: SplitRecognise) -> pd
     return pd.DataFrame({"image_id": index["image_id"].astype("string"), "side": pd.array(side, "string")})
 
 
-def split(index: pd.DataFrame, settings: Split | SplitRecognise) -> pd.DataFrame:
+def split(index: pd.DataFrame, settings: Split | SplitWithinFingers) -> pd.DataFrame:
     """image_id and side of every prepared print.
 
     The recipe's training sets are divided, sensor by sensor, into train and validation; its test sets are
     'unseen'. An unseen print whose finger is trained on is 'excluded'. FpmlError where a side is empty."""
-    if isinstance(settings, SplitRecognise):
+    if isinstance(settings, SplitWithinFingers):
         return split_prints_of_fingers(index, settings)
     if settings.by == "given":
         return _given(index)

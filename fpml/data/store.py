@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 
 SHARD_BYTES = 256 * 2**20
 BOX = ("top", "bottom", "left", "right")  # columns of the index: the part of the canvas that the picture covers

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from pathlib import Path, PurePosixPath
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 
 LITTER = {"__macosx", "@eadir", "$recycle.bin", "thumbs.db", "desktop.ini"}  # what systems leave beside files
 

@@ -1,54 +1,68 @@
-"""The networks: one family a file. MODELS is the table of them; a name in it is a file's name.
+"""The networks: one family a file, found by its name. What a file offers, the Protocols below say.
 
-A family has TASKS, the tasks that it can do, and build(recipe.model, height, width, classes) -> nn.Module, which raises
-FpmlError for settings that don't fit. Those that turn pictures into pictures have loss(output, prints, targets,
-picture_loss) -> a scalar; autoencoders have code_size(recipe.model, height, width) -> int."""
+Importing this imports no torch: settings name families, and every command reads settings."""
 
-from collections.abc import Callable
-from types import ModuleType
-from typing import Any
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import torch
-from torch import nn
+from fpml.base.errors import FpmlError
 
-from fpml.errors import FpmlError
-from fpml.models import autoencoder, dcgan, embedder, gated, resnet, small, tight
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-MODELS: dict[str, ModuleType] = {
-    "autoencoder": autoencoder,
-    "tight": tight,
-    "gated": gated,
-    "small": small,
-    "resnet": resnet,
-    "embedder": embedder,
-    "dcgan": dcgan,
-}
+    from fpml.models.layers import PictureLoss
+
+SHARED = ("layers",)  # files that are no family
 
 
-def family_of(model: str, task: str) -> ModuleType:
-    """The family of a name. FpmlError where it can't do the task."""
-    family = MODELS[model]
-    if task not in family.TASKS:
-        able = [name for name, other in MODELS.items() if task in other.TASKS]
-        raise FpmlError(f"the model '{model}' does {' and '.join(family.TASKS)}, not {task}; for that: {', '.join(able)}")
-    return family
+class Family(Protocol):
+    """Every family. KIND: what its networks do, by which a task says which models it can train.
+
+    autoencoder and code: pictures to pictures through a code, which `encoder` and `decode` of a 'code' reach. pictures:
+    pictures to pictures. embedding: pictures to classes and an embedding. adversary: noise to pictures."""
+
+    KIND: str
+
+    def build(self, model: Any, height: int, width: int, classes: int) -> "nn.Module":
+        """A network by a recipe's `model` settings. FpmlError for settings that don't fit."""
 
 
-def summary(network: nn.Module, run: Callable[[], Any]) -> list[dict[str, Any]]:
-    """A row for each layer, in the order in which run() passes them: name, type, shape of its output, parameters."""
-    rows: list[dict[str, Any]] = []
+class PictureFamily(Family, Protocol):
+    """One that turns pictures into pictures."""
 
-    def note(name: str) -> Any:
-        def hook(layer: nn.Module, _: Any, output: torch.Tensor) -> None:
-            shape, count = list(output.shape[1:]), sum(p.numel() for p in layer.parameters())
-            rows.append({"layer": name, "type": type(layer).__name__, "output": shape, "parameters": count})
+    def loss(self, output: Any, prints: "Tensor", targets: "Tensor", picture_loss: "PictureLoss") -> "Tensor":
+        """A scalar. output: what the network gave for prints, which should have been targets."""
 
-        return hook
 
-    leaves = [(name, layer) for name, layer in network.named_modules() if not list(layer.children())]
-    hooks = [layer.register_forward_hook(note(name)) for name, layer in leaves]
-    with torch.inference_mode():
-        run()
-    for hook in hooks:
-        hook.remove()
-    return rows
+class Autoencoder(PictureFamily, Protocol):
+    """One that has a code in its middle."""
+
+    def code_size(self, model: Any, height: int, width: int) -> int:
+        """How many numbers a picture's code has."""
+
+
+class Adversary(Family, Protocol):
+    """A generator, with the network that it plays against."""
+
+    def discriminator(self, model: Any, side: int, classes: int) -> "nn.Module": ...
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The families that there are: the files beside this one."""
+    return tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", *SHARED)))
+
+
+def family(model: str) -> Family:
+    return cast(Family, import_module(f"fpml.models.{model}"))
+
+
+def family_of(model: str, task: str, kinds: tuple[str, ...]) -> Family:
+    """The family of a name. FpmlError where it is not of the kinds that a task can train."""
+    found = family(model)
+    if found.KIND not in kinds:
+        able = [name for name in names() if family(name).KIND in kinds]
+        raise FpmlError(f"the model '{model}' can't be trained to {task}; for that: {', '.join(able)}")
+    return found

@@ -7,11 +7,11 @@ copying is possible and a low error proves little. Measure it beside PCA and a l
 import torch
 from torch import Tensor, nn
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.models.layers import UpsampledConv, glorot, plain_loss
-from fpml.recipes import Model
+from fpml.settings.recipe import Model
 
-TASKS = ("reconstruct", "repair")
+KIND = "autoencoder"
 
 
 class Autoencoder(nn.Module):

@@ -1,22 +1,38 @@
 """DCGAN (Radford, Metz and Chintala 2016): a generator of transposed convolutions and a discriminator that mirrors it, for
 square pictures of 64, 128 or 256 pixels; with classes, both are told which one is meant."""
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from fpml.errors import FpmlError
-from fpml.recipes import ModelGenerate
+from fpml.base.errors import FpmlError
 
-TASKS = ("generate",)
+KIND = "adversary"
 SIDES = (64, 128, 256)
+
+
+class Settings(Protocol):
+    """What a recipe's `model` section says of a DCGAN."""
+
+    @property
+    def latent(self) -> int: ...
+    @property
+    def generator_width(self) -> int: ...
+    @property
+    def discriminator_width(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def spectral_norm(self) -> bool: ...
 
 
 class Generator(nn.Module):
     """Latent vectors (B, latent) and class numbers (B,) → pictures (B, channels, H, H) in 0..1. Without classes the numbers
     are not looked at."""
 
-    def __init__(self, model: ModelGenerate, side: int, classes: int) -> None:
+    def __init__(self, model: Settings, side: int, classes: int) -> None:
         super().__init__()
         self.model = model
         levels = side.bit_length() - 4  # doublings after the first 4 x 4 maps, but for the last one
@@ -39,7 +55,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Pictures (B, channels, H, H) in 0..1 and class numbers (B,) → how real they look, logits (B,)."""
 
-    def __init__(self, model: ModelGenerate, side: int, classes: int) -> None:
+    def __init__(self, model: Settings, side: int, classes: int) -> None:
         super().__init__()
         bound = spectral_norm if model.spectral_norm else _as_it_is
         levels = side.bit_length() - 4
@@ -69,7 +85,7 @@ def _as_it_is(layer: nn.Module) -> nn.Module:
     return layer
 
 
-def build(model: ModelGenerate, height: int, width: int, classes: int) -> Generator:
+def build(model: Settings, height: int, width: int, classes: int) -> Generator:
     """The generator, which is what is kept. FpmlError for a size that it can't have."""
     if height != width or height not in SIDES:
         raise FpmlError(f"data.height and data.width are {height} x {width}; a DCGAN makes squares of {SIDES} pixels")
@@ -80,7 +96,7 @@ def build(model: ModelGenerate, height: int, width: int, classes: int) -> Genera
     return network
 
 
-def discriminator(model: ModelGenerate, height: int, classes: int) -> Discriminator:
+def discriminator(model: Settings, height: int, classes: int) -> Discriminator:
     network = Discriminator(model, height, classes)
     first_weights(network)
     return network

@@ -1,13 +1,14 @@
 """A small network whose embedding tells fingers apart: five convolutions, and a linear layer over a coarse grid of them."""
 
+from typing import Protocol
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.models.layers import Trunk
-from fpml.recipes import ModelRecognise
 
-TASKS = ("recognise",)
+KIND = "embedding"
 GRID = 6  # cells a side
 NUMBERS = 128  # of the embedding
 SCALE = 16.0  # of the cosines that become logits
@@ -28,7 +29,14 @@ class Embedder(nn.Module):
         return SCALE * F.linear(embedding, F.normalize(self.fc.weight.float())), embedding
 
 
-def build(model: ModelRecognise, height: int, width: int, classes: int) -> Embedder:
+class Settings(Protocol):
+    """What a recipe's `model` section says of an embedder."""
+
+    @property
+    def width(self) -> int: ...
+
+
+def build(model: Settings, height: int, width: int, classes: int) -> Embedder:
     if height % (8 * GRID) or width % (8 * GRID):
         raise FpmlError(f"data.height and data.width are {height} x {width}; this model needs multiples of {8 * GRID}")
     return Embedder(model.width, classes)

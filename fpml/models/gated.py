@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.models.layers import DIFFERENT, PictureLoss, binary_cross_entropy
-from fpml.recipes import Model
+from fpml.settings.recipe import Model
 
-TASKS = ("repair",)
+KIND = "pictures"
 SURE = 0.1  # below this probability of damage a pixel is not touched
 
 

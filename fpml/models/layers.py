@@ -1,6 +1,7 @@
 """Layers that several families of networks share."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -82,3 +83,23 @@ def binary_cross_entropy(output: Tensor, targets: Tensor) -> Tensor:
 def plain_loss(output: Tensor, prints: Tensor, targets: Tensor, picture_loss: PictureLoss) -> Tensor:
     """The loss of a family that gives a picture and nothing else."""
     return picture_loss(output, targets)
+
+
+def summary(network: nn.Module, run: Callable[[], Any]) -> list[dict[str, Any]]:
+    """A row for each layer, in the order in which run() passes them: name, type, shape of its output, parameters."""
+    rows: list[dict[str, Any]] = []
+
+    def note(name: str) -> Any:
+        def hook(layer: nn.Module, _: Any, output: Tensor) -> None:
+            shape, count = list(output.shape[1:]), sum(p.numel() for p in layer.parameters())
+            rows.append({"layer": name, "type": type(layer).__name__, "output": shape, "parameters": count})
+
+        return hook
+
+    leaves = [(name, layer) for name, layer in network.named_modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(note(name)) for name, layer in leaves]
+    with torch.inference_mode():
+        run()
+    for hook in hooks:
+        hook.remove()
+    return rows

@@ -3,14 +3,15 @@
 A grey print becomes three equal channels with ImageNet's mean and spread. The embedding is the average-pooled last map,
 brought to length 1."""
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpml.errors import FpmlError
-from fpml.recipes import ModelRecognise
+from fpml.base.errors import FpmlError
 
-TASKS = ("recognise",)
+KIND = "embedding"
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels
 EXPANSION = 4
 
@@ -76,7 +77,16 @@ class ResNet(nn.Module):
         return self.fc(features), F.normalize(features.float())
 
 
-def build(model: ModelRecognise, height: int, width: int, classes: int) -> ResNet:
+class Settings(Protocol):
+    """What a recipe's `model` section says of a ResNet. blocks: of its four levels."""
+
+    @property
+    def blocks(self) -> list[int]: ...
+    @property
+    def width(self) -> int: ...
+
+
+def build(model: Settings, height: int, width: int, classes: int) -> ResNet:
     if len(model.blocks) != 4:
         raise FpmlError(f"model.blocks is {model.blocks}; a ResNet has four numbers, ResNet-50 [3, 4, 6, 3]")
     if min(height, width) < 32:

@@ -4,11 +4,11 @@
 import torch
 from torch import Tensor, nn
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.models.layers import UpsampledConv, glorot, plain_loss
-from fpml.recipes import Model
+from fpml.settings.recipe import Model
 
-TASKS = ("compress", "reconstruct")
+KIND = "code"
 SIDE, GRID = 28, 4  # pixels; of the code's maps
 
 

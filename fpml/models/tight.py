@@ -7,12 +7,12 @@ at an eighth of the side, 2,048 numbers for 128 x 128 pixels.
 import torch
 from torch import Tensor, nn
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.models.layers import UpsampledConv, glorot, plain_loss
-from fpml.recipes import Model
+from fpml.settings.recipe import Model
 
 SHARE = 8  # pixels for each number of the code, at least
-TASKS = ("reconstruct", "repair")
+KIND = "autoencoder"
 
 
 class TightAutoencoder(nn.Module):

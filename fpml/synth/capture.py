@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.synth.field import DPI, Finger
 from fpml.synth.noise import normal, seed_of
 from fpml.synth.sensors import Sensor

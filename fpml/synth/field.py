@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.synth.noise import normal, seed_of
 
 HEIGHT, WIDTH = 560, 416  # pixels at 500 dpi: 28 mm x 21 mm, a whole fingertip

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.synth.capture import CONDITIONS, Capture, draw_capture
 from fpml.synth.field import CLASS_SHARES, Finger, draw_finger
 from fpml.synth.impression import lay_creases, render

@@ -6,7 +6,7 @@ data sheets; grey levels, noise and wear were chosen by eye and by histogram bes
 
 from dataclasses import dataclass
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 
 
 @dataclass(frozen=True, kw_only=True)

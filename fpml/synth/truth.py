@@ -28,7 +28,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.synth.capture import Capture, pressed, swept, touch
 from fpml.synth.field import DPI, Finger, orientation, period_map
 from fpml.synth.minutiae import Minutiae

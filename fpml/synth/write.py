@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from fpml.config import Synth
-from fpml.errors import FpmlError
-from fpml.files import new_file, new_folder
-from fpml.parallel import Workers, in_parallel
+from fpml.base.errors import FpmlError
+from fpml.base.files import new_file, new_folder
+from fpml.base.parallel import Workers, in_parallel
+from fpml.settings.sections import Synth
 from fpml.synth.sensors import SENSORS, Sensor
 
 HANDS = ("Left", "Right")

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from fpml.environment import make_ready
+from fpml.base.environment import make_ready
 from infra.local.service import ServiceError
 from infra.local.services import PORTS, ROOT, Services
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from fpml.environment import LOOPBACK
+from fpml.base.environment import LOOPBACK
 from infra.local import postgres
 from infra.local.postgres import USER
 from infra.local.service import HOST, PAST_PROXIES, Service, ServiceError, free_port, is_free, last_words, signed_in, status

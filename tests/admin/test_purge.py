@@ -108,7 +108,7 @@ def test_only_this_dataset_and_this_gallery(
 ) -> None:
     """The same file names in two datasets are two people; so is the same subject."""
     from fpml.admin.found import find
-    from fpml.config import load
+    from fpml.project.params import load
 
     for name in ("one", "two"):
         write_socofing(project / "raw" / name, 2)

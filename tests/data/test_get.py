@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from fpml.base.errors import FpmlError
 from fpml.data import get
-from fpml.errors import FpmlError
 from tests.conftest import make_print
 
 

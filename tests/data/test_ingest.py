@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fpml.config import Dataset, Ingest
+from fpml.base.errors import FpmlError
 from fpml.data import manifest
 from fpml.data.ingest import ingest, summary
-from fpml.errors import FpmlError
+from fpml.settings.sections import Dataset, Ingest
 from tests.conftest import make_print, write_fvc, write_socofing
 
 SETTINGS = Ingest(max_pixels=1_000_000, max_quarantined=0.5)
@@ -233,7 +233,7 @@ def test_one_bad_file_ends_nothing(tmp_path: Path) -> None:
 ROWS = """
 import resource, sys
 from pathlib import Path
-from fpml.config import Dataset
+from fpml.settings.sections import Dataset
 from fpml.data import manifest, store
 from fpml.data.ingest import assemble
 count = int(sys.argv[1])

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fpml.base.errors import FpmlError
 from fpml.data import manifest
-from fpml.errors import FpmlError
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 ROWS = st.lists(

@@ -10,8 +10,8 @@ from PIL import Image
 
 from fpml.data import prepare as module
 from fpml.data import store
-from fpml.data.prepare import place_print, segment
-from fpml.recipes import Data
+from fpml.data.placing import place_print, segment
+from fpml.settings.recipe import Data
 from tests.conftest import make_print
 
 
@@ -137,7 +137,7 @@ def test_no_torch_and_no_mlflow(project: Path) -> None:
     import sys
 
     code = (
-        "import sys; from fpml.cli import main; "
+        "import sys; from fpml.cli.main import main; "
         "assert main(['ingest', 'prints']) == 0 and main(['ingest', 'other']) == 0; "
         "assert main(['prepare', 'reconstruct']) == 0 and main(['split', 'reconstruct']) == 0; "
         "assert not {'torch', 'mlflow', 'prefect', 'dvc'} & set(sys.modules)"

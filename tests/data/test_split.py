@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fpml.base.errors import FpmlError
 from fpml.data.split import split
-from fpml.errors import FpmlError
-from fpml.recipes import Split, SplitRecognise
+from fpml.settings.recipe import Split, SplitWithinFingers
 
 
 def index(fingers: list[int], hashes: list[int], subjects: list[int | None], roles: list[str]) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def test_new_fingers_leave_almost_every_known_one_unseen_or_trained_on() -> None
         numbers = [f for f in range(fingers) for _ in range(5)]
         table = index(numbers, list(range(len(numbers))), [None] * len(numbers), ["train"] * len(numbers))
         table[["source_id", "alteration"]] = None
-        return split(table, SplitRecognise(unseen=0.25, test=2, validation=0.2, seed=1)).set_index("image_id")["side"]
+        return split(table, SplitWithinFingers(unseen=0.25, test=2, validation=0.2, seed=1)).set_index("image_id")["side"]
 
     before, after = sides(100), sides(110)
     assert (before != after[before.index]).sum() <= 6 * 5

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from fpml.apply import find_pictures
+from fpml.base.errors import FpmlError
 from fpml.data.walk import find_files
-from fpml.errors import FpmlError
+from fpml.inference.place import find_pictures
 from tests.conftest import make_print, run, write_fvc
 
 LITTER = ["._1_1.png", ".DS_Store", "__MACOSX/1_1.png", "@eaDir/1_1.png", "Thumbs.db", "desktop.ini", "sub/Desktop.INI"]

@@ -14,11 +14,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from fpml import gallery
-from fpml.errors import FpmlError
-from fpml.parallel import each_in_parallel, in_parallel
+from fpml.base.errors import FpmlError
+from fpml.base.parallel import each_in_parallel, in_parallel
+from fpml.tasks.recognise import commands
 from tests.conftest import make_print
-from tests.evaluate.test_recognise import fingers  # noqa: F401
 
 
 def square(number: int) -> int:
@@ -113,11 +112,11 @@ def test_stages_on_dask_write_the_same_bytes(
 def test_a_gallery_on_dask_is_the_same(
     cluster: Any,
     project: Path,
-    fingers: Callable[..., Any],  # noqa: F811
+    fingers: Callable[..., Any],
     change_params: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gallery, "PART", 3)
+    monkeypatch.setattr(commands, "PART", 3)
     fingers("train", "recognise")
     (project / "mine").mkdir()
     for number in range(10):

@@ -221,7 +221,11 @@ def test_a_full_disk_leaves_nothing_half_written(team_project: Path, team: Servi
         command("dvc", "repro", f"split@{name}", cwd=team_project)
         set_params(team_project, **{"model.widths": [64, 64, 64]})
         said = subprocess.run(
-            [sys.executable, "-m", "fpml.cli", "train", name], cwd=team_project, capture_output=True, text=True, timeout=200
+            [sys.executable, "-m", "fpml.cli", "train", name],
+            cwd=team_project,
+            capture_output=True,
+            text=True,
+            timeout=200,
         )
         assert said.returncode == 2
         assert "the disk is full" in said.stderr.splitlines()[-1]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.synth.field import CLASS_SHARES, HEIGHT, WIDTH, Finger, draw_finger, grid, orientation, period_map
 
 

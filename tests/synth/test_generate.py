@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.synth.field import draw_finger
 from fpml.synth.generate import generate, pick_device, prints_of
 from fpml.synth.sensors import SENSORS

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.synth.capture import CONDITIONS, FVC_SESSIONS, Capture, draw_capture, plate_axes, touch
 from fpml.synth.field import Finger
 from fpml.synth.impression import lay_creases, render

@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from fpml.errors import FpmlError
+from fpml.base.errors import FpmlError
 from fpml.synth.capture import Capture, draw_capture, touch
 from fpml.synth.field import Finger
 from fpml.synth.generate import generate

@@ -14,9 +14,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from fpml.config import Dataset, Ingest, Synth
+from fpml.base.errors import FpmlError
 from fpml.data.ingest import ingest
-from fpml.errors import FpmlError
+from fpml.settings.sections import Dataset, Ingest, Synth
 from fpml.synth import write
 from fpml.synth.field import draw_finger
 from fpml.synth.generate import generate
@@ -48,7 +48,7 @@ def test_the_embedded_data_reads_as_real_sets_do(tmp_path: Path) -> None:
 
 def test_one_finger_on_several_sensors_is_one_identity(tmp_path: Path) -> None:
     write_prints(tmp_path / "o", Plan(7, 2, 2, (DB3, SENSORS["fvc2002-db2"]), "synth"), 1)
-    from fpml.data.sources import synth as reader
+    from fpml.data.readers import synth as reader
 
     dpi = reader.default_dpi(str(tmp_path / "o"), ["fvc2002-db3", "fvc2002-db2"])
     assert dpi == {"fvc2002-db3": 500.0, "fvc2002-db2": 569.0}
@@ -261,7 +261,7 @@ def test_another_size_and_resolution(tmp_path: Path, fpml: Callable[..., Any]) -
     fpml("synth", "--out", str(finer), "--fingers", "1", "--impressions", "1", "--sensor", "secugen", "--dpi", "1000")
     with Image.open(finer / "secugen" / "1_1.png") as picture:
         assert picture.size == (520, 600)  # the same plate, twice as fine
-    from fpml.data.sources import synth as reader
+    from fpml.data.readers import synth as reader
 
     assert reader.default_dpi(str(out), ["fvc2002-db1"]) == {"fvc2002-db1": 1000.0}
     with pytest.raises(FpmlError):

@@ -1,0 +1,1 @@
+"""Models on a person's pictures, through ONNX Runtime alone."""

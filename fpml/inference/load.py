@@ -1,0 +1,53 @@
+"""Where models are found: shipped with the package, in a folder, in a file of `fpml export`, or a run of this project."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fpml.base.errors import FpmlError
+from fpml.base.files import root
+from fpml.inference import package
+from fpml.inference.model import Model, open_model
+
+SHIPPED = Path(__file__).parent.parent / "shipped"
+
+
+def load(model: str | Path) -> Model:
+    """A model by a run's name, a folder with model.onnx, a file of `fpml export`, or the name of a shipped one, with its
+    version or without. FpmlError where there is none."""
+    name = str(model)
+    if Path(name).is_file():
+        parts = package.read(Path(name))
+        return open_model(name, parts["model.onnx"], read_config(parts["config.json"], name), json.loads(parts["facts.json"]))
+    for folder in (Path(name), root() / "models" / name):
+        if (folder / "model.onnx").exists():
+            config = read_config((folder / "config.json").read_bytes(), str(folder))
+            return open_model(name, (folder / "model.onnx").read_bytes(), config, package.facts_of(folder))
+    if name in shipped():
+        folder = shipped()[name]
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        config = read_config((folder / "config.json").read_bytes(), str(folder))
+        return open_model(name, (folder / "model.onnx").read_bytes(), config, card.get("facts", {}))
+    has = ", ".join(shipped()) or "none"
+    raise FpmlError(
+        f"no model '{name}': {root() / 'models' / name}/model.onnx is not there, and shipped are {has}; "
+        "run `dvc repro`, or give --model a folder, a file of `fpml export` or models:/NAME@ALIAS"
+    )
+
+
+def shipped() -> dict[str, Path]:
+    """The models that come with the package: folder by name; without its version a name means the newest."""
+    found: dict[str, Path] = {}
+    for folder in sorted(p.parent for p in SHIPPED.glob("*/model.onnx")):
+        found[folder.name] = found[folder.name.rpartition("-")[0]] = folder
+    return found
+
+
+def read_config(content: bytes, where: str) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads(content)
+        if {"height", "width", "dpi", "crop"} <= set(config["input"]):
+            return config
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise FpmlError(f"{where}: config.json is damaged; run: dvc repro, or give another --model")

@@ -1,0 +1,1 @@
+"""Pure functions of arrays: how good, with shapes and sources."""

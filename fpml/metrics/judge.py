@@ -1,0 +1,74 @@
+"""The judge: one fixed fingerprint network that scores what others make, so that scores don't move when a recipe is retrained.
+
+Trained on generated prints only. Its weights are shipped; docs/judge.md has the command that makes them, and
+what it can tell. Whatever is scored comes to it as a whole picture, resized to SIDE x SIDE."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from fpml.base.errors import FpmlError
+from fpml.models.layers import Trunk
+
+VERSION = "judge-1"
+FOLDER = Path(__file__).parent.parent / "shipped" / VERSION
+SIDE = 96  # pixels
+GRID, NUMBERS = 6, 128  # cells a side that the embedding is made from, and its length
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Judge:
+    version: str
+    sha256: str
+    network: nn.Module  # prints → pattern logits, embedding
+
+    @torch.inference_mode()
+    def __call__(self, prints: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Of prints (B, 1, H, W) in 0..1: the pattern classes' probabilities (B, 5) and the embeddings (B, 128)."""
+        probabilities, embeddings = [], []
+        for start in range(0, len(prints), BATCH):
+            part = as_seen(prints[start : start + BATCH].float().cpu())
+            logits, embedding = self.network(part)
+            probabilities.append(torch.softmax(logits, 1).numpy())
+            embeddings.append(embedding.numpy())
+        return np.concatenate(probabilities), np.concatenate(embeddings)
+
+
+def as_seen(prints: Tensor) -> Tensor:
+    """Whole pictures of any size as the judge sees them: SIDE x SIDE, mean 0 and spread 1 each."""
+    small = F.interpolate(prints, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
+    mean, spread = small.mean((2, 3), keepdim=True), small.std((2, 3), keepdim=True)
+    return (small - mean) / spread.clamp(min=1e-3)
+
+
+class JudgeNetwork(nn.Module):
+    """An embedding, and a linear layer that names the pattern class."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.trunk = Trunk(width, GRID, NUMBERS)
+        self.pattern = nn.Linear(NUMBERS, classes)
+
+    def forward(self, prints: Tensor) -> tuple[Tensor, Tensor]:
+        embedding = self.trunk(prints)
+        return self.pattern(embedding), embedding
+
+
+def load_judge() -> Judge:
+    """The shipped judge. FpmlError where its file is not the one that its card names."""
+    card = json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))
+    content = (FOLDER / "weights.safetensors").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card["sha256"]:
+        raise FpmlError(f"{FOLDER}/weights.safetensors is not the judge that was shipped; install fpml again")
+    network = JudgeNetwork(card["width"], len(card["classes"]))
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load(content).items()})
+    return Judge(VERSION, digest, network.eval())

@@ -1,0 +1,1 @@
+"""What `fpml train` and `fpml evaluate` do round a task: lock, checkpoints, run, outputs."""

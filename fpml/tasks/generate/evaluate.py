@@ -1,0 +1,200 @@
+"""generate: made prints beside real ones, by the judge and by their ridges, each number beside real against real."""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fpml.base.errors import FpmlError
+from fpml.base.files import root
+from fpml.data.split import TRAIN, VALIDATION
+from fpml.drawing import figures
+from fpml.metrics import generation
+from fpml.metrics.judge import load_judge
+from fpml.metrics.pictures import to_bytes, to_float
+from fpml.metrics.ridges import coarseness, orientation
+from fpml.metrics.table import MODEL
+from fpml.tasks.generate.settings import Generate
+from fpml.tasks.protocol import Album, Findings, Trained, some
+
+REAL = "real against real"
+BATCH, SHOWN, MAPPED, PAIRS = 128, 8, 300, 200
+SEED = 1  # of the samples that are measured
+
+
+def evaluate(trained: Trained[Generate], album: Album) -> Findings:
+    recipe: Generate = trained.recipe
+    index, side = trained.prints.index, trained.side
+    training, held = np.flatnonzero(side == TRAIN), np.flatnonzero(side == VALIDATION)
+    if len(training) < 16 or len(held) < 16:
+        raise FpmlError(
+            f"made prints are measured against real ones: {len(training)} for training and {len(held)} held out are too few, "
+            "16 of each are needed; raise split.validation, or take more prints"
+        )
+    fingers = index["finger_id"].to_numpy(str)
+    samples, classes = make(trained, recipe.evaluate.samples, index.iloc[training])
+    real = [to_float(trained.prints.take(rows), torch.device("cpu")) for rows in (training, held)]
+    judge = load_judge()
+    seen = {name: judge(prints) for name, prints in (("made", samples), ("training", real[0]), ("held", real[1]))}
+    part = str(index["dataset"].iloc[training[0]])
+    values = _by_the_judge(seen, fingers[training], fingers[held]) + _by_ridges(samples, real, recipe.data.dpi)
+    values.append(("likeness", MODEL, _likeness(samples), np.nan))
+    values.append(("likeness", REAL, _likeness(real[1]), np.nan))
+    if recipe.evaluate.inception:
+        count = min(len(samples), len(held))
+        values += _by_inception(recipe.evaluate.inception, samples[:count], real[1][:count])
+    table = pd.DataFrame([
+        {
+            "side": VALIDATION, "part": part, "method": method, "metric": metric, "value": value, "low": value - spread,
+            "high": value + spread, "prints": len(samples), "fingers": index["finger_id"].iloc[training].nunique(),
+        }
+        for metric, method, value, spread in values
+    ])  # fmt: skip
+    _draw(trained, album, samples, classes, training, seen)
+    notes = [
+        f"{len(training):,} prints to train on, {len(held):,} held out, {len(samples):,} made. Judged by {judge.version} "
+        f"(SHA-256 {judge.sha256[:12]}…); beside each number what held-out real prints score against the training ones. "
+        f"FID stands from {generation.FID_FROM:,} prints of each kind up, KID below.",
+        "Memorisation: the share of made prints that lie nearer to a training print than to a held-out one, of as many fingers "
+        "of both: about 0.5 where nothing was copied; beside it held-out prints in the place of the made ones.",
+        "KS: the largest gap between the distributions of made and real prints. Likeness: mean SSIM of pairs of prints.",
+    ]
+    place, distance = generation.nearest(seen["made"][1], seen["training"][1])
+    scores = pd.DataFrame({"nearest_training": index["image_id"].to_numpy(str)[training[place]], "distance": distance})
+    return Findings(scores, table, {"headline": "kid", "notes": notes, "judge": judge.sha256, "samples": len(samples)})
+
+
+@torch.inference_mode()
+def make(trained: Trained[Generate], count: int, training: pd.DataFrame) -> tuple[Tensor, np.ndarray]:
+    """Made prints (count, 1, H, W) in 0..1 on the CPU, and the numbers of their classes, as often as training has them."""
+    generator: Any = trained.network
+    draw = torch.Generator().manual_seed(SEED)
+    latent = torch.randn(count, generator.model.latent, generator=draw)
+    classes = torch.zeros(count, dtype=torch.int64)
+    if trained.classes:
+        shares = training[trained.recipe.model.condition].astype(str).value_counts(normalize=True)
+        weights = torch.tensor([float(shares.get(name, 0.0)) for name in trained.classes])
+        classes = torch.multinomial(weights, count, replacement=True, generator=draw)
+    parts = [
+        generator(latent[s : s + BATCH].to(trained.device), classes[s : s + BATCH].to(trained.device))[:, :1].cpu()
+        for s in range(0, count, BATCH)
+    ]
+    return torch.cat(parts), classes.numpy()
+
+
+Value = tuple[str, str, float, float]  # metric, method, value, spread
+
+
+def _by_the_judge(
+    seen: dict[str, tuple[np.ndarray, np.ndarray]], training_fingers: np.ndarray, held_fingers: np.ndarray
+) -> list[Value]:
+    """As many made prints as held-out ones, each against the training prints."""
+    count = min(len(seen["made"][1]), len(seen["held"][1]))
+    mixed = np.random.default_rng(0).permutation(len(seen["held"][1]))[:count]
+    (made_p, made), (held_p, held) = ((p[:count], e[:count]) for p, e in (seen["made"], [v[mixed] for v in seen["held"]]))
+    training = seen["training"][1]
+    values: list[Value] = [
+        ("judge_score", MODEL, *generation.score(made_p)),
+        ("judge_score", REAL, *generation.score(held_p)),
+        ("kid", MODEL, *generation.kid(made, training)),
+        ("kid", REAL, *generation.kid(held, training)),
+    ]
+    if count >= generation.FID_FROM:
+        values += [
+            ("fid", MODEL, generation.fid(made, training), np.nan),
+            ("fid", REAL, generation.fid(held, training), np.nan),
+        ]
+    everyone, known = seen["held"][1], (training, training_fingers)
+    values.append(("memorised", MODEL, generation.nearer_to_training(seen["made"][1], *known, everyone, held_fingers), np.nan))
+    half = np.isin(held_fingers, np.unique(held_fingers)[::2])  # held-out fingers in the place of the made ones
+    if half.any() and not half.all():
+        share = generation.nearer_to_training(everyone[half], *known, everyone[~half], held_fingers[~half])
+        values.append(("memorised", REAL, share, np.nan))
+    return values
+
+
+def _by_ridges(samples: Tensor, real: list[Tensor], dpi: float) -> list[Value]:
+    """How far the distributions of ridge period, coherence and pattern class lie apart."""
+    from scipy.stats import ks_2samp
+
+    out: list[Value] = []
+    measures = {"ks_coherence": lambda p: orientation(p, dpi)[1].mean((1, 2)), "ks_period": coarseness}
+    for name, measure in measures.items():
+        made, training, held = (_in_batches(measure, prints) for prints in (samples, *real))
+        out.append((name, MODEL, float(ks_2samp(made, training).statistic), np.nan))
+        out.append((name, REAL, float(ks_2samp(held, training).statistic), np.nan))
+    return out
+
+
+def _in_batches(measure: Any, prints: Tensor) -> np.ndarray:
+    return np.concatenate([measure(prints[s : s + BATCH]).numpy() for s in range(0, len(prints), BATCH)])
+
+
+def _likeness(prints: Tensor) -> float:
+    """The mean SSIM of random pairs: 1 where all are one picture."""
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, len(prints), PAIRS)
+    second = (first + rng.integers(1, len(prints), PAIRS)) % len(prints)
+    return float(ssim(prints[first], prints[second], data_range=1.0))
+
+
+def _by_inception(path: str, samples: Tensor, real: Tensor) -> list[Value]:
+    """The published score, with ImageNet's Inception as an ONNX file: (B, 3, 299, 299) in -1..1 → logits (B, 1000)."""
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(root() / path, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no common base
+        raise FpmlError(f"evaluate.inception: {path} can't be used: {' '.join(str(error).split())[:200]}") from None
+    out: list[Value] = []
+    for method, prints in ((MODEL, samples), (REAL, real)):
+        logits = []
+        for start in range(0, len(prints), 32):
+            large = torch.nn.functional.interpolate(prints[start : start + 32], (299, 299), mode="bilinear", antialias=True)
+            batch = (large.expand(-1, 3, -1, -1) * 2 - 1).numpy()
+            logits.append(session.run(None, {session.get_inputs()[0].name: batch})[0])
+        probabilities = torch.softmax(torch.from_numpy(np.concatenate(logits)), 1).numpy()
+        out.append(("inception_score", method, *generation.score(probabilities)))
+    return out
+
+
+def _draw(
+    trained: Trained[Generate], album: Album, samples: Tensor, classes: np.ndarray, training: np.ndarray,
+    seen: dict[str, tuple[np.ndarray, np.ndarray]],
+) -> None:  # fmt: skip
+    """The sheets of fixed noise and their animation, samples beside their nearest training prints, t-SNE."""
+    # What was made after real prints may show one of them: all figures count as showing the training prints.
+    sheets = trained.history.dropna(subset="sheet")
+    pictures = [Image.open(io.BytesIO(base64.b64decode(s))) for s in sheets["sheet"]]
+    title = f"{trained.name}: fixed noise after epochs {', '.join(str(int(e)) for e in sheets['epoch'])}"
+    path = album.add("growth.gif", title, training)
+    pictures[0].save(path, format="gif", save_all=True, append_images=pictures[1:], duration=500, loop=0)
+    title = f"{trained.name}: fixed noise after epoch {int(sheets['epoch'].iloc[-1])}"
+    pictures[-1].save(album.add("sheet.png", title, training), format="png")
+    made, real = seen["made"][1], seen["training"][1]
+    chosen = some(len(samples), SHOWN)
+    place, _ = generation.nearest(made[chosen], real)
+    names = [trained.classes[c] for c in classes[chosen]] if trained.classes else [""] * len(chosen)
+    title = f"{trained.name}: made prints {', '.join(dict.fromkeys(names))} and the nearest training print, by the judge"
+    path = album.add("nearest.png", title, training)
+    figures.rows_of_prints(
+        {"made": to_bytes(samples[chosen]), "nearest training": trained.prints.take(training[place])}, title, path
+    )
+    title = f"{trained.name}: real and made prints as the judge sees them (t-SNE)"
+    figures.scatter(_tsne(made, real), title, album.add("t-sne.png", title))
+
+
+def _tsne(made: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
+    from sklearn.manifold import TSNE
+
+    made, real = (s[some(len(s), MAPPED)] for s in (made, real))
+    both = np.concatenate([real, made])
+    flat = TSNE(perplexity=min(30, (len(both) - 1) / 3), random_state=0, init="pca").fit_transform(both)
+    return {"real": flat[: len(real)], "made": flat[len(real) :]}

@@ -1,0 +1,58 @@
+"""recognise, as fpml/tasks/protocol.py wants a task to be."""
+
+from dataclasses import replace
+
+import numpy as np
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from fpml.base.parallel import Workers
+from fpml.data.store import Prepared
+from fpml.models import Family
+from fpml.tasks.protocol import Album, Findings, FromFile, Task, Trained
+from fpml.tasks.recognise import evaluate, train
+from fpml.tasks.recognise.settings import Recognise
+from fpml.training import first_weights
+from fpml.training.export import Registered
+from fpml.training.session import Session, Sets
+
+
+class RecogniseTask(FromFile):
+    def start(self, recipe: Recognise) -> str:
+        init, model = recipe.model.init, recipe.model
+        if recipe.train.start_from or init == "none":
+            return super().start(recipe)
+        if init == "imagenet":
+            return first_weights.of_imagenet(model.weights)
+        return first_weights.of_generated(model.synthetic_fingers, model.synthetic_epochs)
+
+    def begin(self, network: nn.Module, family: Family, recipe: Recognise, session: Session, workers: Workers) -> None:
+        model, data = recipe.model, recipe.data
+        if recipe.train.start_from or model.init == "none":
+            super().begin(network, family, recipe, session, workers)
+        elif model.init == "imagenet":
+            first_weights.load_imagenet(network, model.weights)
+        else:
+            briefly = replace(recipe.train, epochs=model.synthetic_epochs)
+
+            def learn(network: nn.Module, family: Family, sets: Sets, session: Session) -> nn.Module:
+                return train.train(network, family, sets, briefly, session)
+
+            first = family.build(model, data.height, data.width, model.synthetic_fingers)
+            fingers, size = model.synthetic_fingers, recipe.train.batch_size
+            first_weights.learn_generated(network, first, family, fingers, data, size, learn, session, workers)
+
+    def sets(self, prints: Prepared, side: np.ndarray, recipe: Recognise, accelerator: Accelerator) -> Sets:
+        return train.sets(prints, side, recipe, accelerator)
+
+    def train(self, network: nn.Module, family: Family, sets: Sets, recipe: Recognise, session: Session) -> nn.Module:
+        return train.train(network, family, sets, recipe.train, session)
+
+    def registered(self, network: nn.Module, prints: Tensor) -> Registered:
+        return train.registered(network, prints)
+
+    def evaluate(self, trained: Trained[Recognise], album: Album) -> Findings:
+        return evaluate.evaluate(trained, album)
+
+
+TASK: Task[Recognise] = RecogniseTask()

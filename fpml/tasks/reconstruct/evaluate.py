@@ -1,0 +1,60 @@
+"""reconstruct: every sensor's prints given back, beside PCA and a low-pass copy."""
+
+from typing import cast
+
+import numpy as np
+import torch
+
+from fpml.data.split import TRAIN, UNSEEN, VALIDATION
+from fpml.drawing import figures
+from fpml.metrics import pictures as reconstruction
+from fpml.metrics.baselines import COARSE, LOW_PASS, PCA, PictureToPicture, fit_pca, low_pass
+from fpml.metrics.table import MODEL
+from fpml.models import Autoencoder
+from fpml.tasks.protocol import Album, Findings, Trained, sensor_labels, some
+from fpml.tasks.reconstruct.settings import Reconstruct
+
+
+def evaluate(trained: Trained[Reconstruct], album: Album) -> Findings:
+    recipe, prints = trained.recipe, trained.prints
+    training = np.flatnonzero(trained.side == TRAIN)
+    training = training[some(len(training), recipe.evaluate.pca_prints)]  # evenly over the sensors
+    pixels = recipe.data.height * recipe.data.width
+    code = cast(Autoencoder, trained.family).code_size(recipe.model, recipe.data.height, recipe.data.width)
+    components = min(code, len(training) - 1, pixels)
+    methods: dict[str, PictureToPicture] = {
+        MODEL: trained.network,
+        PCA: fit_pca(prints.take(training), components),
+        LOW_PASS: low_pass,
+    }
+    rows = np.flatnonzero((trained.side == VALIDATION) | (trained.side == UNSEEN))
+    scores = reconstruction.score_all(methods, prints, rows, trained.device)
+    scores["side"] = trained.side[scores["row"]]
+    scores["part"] = sensor_labels(prints.index).to_numpy()[scores["row"]]
+    for column in ("image_id", "finger_id"):
+        scores[column] = prints.index[column].to_numpy(object)[scores["row"]]
+    table = reconstruction.summarise(scores, recipe.evaluate.bootstrap)
+
+    own = scores[scores["method"] == MODEL]
+    for number, ((side, part), of_part) in enumerate(own.groupby(["side", "part"], sort=True)):
+        shown = of_part["row"].to_numpy()[some(len(of_part), recipe.evaluate.pictures)]
+        with torch.inference_mode():
+            output = trained.network(reconstruction.to_float(prints.take(shown), trained.device))
+        quality = of_part["psnr_mask"]
+        title = f"{part} ({side} fingers): {quality.mean():.1f} dB inside the prints, mean of {quality.count()}"
+        path = album.add(f"reconstructions-{number:02d}.png", title, shown)
+        figures.reconstructions(prints.take(shown), reconstruction.to_bytes(output), title, path)
+    trained_on = ", ".join(recipe.data.train)
+    title = f"{trained.name}: PSNR inside the print, by sensor"
+    figures.heat_map(figures.matrix(table, "psnr_mask", trained_on), title, "PSNR, dB", album.add("cross-sensor.png", title))
+    over = " (over-complete: copying is possible)" if code > pixels else ""
+    notes = [
+        f"The code has {code:,} numbers for {pixels:,} pixels{over}. PCA was given {components} components; the low-pass "
+        f"copy keeps one number for {COARSE}×{COARSE} pixels.",
+        "_mask: inside the print only.",
+    ]
+    facts = {
+        "pca_components": components, "code_size": code, "pixels": pixels, "headline": "psnr_mask", "matrix": "psnr_mask",
+        "notes": notes,
+    }  # fmt: skip
+    return Findings(scores.drop(columns="row"), table, facts)

@@ -1,0 +1,31 @@
+"""The settings of a reconstruct recipe."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from fpml.settings.recipe import Data, Model, Promotion, Split, Train
+from fpml.settings.types import STRICT, Pictures, Resamples, Whole
+
+
+@dataclass(frozen=True, config=STRICT)
+class EvaluateReconstruct:
+    bootstrap: Resamples
+    pca_prints: Annotated[Whole, Field(ge=2)]  # at most so many training prints are used for the PCA baseline
+    pictures: Pictures
+
+
+@dataclass(frozen=True, config=STRICT)
+class Reconstruct:
+    task: Literal["reconstruct"]
+    data: Data
+    split: Split
+    model: Model
+    train: Train
+    evaluate: EvaluateReconstruct
+    promotion: Promotion
+
+
+RECIPE = Reconstruct
+KINDS = ("autoencoder", "code")  # of models that it can train

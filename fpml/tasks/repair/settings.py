@@ -1,0 +1,30 @@
+"""The settings of a repair recipe."""
+
+from typing import Literal
+
+from pydantic.dataclasses import dataclass
+
+from fpml.settings.recipe import Data, Model, Promotion, Split, Train
+from fpml.settings.types import STRICT, Pictures, Resamples
+
+
+@dataclass(frozen=True, config=STRICT)
+class EvaluateRepair:
+    bootstrap: Resamples
+    pictures: Pictures
+    filters: list[Literal["median", "clahe", "gabor"]]  # of the network's input, each measured beside none
+
+
+@dataclass(frozen=True, config=STRICT)
+class Repair:
+    task: Literal["repair"]
+    data: Data
+    split: Split
+    model: Model
+    train: Train
+    evaluate: EvaluateRepair
+    promotion: Promotion
+
+
+RECIPE = Repair
+KINDS = ("autoencoder", "pictures")  # of models that it can train

@@ -1,0 +1,1 @@
+"""Runs and models in MLflow: logged, registered, promoted, watched for drift."""

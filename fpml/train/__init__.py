@@ -1,1 +1,0 @@
-"""Training: stage.py is the wiring, one readable loop a task beside it."""

@@ -1,0 +1,185 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from fpml.base.errors import FpmlError
+from fpml.metrics import generation, judge
+from fpml.metrics.ridges import coarseness
+from tests.conftest import write_fvc
+
+
+def embeddings(count: int, seed: int, shift: float = 0.0) -> np.ndarray:
+    vectors = np.random.default_rng(seed).normal(size=(count, 16))
+    vectors[:, 0] += shift
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_kid_and_fid_are_nothing_for_one_distribution_and_grow_with_the_difference() -> None:
+    a, b = embeddings(400, 1), embeddings(400, 2)
+    assert abs(generation.kid(a, b)[0]) < 0.03
+    assert generation.fid(a, a) == pytest.approx(0, abs=1e-6)
+    others = [embeddings(400, 3, shift) for shift in (0, 1, 3)]
+    kids, fids = [generation.kid(a, other)[0] for other in others], [generation.fid(a, other) for other in others]
+    assert kids[0] < kids[1] < kids[2]
+    assert fids[0] < fids[1] < fids[2]
+
+
+def test_kid_against_a_plain_computation_and_fid_against_torchmetrics() -> None:
+    from torchmetrics.functional.image import universal_image_quality_index  # the package is there
+    from torchmetrics.image.fid import _compute_fid
+
+    assert universal_image_quality_index
+    a, b = embeddings(40, 1), embeddings(30, 2, 1.0)
+    x, y = a * 4, b * 4
+
+    def kernel(u: np.ndarray, v: np.ndarray) -> float:
+        return float((u @ v / 16 + 1) ** 3)
+
+    xx = np.mean([kernel(u, v) for i, u in enumerate(x) for j, v in enumerate(x) if i != j])
+    yy = np.mean([kernel(u, v) for i, u in enumerate(y) for j, v in enumerate(y) if i != j])
+    xy = np.mean([kernel(u, v) for u in x for v in y])
+    assert generation.kid(a, b)[0] == pytest.approx(xx + yy - 2 * xy)
+    many = embeddings(1500, 5)
+    mean, spread = generation.kid(many, embeddings(1200, 6, 1.0))
+    assert mean == pytest.approx(generation._discrepancy(many, embeddings(1200, 6, 1.0)), abs=2 * spread)
+    tensors = [torch.from_numpy(v) for v in (x.mean(0), np.cov(x, rowvar=False), y.mean(0), np.cov(y, rowvar=False))]
+    assert generation.fid(a, b) == pytest.approx(float(_compute_fid(*tensors)), rel=1e-3)
+
+
+def test_the_score_of_made_cases() -> None:
+    sure = np.eye(5)[np.arange(100) % 5]
+    assert generation.score(sure, 1)[0] == pytest.approx(5, abs=1e-3)
+    assert generation.score(np.full((100, 5), 0.2), 1)[0] == pytest.approx(1)
+    assert generation.score(np.eye(5)[np.zeros(100, int)], 1)[0] == pytest.approx(1)
+
+
+def test_copies_are_found_out() -> None:
+    training, held = embeddings(200, 1), embeddings(200, 2)
+    one_each = np.arange(200).astype(str)
+    assert generation.nearer_to_training(training + 1e-6, training, one_each, held, one_each) == 1.0
+    assert 0.4 < generation.nearer_to_training(embeddings(300, 3), training, one_each, held, one_each) < 0.6
+    place, distance = generation.nearest(training[:5], training)
+    assert place.tolist() == [0, 1, 2, 3, 4]
+    assert distance.max() < 1e-6
+
+
+def test_many_fingers_of_training_are_no_memory() -> None:
+    """Forty fingers to train on and ten held out, ten prints each: what is nobody's copy is as near to both."""
+
+    def prints(fingers: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        vectors = np.repeat(embeddings(fingers, seed), 10, 0) + np.random.default_rng(seed).normal(0, 0.02, (10 * fingers, 16))
+        return vectors, np.repeat(np.arange(fingers), 10).astype(str)
+
+    share = generation.nearer_to_training(prints(30, 3)[0], *prints(40, 1), *prints(10, 2))
+    assert 0.35 < share < 0.65
+
+
+@pytest.mark.parametrize("period", [4.0, 7.0, 11.0])
+def test_the_wavelength_of_known_ridges(period: float) -> None:
+    x = torch.arange(96.0)
+    stripes = (0.5 + 0.5 * torch.cos(2 * torch.pi * x / period)).expand(1, 1, 96, 96)
+    assert float(coarseness(stripes)) == pytest.approx(period, rel=0.08)
+
+
+def test_the_shipped_judge_is_the_one_that_its_card_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = judge.load_judge()
+    prints = torch.rand(3, 1, 64, 80)
+    probabilities, vectors = shipped(prints)
+    assert probabilities.shape == (3, 5)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert np.array_equal(shipped(prints)[1], vectors)
+    for file in judge.FOLDER.iterdir():
+        content = bytearray(file.read_bytes())
+        if file.suffix == ".safetensors":
+            content[-1] ^= 1
+        (tmp_path / file.name).write_bytes(content)
+    monkeypatch.setattr(judge, "FOLDER", tmp_path)
+    with pytest.raises(FpmlError, match="is not the judge that was shipped"):
+        judge.load_judge()
+
+
+@pytest.fixture
+def conditional(project: Path, fpml: Callable[..., Any], change_params: Callable[..., None]) -> Callable[..., Any]:
+    """A tiny generator of five classes, trained."""
+    write_fvc(project / "raw" / "many", ("DB1_A", "DB2_A"), 10, 2)
+    change_params("run", {"generate": {"task": "generate", "model": "dcgan"}})
+    change_params("datasets.many", {
+        "path": "raw/many", "reader": "folder", "dpi": 500,
+        "pattern": r"(?P<sensor>DB\d)_A/(?P<finger>(?P<pattern>\d)\d*_\d+)\.tif",
+    })  # fmt: skip
+    change_params("recipes.generate.data.train", ["many"])
+    change_params("recipes.generate.data.test", [])
+    change_params("recipes.generate.split.validation", 0.5)
+    change_params("recipes.generate.model.condition", "pattern")
+    change_params("recipes.generate.train.average", 0.5)
+    change_params("recipes.generate.train.learning_rate", 0.02)
+    for command in (("ingest", "many"), ("prepare", "generate"), ("split", "generate"), ("train", "generate")):
+        fpml(*command)
+    return fpml
+
+
+def test_made_prints_are_measured_beside_real_ones(project: Path, conditional: Callable[..., Any]) -> None:
+    conditional("evaluate", "generate")
+    table = pd.read_parquet(project / "results/generate/table.parquet")
+    methods = table.groupby("metric")["method"].agg(list).map(set).to_dict()
+    both = {"model", "real against real"}
+    assert methods == {
+        "judge_score": both, "kid": both, "memorised": both, "ks_coherence": both, "ks_period": both, "likeness": both,
+    }  # fmt: skip
+    figures = json.loads((project / "results/generate/figures.json").read_text(encoding="utf-8"))
+    assert {f["file"] for f in figures} == {"growth.gif", "sheet.png", "nearest.png", "t-sne.png", "loss.png"}
+    assert all(f["shows_prints"] for f in figures if f["file"] in ("growth.gif", "sheet.png", "nearest.png"))
+    with Image.open(project / "results/generate/figures/growth.gif") as gif:
+        assert gif.n_frames == 2
+    history = pd.read_parquet(project / "models/generate/history.parquet")
+    assert {"generator/loss", "discriminator/loss"} <= set(history.columns)
+
+
+def test_prints_of_a_class_on_demand(project: Path, conditional: Callable[..., Any]) -> None:
+    conditional("generate", "-n", "10", "--out", "made", "--class", "2")
+    table = pd.read_parquet(project / "made/latent.parquet")
+    assert set(table["class"]) == {"2"}
+    assert table.shape == (10, 2 + 8)
+    assert len(list((project / "made").glob("0*.png"))) == 10
+    assert Image.open(project / "made/sheet.png").size == (8 * 64, 2 * 64)
+    conditional("generate", "-n", "10", "--out", "again", "--class", "2")
+    assert (project / "again/00007.png").read_bytes() == (project / "made/00007.png").read_bytes()
+    conditional("generate", "-n", "10", "--out", "other", "--class", "2", "--seed", "2")
+    assert (project / "other/00007.png").read_bytes() != (project / "made/00007.png").read_bytes()
+    error = conditional("generate", "--out", "x", "--class", "whorl", code=2).err
+    assert "--class is whorl, and generate has 1, 2, 4" in error
+    assert "is there and not an empty folder" in conditional("generate", "--out", "made", code=2).err
+
+
+def test_a_condition_with_one_class_is_refused(conditional: Callable[..., Any], change_params: Callable[..., None]) -> None:
+    change_params("recipes.generate.model.condition", "hand")
+    error = conditional("train", "generate", code=2).err
+    assert "model.condition is hand, and the training prints say none" in error
+
+
+def test_imagenets_score_by_a_file_of_ones_own(
+    project: Path, conditional: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
+    class Small(torch.nn.Module):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.avg_pool2d(pictures, 74).flatten(1)
+
+    program = torch.onnx.export(Small(), (torch.zeros(2, 3, 299, 299),), dynamo=True, verbose=False, dynamic_shapes=({0: "b"},))
+    assert program is not None
+    program.save(project / "inception.onnx")
+    change_params("recipes.generate.evaluate.inception", "inception.onnx")
+    conditional("evaluate", "generate")
+    table = pd.read_parquet(project / "results/generate/table.parquet")
+    values = table[table["metric"] == "inception_score"].set_index("method")["value"]
+    assert set(values.index) == {"model", "real against real"}
+    assert (values >= 1).all()
+    change_params("recipes.generate.evaluate.inception", "away.onnx")
+    assert "evaluate.inception: away.onnx can't be used" in conditional("evaluate", "generate", code=2).err

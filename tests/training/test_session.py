@@ -1,0 +1,89 @@
+"""What an epoch says is the mean over the prints that were seen, whatever the task and the last batch's size."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+
+from fpml import tasks
+from fpml.data.store import Prepared
+from fpml.models import family_of
+from fpml.project.params import check
+from fpml.stages import train as stage
+from fpml.tasks.generate import train as generate
+from fpml.tasks.recognise import train as recognise
+from fpml.training import pictures
+from fpml.training.batches import Batches
+from fpml.training.checkpoint import Checkpoints
+from fpml.training.session import Row, Session, Sets
+from tests.conftest import tiny_params
+
+SIZE = 4
+MODELS = {"generate": "dcgan", "compress": "small", "recognise": "resnet"}
+
+
+class OneOf:
+    """One of several processes, which adds nothing of the others': theirs is added in the test."""
+
+    device, is_main_process = torch.device("cpu"), True
+
+    def __init__(self, rank: int, processes: int, alone: Accelerator) -> None:
+        self.process_index, self.num_processes = rank, processes
+        self.prepare, self.backward, self.unwrap_model = alone.prepare, alone.backward, alone.unwrap_model
+
+    def reduce(self, total: torch.Tensor, _: str) -> torch.Tensor:
+        return total
+
+
+def one_epoch(
+    name: str, module: Any, prints: int, folder: Path, rank: int, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> Row:
+    """What a process says of an epoch in which every loss is 1."""
+
+    def one(output: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        return output.float().mean() * 0 + 1
+
+    raw = tiny_params()
+    raw["run"] = {name: {"task": name, "model": MODELS[name]}}
+    raw["recipes"][name]["train"] |= {"epochs": 1, "batch_size": SIZE}
+    params = check(raw)
+    recipe: Any = params.recipes[name]
+    accelerator: Any = OneOf(rank, processes, stage._accelerator(params.runtime))
+    side = recipe.data.height
+    pictures_of = np.random.default_rng(0).integers(0, 256, (prints, side, side), dtype=np.uint8)
+    whole = Prepared([pictures_of], [pictures_of], pd.DataFrame(index=range(prints)), {"rows_per_shard": prints})
+    classes = np.arange(prints) % 2
+    one_set = Batches(whole, np.arange(prints), SIZE, accelerator, classes=classes)
+    names = ("a", "b") if name == "recognise" else ()
+    family = family_of(MODELS[name], name, tasks.kinds(name))
+    monkeypatch.setattr(generate, "_bce", one)
+    monkeypatch.setattr(F, "cross_entropy", one)
+    monkeypatch.setattr(pictures, "picture_loss", lambda _: one)
+    rows: list[Row] = []
+    session = Session(accelerator, Checkpoints(folder), rows.append, lambda: None)
+    network = family.build(recipe.model, side, side, len(names))
+    module.train(network, family, Sets(one_set, one_set, names), recipe.train, session)
+    return rows[0]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("last", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("name", "module", "losses"),
+    [
+        ("generate", generate, {"discriminator/loss": 2.0, "generator/loss": 1.0}),
+        ("compress", pictures, {"train/loss": 1.0, "validation/loss": 1.0}),
+        ("recognise", recognise, {"train/loss": 1.0, "validation/loss": 1.0}),
+    ],
+)
+def test_a_mean_is_over_the_prints_that_were_seen(
+    name: str, module: Any, losses: dict[str, float], last: int, processes: int, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    rows = [one_epoch(name, module, 2 * SIZE + last, tmp_path / str(r), r, processes, monkeypatch) for r in range(processes)]
+    assert {key: sum(row[key] for row in rows) for key in losses} == pytest.approx(losses)
