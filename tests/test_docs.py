@@ -126,7 +126,7 @@ def unknown_in_span(span: str) -> str:
 
 def exists(path: str) -> bool:
     """Whether a path names something; capitals stand for any name, as in fpml/tasks/NAME/task.py."""
-    if any(REPOSITORY.glob(re.sub(r"\b[A-Z]+(?=[/.]|$)", "*", path))):
+    if any(REPOSITORY.glob(re.sub(r"(?<![A-Za-z])[A-Z]+(?=[/.]|$)", "*", path))):
         return True
     return subprocess.run(["git", "check-ignore", "-q", path], cwd=REPOSITORY).returncode == 0  # made later, as secrets are
 
