@@ -210,7 +210,6 @@ def tiny_model(folder: Path, name: str) -> None:
     import hashlib
     import json
 
-    import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     side, numbers = 32, 32 * 32
@@ -252,7 +251,7 @@ def tiny_model(folder: Path, name: str) -> None:
 
 
 def test_the_examples_of_the_python_page_run(tmp_path: Path) -> None:
-    """In the order of the page, each in the place of the one before; with models of a few operators in place of trained ones."""
+    """In the order of the page, as one program; with models of a few operators in place of trained ones."""
     for name in ("reconstruct", "repair-gated", "compress", "recognise", "generate"):
         tiny_model(tmp_path, name)
     for number, name in enumerate(("print.png", "altered.png", "other.png")):
