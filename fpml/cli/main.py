@@ -265,35 +265,35 @@ def show(a: Arguments) -> None:
 
 
 DATA: dict[str, Command] = {
-    "add": ("check a folder of prints, put it under DVC and enter it in params.yaml", data_add, arguments.add),
-    "extend": ("copy new pictures into a dataset that was added", data_extend, arguments.extend),
-    "purge": ("take a person out of the data, the results, the galleries, MLflow and DVC", data_purge, arguments.purge),
-    "get": ("fetch a public dataset, or say how to get it", data_get, arguments.get),
-    "list": ("the datasets, and which recipes use them", data_list, arguments.nothing),
+    "add": ("check a folder of prints, put it under DVC and add it to params.yaml", data_add, arguments.add),
+    "extend": ("copy new pictures into a dataset", data_extend, arguments.extend),
+    "purge": ("erase a person from the data, results, galleries, MLflow and DVC", data_purge, arguments.purge),
+    "get": ("download a public dataset, or say how to get it", data_get, arguments.get),
+    "list": ("list the datasets, and the recipes that use them", data_list, arguments.nothing),
 }
 OF_TASKS: dict[str, Command] = {name: c for task in tasks.names() for name, c in tasks.commands(task).items()}
 COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
-    "synth": ("stage: generate fingerprints (the embedded data, or --out)", synth, arguments.synth),
+    "synth": ("stage: generate fingerprints (the demo's datasets, or --out)", synth, arguments.synth),
     "ingest": ("stage: read a dataset's folder into a manifest", ingest, arguments.name("dataset")),
     "prepare": ("stage: crop, resample and pad a run's prints", prepare, arguments.name("run")),
-    "split": ("stage: divide a run's prints into training and validation", split, arguments.name("run")),
+    "split": ("stage: split a run's prints into training and validation", split, arguments.name("run")),
     "train": ("stage: train a run's model", train, arguments.name("run")),
     "evaluate": ("stage: measure a trained model on every sensor and register it", evaluate, arguments.name("run")),
     "report": ("stage: write report/index.html", report, arguments.nothing),
     "data": ("datasets: add your own, get public ones, list them", DATA),
     "preset": (
-        "put the demo's or the published settings in place",
+        "set the demo's or the published settings in params.yaml",
         preset,
         arguments.preset,
     ),
-    "register": ("send trained runs to the tracking store and registry (again)", register, arguments.name("runs", "*")),
-    "promote": ("make the challenger the champion, if it is better", promote, arguments.promote),
-    "rollback": ("give the champion's place back to the one before", rollback, arguments.rollback),
-    "drift": ("are new prints like those trained on? ends with 1 where they are not", drift, arguments.drift),
-    "export": ("a trained run as one file, which every --model takes", export, arguments.export),
+    "register": ("send trained runs to the tracking store and the registry (again)", register, arguments.name("runs", "*")),
+    "promote": ("make the challenger champion, if it is better", promote, arguments.promote),
+    "rollback": ("restore the previous champion", rollback, arguments.rollback),
+    "drift": ("test whether new prints differ from the training prints; exit code 1 if they do", drift, arguments.drift),
+    "export": ("write a trained run as one file, which every --model accepts", export, arguments.export),
     **OF_TASKS,
-    "show": ("what was made, and where to look", show, arguments.nothing),
-    "doctor": ("check the environment, stores, git and DVC, and say what to do", doctor, arguments.doctor),
+    "show": ("show what was made, and where it is", show, arguments.nothing),
+    "doctor": ("check the environment, stores, git and DVC, and say how to fix them", doctor, arguments.doctor),
 }
 
 

@@ -34,5 +34,5 @@ def arguments(p: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: dict[str, Command] = {
-    "encode": ("write the codes of your own pictures as a table", encode, arguments),
+    "encode": ("write the codes of your own pictures to a table", encode, arguments),
 }

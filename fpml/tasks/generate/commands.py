@@ -63,13 +63,13 @@ def sheet(pictures: "np.ndarray") -> "np.ndarray":
 
 
 def arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("-n", type=int, default=64, metavar="N", help="how many (default 64)")
+    p.add_argument("-n", type=int, default=64, metavar="N", help="number of prints (default 64)")
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-    p.add_argument("--class", dest="pattern", metavar="CLASS", help="of a model that was trained with classes: all of this one")
-    p.add_argument("--seed", type=int, default=1, metavar="N", help="of the noise (default 1)")
+    p.add_argument("--class", dest="pattern", metavar="CLASS", help="class of all prints, if the model has classes")
+    p.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the noise (default 1)")
     p.add_argument("--model", default="generate", help=OF_MODEL)
 
 
 COMMANDS: dict[str, Command] = {
-    "generate": ("make new prints with a trained generator", generate, arguments),
+    "generate": ("generate new prints with a trained generator", generate, arguments),
 }

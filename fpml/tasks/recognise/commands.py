@@ -165,17 +165,17 @@ def of_gallery(p: argparse.ArgumentParser) -> None:
 
 def of_enrol(p: argparse.ArgumentParser) -> None:
     of_gallery(p)
-    p.add_argument("--pattern", default="", help="a regular expression for the file's name, with (?P<finger>…)")
+    p.add_argument("--pattern", default="", help="a regular expression for the file name, with (?P<finger>…)")
 
 
 def of_verify(p: argparse.ArgumentParser) -> None:
     p.add_argument("a", type=Path, metavar="A", help="a picture")
-    p.add_argument("b", type=Path, metavar="B", help="another one")
+    p.add_argument("b", type=Path, metavar="B", help="another picture")
     add_model(p, "recognise", 500)
 
 
 COMMANDS: dict[str, Command] = {
-    "enrol": ("add fingers to a gallery", enrol, of_enrol),
-    "identify": ("whose finger is it? the best matches in a gallery", identify, of_gallery),
-    "verify": ("are two pictures of one finger? ends with 1 where they are not", verify, of_verify),
+    "enrol": ("enrol prints in a gallery", enrol, of_enrol),
+    "identify": ("find the best matches of a print in a gallery", identify, of_gallery),
+    "verify": ("test whether two pictures show the same finger; exit code 1 if not", verify, of_verify),
 }

@@ -21,9 +21,9 @@ def reconstruct(a: Arguments) -> None:
 
 def arguments(p: argparse.ArgumentParser) -> None:
     add_inputs(p, "reconstruct", 500)
-    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the outputs go")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
 
 
 COMMANDS: dict[str, Command] = {
-    "reconstruct": ("send your own pictures through a trained autoencoder", reconstruct, arguments),
+    "reconstruct": ("reconstruct your own pictures with a trained autoencoder", reconstruct, arguments),
 }

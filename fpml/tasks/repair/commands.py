@@ -25,9 +25,9 @@ def repair(a: Arguments) -> None:
 
 def arguments(p: argparse.ArgumentParser) -> None:
     add_inputs(p, "repair-gated", 180)
-    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the outputs go")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
 
 
 COMMANDS: dict[str, Command] = {
-    "repair": ("repair your own altered prints, and show where they are damaged", repair, arguments),
+    "repair": ("repair your own altered prints, and map the damage", repair, arguments),
 }
