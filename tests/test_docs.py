@@ -161,7 +161,8 @@ def test_commands_parse(document: Path) -> None:
     assert {command: why for command, why in found.items() if why} == {}
     named = {span: unknown_in_span(span) for span in spans(text) if span.startswith("fpml ")}
     assert {span: why for span, why in named.items() if why} == {}
-    targets = {span: wrong(span.split()) for span in spans(text) if re.fullmatch(r"make [a-z-]+", span)}
+    whole = [span for span in spans(text) if re.fullmatch(r"make [a-z-]+|python (-m )?[a-z_]+[./]\S+( .*)?", span)]
+    targets = {span: wrong(span.split()) for span in whole}
     assert {span: why for span, why in targets.items() if why} == {}
 
 
