@@ -14,7 +14,6 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 from fpml.base.errors import FpmlError
@@ -24,18 +23,9 @@ from fpml.tasks.recognise import train as recognise
 from fpml.tasks.reconstruct import train as reconstruct
 from fpml.training import export, pictures
 from fpml.training.checkpoint import Checkpoints
-from tests.conftest import IN_BACKGROUND, REPOSITORY, with_altered_prints, write_fvc
+from tests.conftest import IN_BACKGROUND, demo_settings, with_altered_prints, write_fvc
 
-RUNS = {
-    "reconstruct": ("reconstruct", "autoencoder"),
-    "reconstruct-tight": ("reconstruct", "tight"),
-    "repair": ("repair", "autoencoder"),
-    "repair-gated": ("repair", "gated"),
-    "compress": ("compress", "small"),
-    "recognise": ("recognise", "resnet"),
-    "generate": ("generate", "dcgan"),
-    "generate-conditional": ("generate", "dcgan"),
-}
+RUNS = {name: (run["task"], run["model"]) for name, run in demo_settings()["run"].items()}
 
 
 @pytest.fixture
@@ -68,7 +58,7 @@ def ready(project: Path, prepared: Callable[..., Any], change_params: Callable[.
     return make
 
 
-@pytest.mark.parametrize("recipe", yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))["recipes"])
+@pytest.mark.parametrize("recipe", RUNS)
 def test_every_recipe_trains_and_leaves_its_outputs(
     recipe: str, project: Path, prepared: Callable[..., Any], ready: Callable[[str], None]
 ) -> None:

@@ -1,0 +1,13 @@
+"""params.yaml with less of everything, for a run of the whole graph in minutes."""
+
+from pathlib import Path
+
+from fpml.project.preset import read_yaml, write_yaml
+
+path = Path("params.yaml")
+params = read_yaml(path)
+params["synth"].update(fvc_fingers=3, fvc_impressions=4, unseen_prints=3, socofing_subjects=3)
+for recipe in params["recipes"].values():
+    recipe["train"]["epochs"] = 2
+    recipe["split"]["validation"] = 0.34
+write_yaml(params, path)
