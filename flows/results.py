@@ -40,7 +40,7 @@ def decide(folder: Path, children: Children, *arguments: str) -> tuple[list[Deci
 
 @task(name="results", task_run_name="results", cache_policy=NO_CACHE, persist_result=False)
 def show_results(folder: Path, children: Children) -> None:
-    """How the models stand to their champions; nothing is promoted. A store that is away only leaves this out."""
+    """How the models stand to their champions; nothing is promoted. A store that can't be reached only leaves this out."""
     if not (folder / "params.yaml").exists():
         return
     decisions, failed = decide(folder, children, "--dry-run")

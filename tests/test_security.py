@@ -63,7 +63,7 @@ def test_a_registered_pickle_is_refused(
     file.write_bytes(pickle.dumps(Evil(mark)))
     mlflow.MlflowClient().set_registered_model_alias("reconstruct", "challenger", "1")
     said = prepared("reconstruct", "raw/other/p0.png", "--out", "o", "--model", "models:/reconstruct@challenger", code=2).err
-    assert "is no model of this project" in said
+    assert "is not a model of this project" in said
     with pytest.raises(mlflow.exceptions.MlflowException, match=r"(?i)pickle"):
         mlflow.pyfunc.load_model(info.model_uri)
     assert not mark.exists()

@@ -95,7 +95,7 @@ def _git() -> Iterator[Finding]:
         yield BAD, f"git's conflict markers are in {', '.join(torn)}: a merge was not finished; {MERGE}"
     opened = _command("git", "rev-parse", "--git-dir")
     if "not a git repository" in opened.stderr:
-        yield BAD, "this folder is no git repository; run: git init"
+        yield BAD, "this folder is not a git repository; run: git init"
         return
     if opened.returncode:
         yield BAD, f"git does not open this repository: {' '.join(opened.stderr.split())}"
@@ -250,7 +250,7 @@ def what_was_made(params: Params) -> str:
     lines = ["", f"report            {place(root() / 'report' / 'index.html')}"]
     mlflow = tracking.connect(params.tracking)
     for name in params.run:
-        version = "not registered: the tracking store is away"
+        version = "not registered: the tracking store can't be reached"
         if mlflow is not None:
             found = mlflow.MlflowClient().search_registered_models(f"name = '{name}'")
             version = (

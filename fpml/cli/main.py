@@ -217,7 +217,7 @@ def data_purge(a: Arguments) -> None:
     try:
         sure = a.yes or input("Remove the prints and all that shows or counts them? (yes/no) ").strip().lower() == "yes"
     except EOFError:
-        raise FpmlError("nobody is there to be asked: give --yes to remove them; nothing was removed") from None
+        raise FpmlError("there is no terminal to ask on: give --yes to remove them; nothing was removed") from None
     if not sure:
         raise FpmlError("nothing was removed")
     for line in purge(found, params):

@@ -142,7 +142,7 @@ def _unpack(content: bytes, file: File, folder: Path) -> None:
                 with archive.open(member) as source, (folder / name).open("xb") as target:
                     shutil.copyfileobj(source, target)
     except (zipfile.BadZipFile, zlib.error, FileExistsError, EOFError, RuntimeError) as error:
-        raise FpmlError(f"{file.url} is no archive of pictures ({error}); nothing was kept") from None
+        raise FpmlError(f"{file.url} is not an archive of pictures ({error}); nothing was kept") from None
     if digest_of(folder) != file.digest:
         raise FpmlError(f"{file.url} does not hold the pictures that were published (SHA-256 differs); nothing was kept")
 

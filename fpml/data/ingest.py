@@ -78,7 +78,7 @@ def _named(columns: dict[str, object]) -> dict[str, object]:
         raise BadPicture(f"sensor name '{sensor}' has other characters than letters, digits, space and . _ -")
     for key in ("impression", "session"):
         if not 0 <= int(str(columns.get(key, 0))) < 2**31:
-            raise BadPicture(f"{key} {columns[key]} is no number below {2**31}")
+            raise BadPicture(f"{key} {columns[key]} is not a number below {2**31}")
     return columns
 
 

@@ -56,7 +56,7 @@ def read(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise FpmlError(f"{path} is not there; run: fpml ingest {path.stem}") from None
     except (OSError, ValueError) as error:
-        raise FpmlError(f"{path} is no manifest: {error}; remove it and run: fpml ingest {path.stem}") from None
+        raise FpmlError(f"{path} is not a manifest: {error}; remove it and run: fpml ingest {path.stem}") from None
     return frame.astype(COLUMNS)
 
 

@@ -14,7 +14,7 @@ def find_files(folder: Path, may_be_empty: bool = False) -> list[PurePosixPath]:
     """All files below a folder, relative and sorted; not truth/, not hidden ones, and no system's litter.
 
     FpmlError if there are none, and by name for what would be lost or confused later: links, which DVC follows or drops;
-    pipes and the like; names that are no UTF-8; names that differ in their Unicode form alone."""
+    pipes and the like; names that are not UTF-8; names that differ in their Unicode form alone."""
     check_name(folder)
     if not folder.is_dir():
         raise FpmlError(f"{folder} is not a folder; give the folder that holds the prints")
@@ -61,7 +61,7 @@ def check_name(path: Path) -> None:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        raise FpmlError(f"{path.parent} has a name that is no UTF-8: {path.name!a}; rename it") from None
+        raise FpmlError(f"{path.parent} has a name that is not UTF-8: {path.name!a}; rename it") from None
 
 
 def normal(name: str) -> str:

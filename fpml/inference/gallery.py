@@ -59,9 +59,9 @@ class Gallery:
         except FileNotFoundError:
             raise FpmlError(f"{path} is not there; make it by: fpml enrol PICTURES --gallery {path}") from None
         except (OSError, ValueError) as error:
-            raise FpmlError(f"{path} is no gallery: {str(error).splitlines()[0]}") from None
+            raise FpmlError(f"{path} is not a gallery: {str(error).splitlines()[0]}") from None
         if frame.empty:
-            raise FpmlError(f"{path} has nobody in it")
+            raise FpmlError(f"{path} is empty")
         return cls(frame.assign(finger=frame["finger"].map(normal)))  # one that was made before names had one form
 
     def write(self, path: Path) -> None:

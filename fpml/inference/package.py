@@ -79,12 +79,14 @@ def read(path: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(path) as file:
             if sorted(file.namelist()) != sorted((*PARTS, SUMS)):
-                raise FpmlError(f"{path} is no file of `fpml export`: it holds {', '.join(file.namelist()[:6]) or 'nothing'}")
+                raise FpmlError(
+                    f"{path} is not a file of `fpml export`: it holds {', '.join(file.namelist()[:6]) or 'nothing'}"
+                )
             if large := [i.filename for i in file.infolist() if i.file_size > LARGEST]:
                 raise FpmlError(f"{path}: {large[0]} is larger than {LARGEST} bytes")
             content = {part: file.read(part) for part in (*PARTS, SUMS)}
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:  # the last: encrypted
-        raise FpmlError(f"{path} is no file of `fpml export`, or is damaged: {error}") from None
+        raise FpmlError(f"{path} is not a file of `fpml export`, or is damaged: {error}") from None
     sums = dict(line.split("  ")[::-1] for line in content[SUMS].decode(errors="replace").splitlines() if "  " in line)
     for part in PARTS:
         if hashlib.sha256(content[part]).hexdigest() != sums.get(part):

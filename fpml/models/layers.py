@@ -73,8 +73,8 @@ PictureLoss = Callable[[Tensor, Tensor], Tensor]  # (output, targets) → a scal
 
 
 def binary_cross_entropy(output: Tensor, targets: Tensor) -> Tensor:
-    """torch's, which refuses an output that is no number (on a GPU with all that comes after): here that gives a loss that is
-    no number, as with every other loss."""
+    """torch's, which refuses an output that is not a number (on a GPU with all that comes after): here that gives a loss that
+    is not a number, as with every other loss."""
     lost = output.isnan()
     found = F.binary_cross_entropy(output.masked_fill(lost, 0.5), targets)
     return torch.where(lost.any(), torch.nan, found)

@@ -20,7 +20,7 @@ def read_yaml(path: Path) -> Any:
     except FileNotFoundError:
         raise FpmlError(f"{path} is not there; run fpml in the project's folder") from None
     except YAMLError as error:
-        raise FpmlError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        raise FpmlError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def write_yaml(document: Any, path: Path) -> None:

@@ -17,7 +17,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise FpmlError(f"{path} is not there; run fpml in the project's folder") from None
     except (YAMLError, UnicodeDecodeError) as error:
         where = " ".join(str(error).split())
-        raise FpmlError(f"{path} is no YAML: {where}") from None
+        raise FpmlError(f"{path} is not valid YAML: {where}") from None
     if not isinstance(raw, dict):
         raise FpmlError(f"{path}: found {type(raw).__name__}, allowed: a mapping of settings")
     return raw

@@ -48,7 +48,7 @@ def evaluate_stage(name: str, params: Params) -> Findings:
 
 
 def load_trained(name: str, params: Params) -> Trained[Any]:
-    """A trained run with its prints. FpmlError where a part of it is away or not of these settings."""
+    """A trained run with its prints. FpmlError where a part of it is missing or not of these settings."""
     recipe, run = params.recipe(name), params.run[name]
     prints = open_prepared(root() / "data" / "prepared" / name)
     side = pd.read_parquet(root() / "data" / "split" / f"{name}.parquet")["side"].astype(str).to_numpy()
@@ -60,7 +60,7 @@ def load_trained(name: str, params: Params) -> Trained[Any]:
     except FileNotFoundError as error:
         raise FpmlError(f"{Path(error.filename or folder)} is not there; run: fpml train {name}") from None
     except SafetensorError as error:
-        raise FpmlError(f"{folder}/weights.safetensors is no safetensors file ({error}); run: fpml train {name}") from None
+        raise FpmlError(f"{folder}/weights.safetensors is not a safetensors file ({error}); run: fpml train {name}") from None
     Checkpoints(state_folder() / "checkpoints" / config["checkpoints"]).clear()  # DVC has train's outputs by now
     device = torch.device("cuda" if params.runtime.device != "cpu" and torch.cuda.is_available() else "cpu")
     classes, family = tuple(config["classes"]), family_of(run.model, run.task, tasks.kinds(run.task))

@@ -163,7 +163,7 @@ class Truth:
 
     def _row(self, file: str) -> pd.Series:
         if file not in self.impressions.index:
-            raise FpmlError(f"'{file}' is no picture of {self.folder}; its pictures look like '{self.impressions.index[0]}'")
+            raise FpmlError(f"'{file}' is not a picture of {self.folder}; its pictures look like '{self.impressions.index[0]}'")
         return self.impressions.loc[[file]].iloc[0]
 
     def _array(self, what: str, file: str) -> np.ndarray:

@@ -152,7 +152,7 @@ def _unseen(name: str, known: Prepared, data: Data, params: Params, folder: Path
 
 
 def _log(name: str, params: Params, table: pd.DataFrame, folder: Path) -> None:
-    """One more step of the run's curve in MLflow; a store that is away only leaves it out, having said so."""
+    """One more step of the run's curve in MLflow; a store that can't be reached only leaves it out, having said so."""
     mlflow = tracking.connect(params.tracking)
     if mlflow is None:
         return

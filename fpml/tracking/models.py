@@ -26,10 +26,10 @@ def fetch(model: str) -> Model:
         folder = Path(mlflow.artifacts.download_artifacts(model))
         info = mlflow.models.get_model_info(str(folder))
     except (mlflow.exceptions.MlflowException, OSError) as error:
-        raise FpmlError(f"{model} can't be had: {' '.join(str(error).split())[:200]}") from None
+        raise FpmlError(f"{model} can't be loaded: {' '.join(str(error).split())[:200]}") from None
     m = dict(info.metadata or {})
     if not {"height", "width", "dpi", "crop"} <= set(m):
-        raise FpmlError(f"{model} is no model of this project: its metadata has no height, width, dpi and crop")
+        raise FpmlError(f"{model} is not a model of this project: its metadata has no height, width, dpi and crop")
     config = {"input": m, "classes": json.loads(m.pop("classes", "[]"))}
     named = yaml.safe_load((folder / "registered_model_meta").read_text(encoding="utf-8"))
     tags = mlflow.MlflowClient().get_model_version(named["model_name"], str(named["model_version"])).tags

@@ -65,7 +65,7 @@ def promote(name: str, params: Params, anyway: str = "", dry_run: bool = False) 
     """Make the challenger of a run its champion, if it is better. anyway: a reason for which the gate is passed by;
     dry_run: only say what would be decided.
 
-    FpmlError where the store is away, nothing is registered, or another promotion of this run is under way."""
+    FpmlError where the store can't be reached, nothing is registered, or another promotion of this run is under way."""
     rule = params.recipe(name).promotion
     mlflow = _connect(params)
     client = mlflow.MlflowClient()

@@ -42,7 +42,7 @@ def input_example(prints: Prepared, log_images: str) -> np.ndarray:
 
 def publish(name: str, params: Params) -> tuple[str, str] | None:
     """Send what files hold to the tracking store and registry; may be repeated. (run id, version), or None
-    where the store is away, having said so."""
+    where the store can't be reached, having said so."""
     mlflow = tracking.connect(params.tracking)
     if mlflow is None:
         return None
@@ -67,7 +67,7 @@ def publish(name: str, params: Params) -> tuple[str, str] | None:
 
 def publish_report(params: Params) -> str:
     """Send report/index.html to the tracking store, in the place of the last one; its page there. '' where there is no report
-    or the store is away."""
+    or the store can't be reached."""
     path = root() / "report" / "index.html"
     mlflow = tracking.connect(params.tracking) if path.exists() else None
     if mlflow is None:

@@ -222,7 +222,7 @@ class RunLog:
 
 
 def numbers(row: dict[Any, Any]) -> dict[str, float]:
-    """What an epoch measured, without its number and without what is no number."""
+    """What an epoch measured, without its number and without what is not a number."""
     return {str(k): v for k, v in row.items() if k != "epoch" and isinstance(v, (int, float))}
 
 

@@ -59,7 +59,7 @@ def load_start(network: nn.Module, path: Path) -> None:
     try:
         network.load_state_dict(from_bytes(_read(path)))
     except SafetensorError as error:
-        raise FpmlError(f"train.start_from: {path} is no safetensors file ({error})") from None
+        raise FpmlError(f"train.start_from: {path} is not a safetensors file ({error})") from None
     except RuntimeError as error:
         why = " ".join(str(error).split())[:200]
         raise FpmlError(f"train.start_from: {path} does not fit this model and its settings: {why}") from None
@@ -91,7 +91,7 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
         try:
             return from_bytes(content)
         except SafetensorError as error:
-            raise FpmlError(f"model.weights: {path} is no safetensors file ({error})") from None
+            raise FpmlError(f"model.weights: {path} is not a safetensors file ({error})") from None
     if not _is_imagenets(content):
         digest = hashlib.sha256(content).hexdigest()
         raise FpmlError(

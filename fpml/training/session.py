@@ -36,7 +36,7 @@ class Session:
     ) -> None:
         """Call one_epoch(1), one_epoch(2) … from where the last checkpoint stands.
 
-        network: the bare one, which holds all that is trained or averaged. FpmlError where a loss is no number any
+        network: the bare one, which holds all that is trained or averaged. FpmlError where a loss is not a number any
         more, or a weight, as after a last step too wide; the checkpoint before it stays."""
         history = self.checkpoints.restore(network, optimisers)
         for row in history:
@@ -47,7 +47,7 @@ class Session:
             sound = all(abs(v) < float("inf") for v in losses.values())
             if not sound or self._lost(network):
                 found = ", ".join(f"{k} {v}" for k, v in losses.items())
-                what = f"{'a weight' if sound else 'the loss'} of epoch {epoch} is no number"
+                what = f"{'a weight' if sound else 'the loss'} of epoch {epoch} is not a number"
                 rates = " and ".join(f"{group['lr']}" for o in optimisers for group in o.param_groups[:1])
                 kept = f"the weights of epoch {epoch - 1} stay in {self.checkpoints.folder}" if history else "nothing was kept"
                 raise FpmlError(f"{what}: {found}; {kept}; lower train.learning_rate (it is {rates})")
@@ -57,7 +57,7 @@ class Session:
                 self.log_epoch(row)
 
     def _lost(self, network: nn.Module) -> bool:
-        """Whether a weight, or what normalisation keeps, is no number in any process."""
+        """Whether a weight, or what normalisation keeps, is not a number in any process."""
         numbers = [t for t in network.state_dict().values() if t.is_floating_point()]
         lost = torch.stack([~t.isfinite().all() for t in numbers]).sum()
         return bool(self.accelerator.reduce(lost, "sum"))

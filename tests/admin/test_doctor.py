@@ -31,7 +31,7 @@ def test_a_sound_project(dvc_project: Path, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (lambda p: (p / "params.yaml").write_text("run: [", encoding="utf-8"), "no YAML"),
+        (lambda p: (p / "params.yaml").write_text("run: [", encoding="utf-8"), "not valid YAML"),
         (lambda p: (p / "mlflow.db").write_text("no database", encoding="utf-8"), "MLflow's store can't be used"),
         (lambda p: (p / ".dvc").rename(p / "gone"), "dvc init"),
         (lambda p: (p / "raw" / "other").rename(p / "raw" / "gone"), "raw/other is not there"),

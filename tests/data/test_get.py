@@ -83,7 +83,7 @@ def test_an_archive_stays_in_its_folder(
     with pytest.raises(FpmlError, match="SHA-256 differs"):
         get.get("small", project / "other", True)
     (folder / "DB1_B.zip").write_bytes(b"no archive")
-    with pytest.raises(FpmlError, match="is no archive of pictures"):
+    with pytest.raises(FpmlError, match="is not an archive of pictures"):
         get.get("small", project / "other", True)
     assert not (project / "other").exists()
 

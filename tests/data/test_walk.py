@@ -93,7 +93,7 @@ def test_a_pipe_would_be_waited_for(tmp_path: Path) -> None:
 )
 def test_names_in_no_encoding(tmp_path: Path, walk: Callable[..., Any]) -> None:
     touch(tmp_path / "a.png", Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")))
-    with pytest.raises(FpmlError, match=r"has a name that is no UTF-8: 'caf\\udce9.png'; rename it"):
+    with pytest.raises(FpmlError, match=r"has a name that is not UTF-8: 'caf\\udce9.png'; rename it"):
         walk(tmp_path)
 
 

@@ -36,7 +36,7 @@ def test_reconstruct_ones_own_pictures(project: Path, trained: Callable[..., Any
     [
         (["absent.png", "--out", "o"], "absent.png is not there"),
         (["raw/other", "--out", "o", "--model", "nothing"], "no model 'nothing'"),
-        (["raw/other", "--out", "o", "--model", "models:/nothing@challenger"], "can't be had"),
+        (["raw/other", "--out", "o", "--model", "models:/nothing@challenger"], "can't be loaded"),
         (["raw/other", "--out", "o", "--dpi", "5"], "--dpi is 5"),
         (["params.yaml", "--out", "o"], "none of the 1 pictures"),
         (["void", "--out", "o"], "void has no pictures"),
@@ -88,5 +88,5 @@ def test_a_run_in_one_file(project: Path, trained: Callable[..., Any]) -> None:
     assert "weights.safetensors is not what its SHA-256 says" in bad
     with zipfile.ZipFile(project / "evil.zip", "w") as file:
         file.writestr("../../model.onnx", b"x")
-    assert "is no file of `fpml export`" in trained("reconstruct", "a.png", "--out", "o", "--model", "evil.zip", code=2).err
-    assert "no file of `fpml export`" in trained("reconstruct", "a.png", "--out", "o", "--model", "a.png", code=2).err
+    assert "is not a file of `fpml export`" in trained("reconstruct", "a.png", "--out", "o", "--model", "evil.zip", code=2).err
+    assert "not a file of `fpml export`" in trained("reconstruct", "a.png", "--out", "o", "--model", "a.png", code=2).err

@@ -48,5 +48,5 @@ def test_own_datasets_runs_and_places_stay(shipped: Path, fpml: Callable[..., An
 
 def test_a_broken_file_is_left_alone(shipped: Path, fpml: Callable[..., Any]) -> None:
     (shipped / "params.yaml").write_text("run: [", encoding="utf-8")
-    assert "no YAML" in fpml("preset", "demo", code=2).err
+    assert "not valid YAML" in fpml("preset", "demo", code=2).err
     assert (shipped / "params.yaml").read_text(encoding="utf-8") == "run: ["

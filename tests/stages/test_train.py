@@ -159,7 +159,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_weights(
     change_params(f"recipes.{recipe}.train.epochs", 4)
     error = prepared("train", recipe, code=2).err
     last = error.strip().splitlines()[-1]
-    assert "the loss of epoch 3 is no number: " in last
+    assert "the loss of epoch 3 is not a number: " in last
     assert "the weights of epoch 2 stay in " in last
     assert "lower train.learning_rate (it is 1e+30" in last
     assert not (project / "models" / recipe).exists()
@@ -179,7 +179,7 @@ def test_weights_that_are_no_numbers_stop_too(
         return 0.5
 
     monkeypatch.setattr(pictures, "validate", spoilt)
-    assert "a weight of epoch 1 is no number: train/loss 0." in (said := prepared("train", "reconstruct", code=2).err)
+    assert "a weight of epoch 1 is not a number: train/loss 0." in (said := prepared("train", "reconstruct", code=2).err)
     assert "; nothing was kept; lower train.learning_rate" in said
     assert not list(project.glob(".fpml/checkpoints/*/epoch-*"))
 
@@ -283,7 +283,7 @@ def test_training_goes_on_from_saved_weights(
     identity = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert identity["params"]["start"] == f"kept.safetensors, SHA-256 {hashlib.sha256(kept).hexdigest()}"
     (project / "kept.safetensors").write_bytes(kept[:100])
-    assert "is no safetensors file" in prepared("train", "reconstruct", code=2).err
+    assert "is not a safetensors file" in prepared("train", "reconstruct", code=2).err
     change_params("recipes.reconstruct.train.start_from", "away.safetensors")
     assert "away.safetensors is not there" in prepared("train", "reconstruct", code=2).err
     (project / "kept.safetensors").write_bytes(kept)

@@ -56,7 +56,7 @@ def test_weights_of_another_shape_or_hash_are_refused(project: Path, monkeypatch
     with pytest.raises(FpmlError, match=r"lacks .* tensors of this network"):
         first_weights.load_imagenet(network, "few.safetensors")
     (project / "bad.safetensors").write_bytes(b"x" * 50)
-    with pytest.raises(FpmlError, match="is no safetensors file"):
+    with pytest.raises(FpmlError, match="is not a safetensors file"):
         first_weights.load_imagenet(network, "bad.safetensors")
     with pytest.raises(FpmlError, match=r"away.safetensors is not there"):
         first_weights.load_imagenet(network, "away.safetensors")

@@ -35,11 +35,11 @@ def describe(relative: PurePosixPath, pattern: str) -> dict[str, object]:
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """The pattern, checked. FpmlError where it is no regular expression or names no finger."""
+    """The pattern, checked. FpmlError where it is not a valid regular expression or names no finger."""
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise FpmlError(f"pattern '{pattern}' is no regular expression: {error}") from None
+        raise FpmlError(f"pattern '{pattern}' is not a valid regular expression: {error}") from None
     groups = set(expression.groupindex)
     if unknown := groups - set(GROUPS):
         raise FpmlError(f"pattern '{pattern}' has the groups {', '.join(sorted(unknown))}; allowed: {', '.join(GROUPS)}")

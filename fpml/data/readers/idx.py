@@ -37,7 +37,7 @@ def read(path: Path, dimensions: int) -> np.ndarray:
     head = 4 + 4 * dimensions
     known = TYPES if dimensions == 2 else {8}
     if len(content) < head or content[:2] != b"\0\0" or content[2] not in known or content[3] != dimensions:
-        raise FpmlError(f"{path} is no idx file of bytes with {dimensions} dimension(s)")
+        raise FpmlError(f"{path} is not an idx file of bytes with {dimensions} dimension(s)")
     numbers = np.dtype(TYPES[content[2]])
     shape = [int.from_bytes(content[4 + 4 * d : 8 + 4 * d], "big") for d in range(dimensions)]
     if len(content) - head != math.prod(shape) * numbers.itemsize:

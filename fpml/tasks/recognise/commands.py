@@ -145,7 +145,7 @@ def _namer(pattern: str, reader: str) -> Callable[[Path], str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise FpmlError(f"--pattern '{pattern}' is no regular expression: {error}") from None
+        raise FpmlError(f"--pattern '{pattern}' is not a valid regular expression: {error}") from None
     if "finger" not in expression.groupindex:
         raise FpmlError(f"--pattern '{pattern}' has no group (?P<finger>…), which names the finger")
 

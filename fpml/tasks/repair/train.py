@@ -23,7 +23,7 @@ __all__ = ["pairs", "registered", "sets", "train"]
 def pairs(index: pd.DataFrame) -> pd.DataFrame:
     """altered, real: the rows of each altered print and of the capture it was made from.
 
-    Altered prints whose real one is away are counted on stderr; FpmlError where no pair is left."""
+    Altered prints whose real one is missing are counted on stderr; FpmlError where no pair is left."""
     altered = index["alteration"].notna() | index["level"].notna()
     rows = pd.Series(np.arange(len(index)), index=index["image_id"].astype(str))
     table = pd.DataFrame({"altered": np.flatnonzero(altered), "source": index.loc[altered, "source_id"].to_numpy(object)})

@@ -81,7 +81,7 @@ def test_damage_is_named(digits: Path, fpml: Callable[..., Any]) -> None:
     images.write_bytes(gzip.compress(gzip.decompress(whole)[:-5]))
     assert "is cut short or damaged: 23515 bytes for 30 x 28 x 28" in fpml("ingest", "digits", code=2).err
     images.write_bytes(gzip.compress(b"hello, world"))
-    assert "is no idx file" in fpml("ingest", "digits", code=2).err
+    assert "is not an idx file" in fpml("ingest", "digits", code=2).err
     images.write_bytes(whole)
     write_idx(digits / "train-labels-idx1-ubyte", np.zeros(29))
     assert "has 29 labels, train-images-idx3-ubyte.gz 30 images" in fpml("ingest", "digits", code=2).err
