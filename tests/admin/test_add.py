@@ -51,7 +51,7 @@ def test_add_and_use(dvc_project: Path, fpml: Callable[..., Any], outside: Path)
         (["mine", "{outside}", "--reader", "folder"], "give --dpi N"),
         (["mine", "{outside}", "--reader", "fvc", "--dpi", "3"], "--dpi is 3"),
         (["mine", "{outside}", "--reader", "fvc", "--pattern", "x"], "--pattern is for --reader folder"),
-        (["mine", "{outside}", "--reader", "folder", "--dpi", "500", "--pattern", "("], "no regular expression"),
+        (["mine", "{outside}", "--reader", "folder", "--dpi", "500", "--pattern", "("], "not a valid regular expression"),
         (["mine", "{outside}", "--reader", "fvc", "--use", "reconstruct"], "RECIPE:train or RECIPE:test"),
         (["mine", "{outside}", "--reader", "fvc", "--use", "absent:train"], "no recipe 'absent'"),
     ],
