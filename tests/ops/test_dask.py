@@ -18,6 +18,7 @@ from fpml.base.errors import FpmlError
 from fpml.base.parallel import each_in_parallel, in_parallel
 from fpml.tasks.recognise import commands
 from tests.conftest import make_print
+from tests.tasks.test_recognise import fingers  # noqa: F401
 
 
 def square(number: int) -> int:
