@@ -2,6 +2,18 @@
 
 import numpy as np
 
+from fpml.metrics.metric import Metric
+
+METRICS = (
+    Metric("kid", 4, min, "KID, by the judge"),
+    Metric("fid", 2, min, "FID, by the judge"),
+    Metric("judge_score", 2, max, "Inception Score's formula on the judge's pattern classes, 1 to 5"),
+    Metric("inception_score", 2, max, "Inception Score with ImageNet's Inception; says little of fingerprints"),
+    Metric("memorised", 3, min, "share of made prints nearer to a training print than to a held-out one"),
+    Metric("ks_period", 3, min, "KS distance of the ridges' wavelength"),
+    Metric("ks_coherence", 3, min, "KS distance of the orientation's coherence"),
+    Metric("likeness", 3, min, "mean SSIM of two prints: how little they vary"),
+)
 FID_FROM = 2000  # pictures: under that the Fréchet distance says little, and KID stands
 SUBSETS, SUBSET = 100, 1000  # of KID
 DRAWS = 20  # of fingers, for the memorisation test

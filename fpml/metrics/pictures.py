@@ -1,86 +1,127 @@
-"""How well prints are given back: MSE, PSNR and SSIM, over the picture and inside the print's mask.
+"""How well prints are given back. A metric that is added to a kind below is measured by every task that measures the kind."""
 
-Every number stands beside two baselines: PCA with as many components as the code has numbers (or as the
-training prints allow), and a low-pass copy of the print itself.
-"""
-
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import torch
-from torch import Tensor
 
-from fpml.data.store import Prepared
-from fpml.metrics.baselines import PictureToPicture
-from fpml.metrics.intervals import bootstrap
-from fpml.metrics.table import METRICS as SHOWN
+from fpml.metrics.metric import Metric, OfPrints
 
-METRICS = ("mse", "psnr", "ssim", "mse_mask", "psnr_mask", "ssim_mask")
-BATCH = 32
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+PIXELS = (1, 2, 3)  # the dimensions of a picture in a batch
 
 
-def score(output: Tensor, prints: Tensor, masks: Tensor) -> dict[str, Tensor]:
-    """The metrics of each print, (B,); all inputs (B, 1, H, W), grey 0..1, masks 0 or 1.
+@dataclass(frozen=True)
+class Outcome:
+    """What came out for prints, beside what should have: each (B, 1, H, W), grey 0..1."""
 
-    SSIM with the Gaussian 11 x 11 window, sigma 1.5, range 1 (Wang et al. 2004); PSNR in dB. A print whose
-    mask is empty has nan inside it."""
-    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+    output: "Tensor"
+    prints: "Tensor"
 
-    error = (output - prints).square()
-    similar = ssim(output, prints, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True)[1]
-    inside = masks.sum((1, 2, 3))
-    out = {"mse": error.mean((1, 2, 3)), "ssim": similar.mean((1, 2, 3))}
-    out |= {"mse_mask": (error * masks).sum((1, 2, 3)) / inside, "ssim_mask": (similar * masks).sum((1, 2, 3)) / inside}
-    for where in ("", "_mask"):
-        out[f"psnr{where}"] = -10 * torch.log10(out[f"mse{where}"].clamp(min=1e-10))
-    return out
+    @cached_property
+    def error(self) -> "Tensor":
+        return (self.output - self.prints).square()
 
+    @cached_property
+    def similarity(self) -> "Tensor":
+        """SSIM at each pixel, with the Gaussian 11 x 11 window, sigma 1.5, range 1 (Wang et al. 2004)."""
+        from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
-@torch.inference_mode()
-def score_all(methods: dict[str, PictureToPicture], prints: Prepared, rows: np.ndarray, device: torch.device) -> pd.DataFrame:
-    """A row for each print and method: row (in the prepared set), method, and METRICS."""
-    from fpml.base.progress import progress
-
-    parts: list[pd.DataFrame] = []
-    starts = range(0, len(rows), BATCH)
-    for start in progress(starts, "evaluate", len(starts), "batches"):
-        here = rows[start : start + BATCH]
-        batch = to_float(prints.take(here), device)
-        masks = torch.from_numpy(prints.take(here, "masks"))[:, None].float().to(device)
-        for name, reconstruct in methods.items():
-            scores = score(reconstruct(batch).float(), batch, masks)
-            parts.append(pd.DataFrame({"row": here, "method": name, **{k: scores[k].cpu().numpy() for k in METRICS}}))
-    return pd.concat(parts, ignore_index=True)
+        out: Tensor = ssim(self.output, self.prints, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True)[1]
+        return out
 
 
-def to_float(prints: np.ndarray, device: torch.device) -> Tensor:
+@dataclass(frozen=True)
+class Masked(Outcome):
+    """An outcome of prints whose place in the picture is known."""
+
+    masks: "Tensor"  # (B, 1, H, W) 1 inside the print, else 0
+
+    def inside(self, values: "Tensor") -> "Tensor":
+        """The mean inside each print's mask, (B,); nan where that is empty."""
+        return (values * self.masks).sum(PIXELS) / self.masks.sum(PIXELS)
+
+
+@dataclass(frozen=True)
+class Repaired(Outcome):
+    """An outcome of altered prints."""
+
+    before: "Tensor"  # (B, 1, H, W) what was to be repaired, grey 0..1
+    said: "Tensor"  # (B, 1, H, W) bool: what the network takes for damaged
+    differs: "Tensor"  # (B, 1, H, W) bool: what is damaged
+
+    @property
+    def untouched(self) -> "Tensor":
+        """The undamaged pixels whose grey level is as it was."""
+        return ((self.output.clamp(0, 1) * 255).round() == (self.before.clamp(0, 1) * 255).round()) & ~self.differs
+
+
+def decibels(error: "Tensor") -> "Tensor":
+    """PSNR of mean squared errors, at most 100 dB."""
+    return -10 * error.clamp(min=1e-10).log10()
+
+
+def cross_entropy(outcome: Outcome) -> "Tensor":
+    from torch.nn.functional import binary_cross_entropy
+
+    return binary_cross_entropy(outcome.output, outcome.prints, reduction="none").mean(PIXELS)
+
+
+INSIDE = (  # of a Masked
+    OfPrints("psnr_mask", 2, max, "PSNR inside the print, dB", lambda o: decibels(o.inside(o.error))),
+    OfPrints("ssim_mask", 3, max, "SSIM inside the print", lambda o: o.inside(o.similarity)),
+    OfPrints("mse_mask", 4, min, "MSE inside the print", lambda o: o.inside(o.error)),
+)
+WHOLE = (
+    OfPrints("psnr", 2, max, "PSNR, dB", lambda o: decibels(o.error.mean(PIXELS))),
+    OfPrints("ssim", 3, max, "SSIM", lambda o: o.similarity.mean(PIXELS)),
+    OfPrints("mse", 4, min, "MSE", lambda o: o.error.mean(PIXELS)),
+)
+CODED = (
+    OfPrints("bce", 4, min, "binary cross-entropy, nats a pixel", cross_entropy),
+    OfPrints(
+        "binary_accuracy", 3, max, "share of pixels of exactly 0 or 1 that rounding gives back",
+        lambda o: (o.output.round() == o.prints).float().mean(PIXELS),  # only exactly 0 or 1 can be met
+    ),
+)  # fmt: skip
+DAMAGE = (  # of a Repaired
+    OfPrints(
+        "damage_iou", 3, max, "damage map, intersection over union",
+        lambda r: (r.said & r.differs).sum(PIXELS) / (r.said | r.differs).sum(PIXELS).clamp(min=1),
+    ),
+    OfPrints(
+        "unchanged", 4, max, "share of undamaged pixels left as they were",
+        lambda r: r.untouched.sum(PIXELS) / (~r.differs).sum(PIXELS).clamp(min=1),
+    ),
+)  # fmt: skip
+METRICS = (
+    *INSIDE,
+    *WHOLE,
+    *CODED,
+    Metric("auroc", 3, max, "area under the ROC curve"),
+    Metric("knn_accuracy", 3, max, "accuracy of nearest neighbours"),
+    *DAMAGE,
+)
+
+
+def measure(outcome: Outcome, *kinds: Iterable[OfPrints]) -> dict[str, np.ndarray]:
+    """The metrics of each print, (B,), on the CPU; those of a kind by their names, as files have them."""
+    return {m.name: m.measure(outcome).cpu().numpy() for kind in kinds for m in sorted(kind, key=lambda m: m.name)}
+
+
+def to_float(prints: np.ndarray, device: "torch.device") -> "Tensor":
     """uint8 (B, H, W) → float 0..1 (B, 1, H, W), channels last."""
+    import torch
+
     out = torch.from_numpy(prints)[:, None].to(device).float() / 255
     return out.contiguous(memory_format=torch.channels_last)
 
 
-def to_bytes(prints: Tensor) -> np.ndarray:
+def to_bytes(prints: "Tensor") -> np.ndarray:
     """Float (B, 1, H, W) in 0..1 → uint8 (B, H, W)."""
     return (prints[:, 0].float().clamp(0, 1) * 255).round().byte().cpu().numpy()
-
-
-def summarise(scores: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """The mean of each metric by part, side and method, with its interval, and over how many prints and fingers it is: those
-    that have it, which in an empty mask none has.
-
-    A metric that a method does not have (nan for all its prints) gets no row."""
-    rows: list[dict[str, Any]] = []
-    metrics = [m for m in SHOWN if m in scores]
-    for (side, name, method), part in scores.groupby(["side", "part", "method"], sort=True):
-        for metric in metrics:
-            values, fingers = part[metric].to_numpy(float), part["finger_id"].to_numpy(object)
-            known = np.isfinite(values)
-            if not known.any():
-                continue
-            low, high = bootstrap(values, fingers, resamples)
-            rows.append({
-                "side": side, "part": name, "method": method, "metric": metric, "value": float(values[known].mean()),
-                "low": low, "high": high, "prints": int(known.sum()), "fingers": len(set(fingers[known])),
-            })  # fmt: skip
-    return pd.DataFrame(rows)

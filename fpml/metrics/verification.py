@@ -7,6 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from fpml.metrics.metric import Metric
+
+METRICS = (
+    Metric("accuracy", 3, max, "closed-set accuracy"),
+    Metric("top5", 3, max, "closed-set accuracy, among the first five"),
+    Metric("eer", 2, min, "EER, %, FVC's protocol"),
+    Metric("eer_all", 2, min, "EER, %, all pairs of prints"),
+    Metric("fmr100", 2, min, "FNMR at an FMR of 1 %, %"),
+    Metric("fmr1000", 2, min, "FNMR at an FMR of 0.1 %, %"),
+    Metric("zerofmr", 2, min, "FNMR without a false match, %"),
+    Metric("d_prime", 2, max, "d′, distance of genuine and impostor scores"),
+    Metric("rank1", 3, max, "rank-1 identification, one print a finger in the gallery"),
+)
+
 
 @dataclass(frozen=True)
 class Comparisons:

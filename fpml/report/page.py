@@ -18,7 +18,8 @@ from fpml.data import manifest
 from fpml.data.readers import read_print, reader_named
 from fpml.drawing import figures
 from fpml.drawing.privacy import may_show
-from fpml.metrics.table import FLOOR, METRICS, MODEL, Metric
+from fpml.metrics.metric import Metric
+from fpml.metrics.table import FLOOR, METRICS, MODEL
 from fpml.project.identity import Identity, run_name
 from fpml.project.params import Params
 from fpml.tracking import runs as tracking

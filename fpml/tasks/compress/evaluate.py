@@ -16,7 +16,8 @@ from fpml.data.split import TRAIN, UNSEEN, VALIDATION
 from fpml.drawing import figures
 from fpml.metrics.baselines import PCA, fit_pca
 from fpml.metrics.intervals import bootstrap
-from fpml.metrics.pictures import score, summarise, to_bytes, to_float
+from fpml.metrics.pictures import CODED, WHOLE, Outcome, decibels, measure, to_bytes, to_float
+from fpml.metrics.results import Row, as_table, summarise
 from fpml.metrics.table import FLOOR, MODEL
 from fpml.models import Autoencoder
 from fpml.tasks.compress.settings import Compress
@@ -48,20 +49,15 @@ def evaluate(trained: Trained[Compress], album: Album) -> Findings:
     scores = scores.assign(side=VALIDATION, part=f"{name}/held out")
     for column in ("image_id", "finger_id"):
         scores[column] = np.tile(index[column].to_numpy(object)[held], 2)
-    table = summarise(scores, settings.bootstrap)
     floor = _entropy(prints)
-    least = table[table["metric"] == "bce"].iloc[:1].assign(method=FLOOR, value=floor, low=np.nan, high=np.nan)
-    table = pd.concat([table, least], ignore_index=True)
-
-    rows = [
+    table = as_table([
+        *summarise(scores, settings.bootstrap),
+        _row(trained, "held out", "bce", FLOOR, floor, len(prints)),
         *_denoising(trained, prints, settings.noise),
         *_compression(trained, fitted, prints, settings.bits),
         *_anomalies(trained, pca, prints, held),
         *_neighbours(trained, fitted, held, components),
-    ]
-    claims = pd.DataFrame(rows).assign(side=VALIDATION, fingers=index["finger_id"].iloc[held].nunique())
-    claims["part"] = f"{name}/" + claims["part"]
-    table = pd.concat([table, claims], ignore_index=True)[list(table.columns)]
+    ])  # fmt: skip
     _draw(trained, album, held, table)
     notes = [
         f"The code has {code} numbers for 784 pixels; PCA was given {components} "
@@ -75,19 +71,14 @@ def evaluate(trained: Trained[Compress], album: Album) -> Findings:
 
 def _scores(function: Apply, method: str, prints: Tensor) -> pd.DataFrame:
     output = in_batches(function, prints).float().clamp(0, 1)
-    found: dict[str, Any] = {k: score_part.cpu().numpy() for k, score_part in _by_print(output, prints).items()}
+    parts = []
+    for start in range(0, len(prints), 512):
+        part = slice(start, start + 512)
+        parts.append(pd.DataFrame({"method": method, **measure(Outcome(output[part], prints[part]), WHOLE, CODED)}))
+    found = pd.concat(parts, ignore_index=True)
     if method != MODEL:  # PCA cuts its values at 0 and 1 and has no cross-entropy to speak of
         found["bce"] = np.nan
-    return pd.DataFrame({"method": method, **found})
-
-
-def _by_print(output: Tensor, prints: Tensor) -> dict[str, Tensor]:
-    parts = [slice(start, start + 512) for start in range(0, len(prints), 512)]
-    every = [score(output[p], prints[p], torch.ones_like(prints[p])) for p in parts]
-    out = {k: torch.cat([e[k] for e in every]) for k in ("mse", "psnr", "ssim")}
-    out["bce"] = F.binary_cross_entropy(output, prints, reduction="none").mean((1, 2, 3))
-    out["binary_accuracy"] = (output.round() == prints).float().mean((1, 2, 3))  # only exactly 0 or 1 can be met
-    return out
+    return found
 
 
 def _entropy(prints: Tensor) -> float:
@@ -96,30 +87,33 @@ def _entropy(prints: Tensor) -> float:
 
 
 def _row(
-    part: str, metric: str, method: str, value: float, prints: int, low: float = np.nan, high: float = np.nan
-) -> dict[str, Any]:
-    return {
-        "part": part, "metric": metric, "method": method, "value": value, "low": low, "high": high, "prints": prints,
-    }  # fmt: skip
+    trained: Trained[Compress], part: str, metric: str, method: str, value: float, prints: int,
+    interval: tuple[float, float] = (np.nan, np.nan),
+) -> Row:  # fmt: skip
+    """A row on the fingers that were held out."""
+    held = trained.prints.index[trained.side == VALIDATION]
+    return Row(
+        side=VALIDATION, part=f"{held['dataset'].iloc[0]}/{part}", method=method, metric=metric, value=value,
+        low=interval[0], high=interval[1], prints=prints, fingers=held["finger_id"].nunique(),
+    )  # fmt: skip
 
 
 def _psnr(output: Tensor, prints: Tensor) -> float:
-    error = (output.clamp(0, 1) - prints).square().mean((1, 2, 3)).clamp(min=1e-10)
-    return float((-10 * torch.log10(error)).mean())
+    return float(decibels((output.clamp(0, 1) - prints).square().mean((1, 2, 3))).mean())
 
 
-def _denoising(trained: Trained[Compress], prints: Tensor, levels: list[float]) -> list[dict[str, Any]]:
+def _denoising(trained: Trained[Compress], prints: Tensor, levels: list[float]) -> list[Row]:
     out = []
     noise = torch.randn(prints.shape, generator=torch.Generator().manual_seed(0)).to(prints.device)
     for level in levels:
         noisy = (prints + level * noise).clamp(0, 1)
         blurred = F.avg_pool2d(F.pad(noisy, (1, 1, 1, 1), mode="replicate"), 3, 1)
         methods = {MODEL: in_batches(trained.network, noisy), "noisy input": noisy, "3×3 mean": blurred}
-        out += [_row(f"noise {level:g}", "psnr", name, _psnr(o, prints), len(prints)) for name, o in methods.items()]
+        out += [_row(trained, f"noise {level:g}", "psnr", name, _psnr(o, prints), len(prints)) for name, o in methods.items()]
     return out
 
 
-def _compression(trained: Trained[Compress], fitted: np.ndarray, prints: Tensor, bits: list[int]) -> list[dict[str, Any]]:
+def _compression(trained: Trained[Compress], fitted: np.ndarray, prints: Tensor, bits: list[int]) -> list[Row]:
     network: Any = trained.network
     some_prints = prints[some(len(prints), JPEG_PRINTS)]
     codes = in_batches(network.encoder, some_prints)
@@ -130,9 +124,9 @@ def _compression(trained: Trained[Compress], fitted: np.ndarray, prints: Tensor,
         quantised = (codes / top).clamp(0, 1).mul(levels).round().div(levels) * top
         size = codes.shape[1] * each // 8
         part = f"{size} bytes"
-        out.append(_row(part, "psnr", MODEL, _psnr(in_batches(network.decode, quantised), some_prints), len(some_prints)))
         jpegs = torch.stack([_jpeg(p, size) for p in to_bytes(some_prints)])[:, None].to(prints.device)
-        out.append(_row(part, "psnr", "JPEG", _psnr(jpegs, some_prints), len(some_prints)))
+        for method, output in ((MODEL, in_batches(network.decode, quantised)), ("JPEG", jpegs)):
+            out.append(_row(trained, part, "psnr", method, _psnr(output, some_prints), len(some_prints)))
     return out
 
 
@@ -159,7 +153,7 @@ def _scan_bytes(jpeg: bytes) -> int:
     return len(jpeg) - start - int.from_bytes(jpeg[start : start + 2], "big") - 2
 
 
-def _anomalies(trained: Trained[Compress], pca: Apply, prints: Tensor, held: np.ndarray) -> list[dict[str, Any]]:
+def _anomalies(trained: Trained[Compress], pca: Apply, prints: Tensor, held: np.ndarray) -> list[Row]:
     out = []
     strange = {"non-prints": _textures(prints)}
     index = trained.prints.index
@@ -169,11 +163,11 @@ def _anomalies(trained: Trained[Compress], pca: Apply, prints: Tensor, held: np.
         strange[f"other sensor {sensor}"] = to_float(trained.prints.take(mine), trained.device)
     for what, others in strange.items():
         for method, function in ((MODEL, trained.network), (PCA, pca)):
-            out.append(_row(what, "auroc", method, _auroc(function, prints, others), len(prints) + len(others)))
+            out.append(_row(trained, what, "auroc", method, _auroc(function, prints, others), len(prints) + len(others)))
     return out + _other_class(trained, held)
 
 
-def _other_class(trained: Trained[Compress], held: np.ndarray) -> list[dict[str, Any]]:
+def _other_class(trained: Trained[Compress], held: np.ndarray) -> list[Row]:
     """A network and a PCA that have seen one class only: do they know the others by their error?"""
     settings, index = trained.recipe.evaluate, trained.prints.index
     classes = class_names(index)
@@ -195,7 +189,8 @@ def _other_class(trained: Trained[Compress], held: np.ndarray) -> list[dict[str,
     is_one = (classes.iloc[held] == one).to_numpy(bool)
     own, others = (to_float(trained.prints.take(held[m]), trained.device) for m in (is_one, ~is_one))
     part = f"other class than {one}"
-    return [_row(part, "auroc", n, _auroc(f, own, others), len(held)) for n, f in ((MODEL, network.eval()), (PCA, pca))]
+    methods: dict[str, Apply] = {MODEL: network.eval(), PCA: pca}
+    return [_row(trained, part, "auroc", name, _auroc(f, own, others), len(held)) for name, f in methods.items()]
 
 
 def _train_briefly(network: nn.Module, prints: Tensor, epochs: int) -> None:
@@ -234,7 +229,7 @@ def _textures(prints: Tensor) -> Tensor:
     return (mean + noise / noise.std((2, 3), keepdim=True) * spread).clamp(0, 1)
 
 
-def _neighbours(trained: Trained[Compress], fitted: np.ndarray, held: np.ndarray, components: int) -> list[dict[str, Any]]:
+def _neighbours(trained: Trained[Compress], fitted: np.ndarray, held: np.ndarray, components: int) -> list[Row]:
     """Which class a held-out print is of, by its nearest neighbours in the code, in PCA and in the pixels."""
     from sklearn.decomposition import PCA as Axes
     from sklearn.neighbors import KNeighborsClassifier
@@ -260,7 +255,7 @@ def _neighbours(trained: Trained[Compress], fitted: np.ndarray, held: np.ndarray
         part = f"{classes.iloc[fitted].nunique()} classes"
         fingers = trained.prints.index["finger_id"].to_numpy(object)[held]
         interval = bootstrap(right, fingers, trained.recipe.evaluate.bootstrap)
-        out.append(_row(part, "knn_accuracy", method, float(right.mean()), len(held), *interval))
+        out.append(_row(trained, part, "knn_accuracy", method, float(right.mean()), len(held), interval))
     return out
 
 

@@ -17,6 +17,7 @@ from fpml.drawing import figures
 from fpml.metrics import generation
 from fpml.metrics.judge import load_judge
 from fpml.metrics.pictures import to_bytes, to_float
+from fpml.metrics.results import Row, as_table
 from fpml.metrics.ridges import coarseness, orientation
 from fpml.metrics.table import MODEL
 from fpml.tasks.generate.settings import Generate
@@ -48,13 +49,13 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
     if recipe.evaluate.inception:
         count = min(len(samples), len(held))
         values += _by_inception(recipe.evaluate.inception, samples[:count], real[1][:count])
-    table = pd.DataFrame([
-        {
-            "side": VALIDATION, "part": part, "method": method, "metric": metric, "value": value, "low": value - spread,
-            "high": value + spread, "prints": len(samples), "fingers": index["finger_id"].iloc[training].nunique(),
-        }
+    table = as_table(
+        Row(
+            side=VALIDATION, part=part, method=method, metric=metric, value=value, low=value - spread, high=value + spread,
+            prints=len(samples), fingers=index["finger_id"].iloc[training].nunique(),
+        )
         for metric, method, value, spread in values
-    ])  # fmt: skip
+    )  # fmt: skip
     _draw(trained, album, samples, classes, training, seen)
     notes = [
         f"{len(training):,} prints to train on, {len(held):,} held out, {len(samples):,} made. Judged by {judge.version} "

@@ -16,6 +16,7 @@ from fpml.drawing import figures
 from fpml.metrics import verification as recognition
 from fpml.metrics.intervals import bootstrap, wilson
 from fpml.metrics.pictures import to_bytes, to_float
+from fpml.metrics.results import Row, as_table
 from fpml.metrics.ridges import gabor_answers
 from fpml.metrics.table import MODEL
 from fpml.tasks.protocol import Album, Findings, Trained, sensor_labels, some
@@ -31,7 +32,7 @@ Embed = Callable[[np.ndarray], np.ndarray]  # rows of the prepared set → vecto
 def evaluate(trained: Trained[Recognise], album: Album) -> Findings:
     index, side, settings = trained.prints.index, trained.side, trained.recipe.evaluate
     embed = _embeddings(trained)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     scores: list[pd.DataFrame] = []
     facts: dict[str, Any] = {"headline": "accuracy", "classes": len(trained.classes), "pairs": {}}
 
@@ -78,7 +79,7 @@ def evaluate(trained: Trained[Recognise], album: Album) -> Findings:
             f"FMR {facts['threshold_fmr']:.2%} counted over {facts['threshold_impostors']:,} impostor pairs of "
             f"{facts['threshold_finger_pairs']:,} pairs of fingers (95 %: up to {facts['threshold_fmr_high']:.1%})."
         )
-    summary = pd.DataFrame(rows)
+    summary = as_table(rows)
     if "matrix" in facts:
         title = f"{trained.name}: EER over all pairs of prints by sensor, %"
         matrix = figures.matrix(summary, "eer_all", ", ".join(trained.recipe.data.train))
@@ -123,19 +124,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return out
 
 
-def _row(
-    part: str, side: str, metric: str, method: str, value: float, prints: int, fingers: int,
-    interval: tuple[float, float] = (np.nan, np.nan),
-) -> dict[str, Any]:  # fmt: skip
-    return {
-        "side": side, "part": part, "method": method, "metric": metric, "value": value, "low": interval[0],
-        "high": interval[1], "prints": prints, "fingers": fingers,
-    }  # fmt: skip
-
-
-def _closed_set(
-    trained: Trained[Recognise], embed: dict[str, Embed], test: np.ndarray
-) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+def _closed_set(trained: Trained[Recognise], embed: dict[str, Embed], test: np.ndarray) -> tuple[pd.DataFrame, list[Row]]:
     """Which of the fingers of training is it? The network's own classes; the baselines by the nearest training print."""
     index = trained.prints.index
     fingers = index["finger_id"].to_numpy(str)
@@ -154,8 +143,13 @@ def _closed_set(
     for method, of_own in ranks.items():
         for metric, top in (("accuracy", 1), ("top5", 5)):
             right = int((of_own <= top).sum())
-            interval = wilson(right, len(test))
-            rows.append(_row(part, TEST, metric, method, right / len(test), len(test), len(classes), interval))
+            low, high = wilson(right, len(test))
+            rows.append(
+                Row(
+                    side=TEST, part=part, method=method, metric=metric, value=right / len(test), low=low, high=high,
+                    prints=len(test), fingers=len(classes),
+                )
+            )  # fmt: skip
     found = pd.DataFrame({
         "image_id": index["image_id"].to_numpy(str)[test], "finger_id": fingers[test], "row": test, "method": MODEL,
         "said": classes[logits.argmax(1)], "rank": ranks[MODEL], "accuracy": (ranks[MODEL] == 1).astype(float),
@@ -186,7 +180,7 @@ def _mistakes(trained: Trained[Recognise], album: Album, found: pd.DataFrame) ->
 
 def _verification(
     trained: Trained[Recognise], vectors: np.ndarray, rows: np.ndarray, pairs: recognition.Comparisons, part: str, method: str
-) -> tuple[list[dict[str, Any]], tuple[np.ndarray, np.ndarray], pd.DataFrame]:
+) -> tuple[list[Row], tuple[np.ndarray, np.ndarray], pd.DataFrame]:
     """A table's rows, the DET curve (FMR, FNMR), and score and both fingers of every pair of prints of two fingers."""
     fingers = trained.prints.index["finger_id"].to_numpy(str)[rows]
     impressions = trained.prints.index["impression"].fillna(1).to_numpy(int)[rows]
@@ -211,10 +205,13 @@ def _verification(
     }
     enough = (~pairs.genuine).sum() >= FEWEST
     table = [
-        _row(part, UNSEEN, metric, method, value, len(rows), count, around)
-        for metric, (value, around) in values.items()
+        Row(
+            side=UNSEEN, part=part, method=method, metric=metric, value=value, low=low, high=high, prints=len(rows),
+            fingers=count,
+        )
+        for metric, (value, (low, high)) in values.items()
         if np.isfinite(value) and (enough or metric in ("eer_all", "rank1"))
-    ]
+    ]  # fmt: skip
     _, fmr, fnmr = recognition.rates(scores, pairs.genuine)
     other = ~every.genuine
     impostors = pd.DataFrame({"score": all_scores[other], "a": fingers[every.a[other]], "b": fingers[every.b[other]]})

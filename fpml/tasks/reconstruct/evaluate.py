@@ -3,16 +3,22 @@
 from typing import cast
 
 import numpy as np
+import pandas as pd
 import torch
 
+from fpml.base.progress import progress
 from fpml.data.split import TRAIN, UNSEEN, VALIDATION
+from fpml.data.store import Prepared
 from fpml.drawing import figures
-from fpml.metrics import pictures as reconstruction
 from fpml.metrics.baselines import COARSE, LOW_PASS, PCA, PictureToPicture, fit_pca, low_pass
+from fpml.metrics.pictures import INSIDE, WHOLE, Masked, measure, to_bytes, to_float
+from fpml.metrics.results import as_table, summarise
 from fpml.metrics.table import MODEL
 from fpml.models import Autoencoder
 from fpml.tasks.protocol import Album, Findings, Trained, sensor_labels, some
 from fpml.tasks.reconstruct.settings import Reconstruct
+
+BATCH = 32
 
 
 def evaluate(trained: Trained[Reconstruct], album: Album) -> Findings:
@@ -28,22 +34,22 @@ def evaluate(trained: Trained[Reconstruct], album: Album) -> Findings:
         LOW_PASS: low_pass,
     }
     rows = np.flatnonzero((trained.side == VALIDATION) | (trained.side == UNSEEN))
-    scores = reconstruction.score_all(methods, prints, rows, trained.device)
+    scores = measured(methods, prints, rows, trained.device)
     scores["side"] = trained.side[scores["row"]]
     scores["part"] = sensor_labels(prints.index).to_numpy()[scores["row"]]
     for column in ("image_id", "finger_id"):
         scores[column] = prints.index[column].to_numpy(object)[scores["row"]]
-    table = reconstruction.summarise(scores, recipe.evaluate.bootstrap)
+    table = as_table(summarise(scores, recipe.evaluate.bootstrap))
 
     own = scores[scores["method"] == MODEL]
     for number, ((side, part), of_part) in enumerate(own.groupby(["side", "part"], sort=True)):
         shown = of_part["row"].to_numpy()[some(len(of_part), recipe.evaluate.pictures)]
         with torch.inference_mode():
-            output = trained.network(reconstruction.to_float(prints.take(shown), trained.device))
+            output = trained.network(to_float(prints.take(shown), trained.device))
         quality = of_part["psnr_mask"]
         title = f"{part} ({side} fingers): {quality.mean():.1f} dB inside the prints, mean of {quality.count()}"
         path = album.add(f"reconstructions-{number:02d}.png", title, shown)
-        figures.reconstructions(prints.take(shown), reconstruction.to_bytes(output), title, path)
+        figures.reconstructions(prints.take(shown), to_bytes(output), title, path)
     trained_on = ", ".join(recipe.data.train)
     title = f"{trained.name}: PSNR inside the print, by sensor"
     figures.heat_map(figures.matrix(table, "psnr_mask", trained_on), title, "PSNR, dB", album.add("cross-sensor.png", title))
@@ -58,3 +64,18 @@ def evaluate(trained: Trained[Reconstruct], album: Album) -> Findings:
         "notes": notes,
     }  # fmt: skip
     return Findings(scores.drop(columns="row"), table, facts)
+
+
+@torch.inference_mode()
+def measured(methods: dict[str, PictureToPicture], prints: Prepared, rows: np.ndarray, device: torch.device) -> pd.DataFrame:
+    """A row for each print and method: row (in the prepared set), method, and the metrics."""
+    parts: list[pd.DataFrame] = []
+    starts = range(0, len(rows), BATCH)
+    for start in progress(starts, "evaluate", len(starts), "batches"):
+        here = rows[start : start + BATCH]
+        batch = to_float(prints.take(here), device)
+        masks = torch.from_numpy(prints.take(here, "masks"))[:, None].float().to(device)
+        for name, reconstruct in methods.items():
+            outcome = Masked(reconstruct(batch).float(), batch, masks)
+            parts.append(pd.DataFrame({"row": here, "method": name, **measure(outcome, WHOLE, INSIDE)}))
+    return pd.concat(parts, ignore_index=True)

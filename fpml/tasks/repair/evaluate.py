@@ -14,7 +14,8 @@ from fpml.base.progress import progress
 from fpml.data.split import UNSEEN, VALIDATION
 from fpml.data.store import BOX
 from fpml.drawing import figures
-from fpml.metrics.pictures import score, summarise, to_bytes, to_float
+from fpml.metrics.pictures import DAMAGE, WHOLE, Repaired, measure, to_bytes, to_float
+from fpml.metrics.results import as_table, summarise
 from fpml.metrics.ridges import gabor_enhanced
 from fpml.metrics.table import MODEL
 from fpml.models.layers import DIFFERENT
@@ -67,17 +68,9 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
         target = inside(target)
         differs = (inside(before) - target).abs() > DIFFERENT
         for name, output in outputs.items():
-            scores = score(output.float(), target, torch.ones_like(target))
-            frame = pd.DataFrame(
-                {"altered": altered, "method": name, **{k: scores[k].cpu().numpy() for k in ("mse", "psnr", "ssim")}}
-            )
-            if name == MODEL:
-                said = damage > SURE
-                union = (said | differs).sum((1, 2, 3)).clamp(min=1)
-                frame["damage_iou"] = ((said & differs).sum((1, 2, 3)) / union).cpu().numpy()
-                kept = (to_levels(output) == to_levels(inside(before))) & ~differs
-                frame["unchanged"] = (kept.sum((1, 2, 3)) / (~differs).sum((1, 2, 3)).clamp(min=1)).cpu().numpy()
-            parts.append(frame)
+            outcome = Repaired(output.float(), target, inside(before), damage > SURE, differs)
+            kinds = (WHOLE, DAMAGE) if name == MODEL else (WHOLE,)  # nothing else says what is damaged
+            parts.append(pd.DataFrame({"altered": altered, "method": name, **measure(outcome, *kinds)}))
     scores_of = pd.concat(parts, ignore_index=True)
     own = index.iloc[scores_of["altered"]].reset_index(drop=True)
     scores_of["side"] = trained.side[scores_of["altered"]]
@@ -86,9 +79,10 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
     cell = own["dataset"].astype(str) + "/" + own["level"].astype(str) + " " + own["alteration"].astype(str)
     by_cell = summarise(scores_of.assign(part=cell.to_numpy()), settings.bootstrap)
     by_set = summarise(scores_of.assign(part=own["dataset"].astype(str).to_numpy()), settings.bootstrap)
-    summary = pd.concat([by_set, by_cell], ignore_index=True)
+    summary = as_table([*by_set, *by_cell])
     _draw(trained, album, table, summary)
-    cells = by_cell[by_cell["metric"] == "ssim"].pivot_table(index=["side", "part"], columns="method", values="value")
+    ssim = as_table(row for row in by_cell if row.metric == "ssim")
+    cells = ssim.pivot_table(index=["side", "part"], columns="method", values="value")
     ahead = int((cells[MODEL] > cells[UNTOUCHED]).sum())
     notes = [
         f"{len(table):,} altered prints of fingers that were not trained on, at their own size; SSIM with the Gaussian "
@@ -98,10 +92,6 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
     ]
     facts = {"headline": "ssim", "notes": notes, "cells": len(cells), "cells_ahead": ahead, "pairs": len(table)}
     return Findings(scores_of.assign(part=cell.to_numpy()).drop(columns="altered"), summary, facts)
-
-
-def to_levels(prints: Tensor) -> Tensor:
-    return (prints.clamp(0, 1) * 255).round()
 
 
 def _draw(trained: Trained[Repair], album: Album, table: pd.DataFrame, summary: pd.DataFrame) -> None:

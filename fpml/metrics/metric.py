@@ -1,0 +1,25 @@
+"""What a metric is. Each is declared once, beside its kin; fpml/metrics/table.py has them all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is called and shown, and which of two values is the better one."""
+
+    name: str
+    digits: int
+    better: Callable[..., Any]  # max or min
+    label: str
+
+
+@dataclass(frozen=True)
+class OfPrints(Metric):
+    """A metric that single prints have."""
+
+    measure: Callable[[Any], "Tensor"]  # of what its kin are measured on → (B,)
