@@ -13,6 +13,7 @@ from PIL import Image
 from fpml.metrics.intervals import wilson
 from fpml.tasks.compress import evaluate as compress
 from tests.conftest import make_print
+from tests.tasks.made import copies
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ def compressed(project: Path, fpml: Callable[..., Any], change_params: Callable[
 
 def test_every_claimed_use_has_a_number(project: Path, compressed: Callable[..., Any], client: Any) -> None:
     table = pd.read_parquet(project / "results/compress/table.parquet")
+    assert np.isfinite(table["value"]).all()
     methods = table.groupby(["part", "metric"])["method"].agg(set)
     assert methods["prints/held out", "bce"] == {"model", "floor"}
     assert methods["prints/noise 0.2", "psnr"] == {"model", "noisy input", "3×3 mean"}
@@ -47,6 +49,54 @@ def test_every_claimed_use_has_a_number(project: Path, compressed: Callable[...,
     assert len(client.search_model_versions("name = 'compress-encoder'")) == 1
     compressed("promote", "compress")  # the encoder goes with its autoencoder
     assert str(client.get_model_version_by_alias("compress-encoder", "champion").version) == "1"
+
+
+def test_the_numbers_of_a_known_code(table_of: Callable[..., pd.DataFrame]) -> None:
+    """The code is the print: nothing is lost, nothing strange is told, and the neighbours are the pixels' own."""
+    run, value = copies(), table_of(copies)["value"]
+    held, training = (run.prints.take(np.flatnonzero(run.side == side)) / 255 for side in ("validation", "train"))
+
+    def of(metric: str, part: str) -> dict[str, float]:
+        return value[metric].xs(f"prints/{part}", level="part").to_dict()
+
+    grey = held.clip(1e-12, 1 - 1e-12)
+    entropy = -(grey * np.log(grey) + (1 - grey) * np.log(1 - grey)).mean()
+    assert of("bce", "held out") == pytest.approx({"model": entropy, "floor": entropy}, abs=1e-5)
+    exact = np.isin(held, (0, 1)).mean()
+    assert 0 < exact < 1
+    assert of("binary_accuracy", "held out")["model"] == pytest.approx(exact)
+    assert of("mse", "held out")["model"] == 0
+    assert of("ssim", "held out")["model"] == pytest.approx(1)
+    assert of("psnr", "held out")["model"] == 100
+    assert 0 < of("ssim", "held out")["PCA"] < 1
+    last = np.inf
+    for level in (0.1, 0.2, 0.3, 0.5):
+        noise = of("psnr", f"noise {level}")
+        assert noise["model"] == pytest.approx(noise["noisy input"])
+        # a pixel near black or white, which noise can push to one side only, has half the error
+        assert -20 * np.log10(level) < noise["noisy input"] < -20 * np.log10(level) + 4
+        assert noise["noisy input"] < last
+        last = noise["noisy input"]
+    assert of("psnr", "noise 0.5")["3×3 mean"] > of("psnr", "noise 0.5")["noisy input"] + 1
+    for bits in (2, 4, 8):
+        top, steps = training.max(0), 2**bits - 1
+        error = (((held / top).clip(0, 1) * steps).round() / steps * top - held) ** 2
+        psnr = (-10 * np.log10(error.mean((1, 2)))).mean()
+        found = of("psnr", f"{784 * bits // 8} bytes")
+        assert found["model"] == pytest.approx(psnr, abs=0.05)
+        assert found["JPEG"] > 15
+    assert of("psnr", "784 bytes")["JPEG"] > of("psnr", "196 bytes")["JPEG"] + 3
+    assert of("auroc", "non-prints")["model"] == 0.5
+    assert of("auroc", "non-prints")["PCA"] > 0.9
+    neighbours = of("knn_accuracy", "2 classes")
+    assert neighbours["model"] == neighbours["pixels"] == 1
+
+
+def test_the_area_under_the_curve_is_of_larger_errors() -> None:
+    """What is given back as black: the brighter, the larger the error."""
+    dark, bright = torch.full((4, 1, 8, 8), 0.1), torch.full((4, 1, 8, 8), 0.9)
+    assert compress._auroc(torch.zeros_like, dark, bright) == 1
+    assert compress._auroc(torch.zeros_like, bright, dark) == 0
 
 
 def test_codes_as_a_table(project: Path, compressed: Callable[..., Any], tmp_path: Path) -> None:

@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
+from sklearn.metrics import roc_curve
 
+from fpml.metrics.intervals import wilson
+from fpml.metrics.pictures import to_float
 from tests.conftest import make_print, write_fvc
+from tests.tasks.made import SWAPPED, TRAINED, UNSEEN, matches
 
 
 @pytest.fixture
@@ -59,9 +64,11 @@ def test_from_closed_set_to_saliency(project: Path, fingers: Callable[..., Any])
     fingers("train", "recognise")
     fingers("evaluate", "recognise")
     table = pd.read_parquet(project / "results/recognise/table.parquet").set_index(["metric", "method"])
+    scores = pd.read_parquet(project / "results/recognise/scores.parquet")
+    for metric, top in (("accuracy", 1), ("top5", 5)):
+        assert table.loc[(metric, "model"), "value"] == (scores["rank"] <= top).mean()
     for metric in ("accuracy", "top5", "eer_all", "rank1"):
-        for method in ("model", "PCA", "Gabor energies"):
-            assert np.isfinite(table.loc[(metric, method), "value"])
+        assert set(table.loc[metric].index) == {"model", "PCA", "Gabor energies"}
     assert table.loc[("accuracy", "model"), "prints"] == 8
     assert 0 <= table.loc[("accuracy", "model"), "low"] < table.loc[("accuracy", "model"), "high"] <= 1
     assert not {"eer", "fmr1000"} & set(table.index.get_level_values(0))  # with one impostor pair nobody can say
@@ -78,6 +85,43 @@ def test_from_closed_set_to_saliency(project: Path, fingers: Callable[..., Any])
     assert wanted <= files
     fingers("report")
     assert "EER, %, all pairs of prints" in (project / "report/index.html").read_text(encoding="utf-8")
+
+
+def test_the_numbers_of_known_matches(table_of: Callable[..., pd.DataFrame]) -> None:
+    """Against plain computations on the same embeddings: of the closed set, where two test prints are another finger's; and of
+    fingers never seen."""
+    run, table = matches(), table_of(matches).droplevel("part")
+    own, value = table.xs("model", level="method"), table["value"].xs("model", level="method")
+    tests = TRAINED * 2
+    assert value["accuracy"] == (tests - SWAPPED) / tests
+    assert own.loc["accuracy", ["low", "high"]].tolist() == pytest.approx(wilson(tests - SWAPPED, tests))
+    with torch.inference_mode():
+        logits = run.network(to_float(run.prints.take(np.flatnonzero(run.side == "test")), run.device))[0].numpy()
+        vectors = run.network(to_float(run.prints.take(np.flatnonzero(run.side == "unseen")), run.device))[1].numpy()
+    five = np.argsort(-logits, 1)[:, :5]
+    assert value["top5"] == np.mean([number // 2 in row for number, row in enumerate(five)])
+    assert value["accuracy"] <= value["top5"] <= 1
+
+    finger = np.arange(len(vectors)) // 2
+    alike = vectors @ vectors.T
+    a, b = np.triu_indices(len(vectors), 1)
+    first = (a % 2 == 0) & (b % 2 == 0)
+    for metric, kept in (("eer", first | (finger[a] == finger[b])), ("eer_all", np.full(len(a), True))):
+        fpr, tpr, _ = roc_curve(finger[a][kept] == finger[b][kept], alike[a, b][kept], drop_intermediate=False)
+        crossing = np.argmax(tpr >= 1 - fpr)
+        assert 0 < fpr[crossing - 1] < 0.4  # neither too easy nor by chance
+        assert 100 * fpr[crossing - 1] - 1e-9 <= value[metric] <= 100 * fpr[crossing] + 1e-9
+        assert own.loc[metric, "low"] < value[metric] < own.loc[metric, "high"]
+    genuine = alike[finger[:, None] == finger[None]].reshape(UNSEEN, 2, 2)[:, 0, 1]
+    impostors = np.sort(alike[::2, ::2][np.triu_indices(UNSEEN, 1)])[::-1]
+    for metric, fmr in (("fmr100", 0.01), ("fmr1000", 0.001), ("zerofmr", 0.0)):
+        over = impostors[int(fmr * len(impostors))]  # the best impostor that must not match
+        assert value[metric] == pytest.approx(100 * (genuine <= over).mean())
+    spread = np.sqrt((genuine.var() + impostors.var()) / 2)
+    assert value["d_prime"] == pytest.approx((genuine.mean() - impostors.mean()) / spread)
+    likeness = vectors[1::2] @ vectors[::2].T
+    assert value["rank1"] == (likeness.argmax(1) == np.arange(UNSEEN)).mean()
+    assert 0 < value["rank1"] < 1
 
 
 def test_too_few_prints_and_too_few_fingers(

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
+from fpml.metrics.pictures import DAMAGE, Repaired, measure
 from fpml.metrics.ridges import ANGLES, gabor_answers, gabor_enhanced, orientation
 from fpml.tasks.repair.evaluate import clahe
 from tests.conftest import with_altered_prints
+from tests.tasks.made import mended
 
 
 @pytest.fixture
@@ -47,6 +49,32 @@ def test_every_number_stands_beside_the_untouched_input(project: Path, repair: C
     }
     metrics = json.loads((project / "models/repair-gated/metrics.json").read_text(encoding="utf-8"))
     assert set(metrics) == {"epochs", "train_loss", "validation_loss"}
+
+
+def test_the_numbers_of_a_known_repair(table_of: Callable[..., pd.DataFrame]) -> None:
+    """White prints whose black square is found and made white again; the input itself has a 16th of its pixels wrong."""
+    value = table_of(mended)["value"].xs("prints/Easy CR", level="part")
+    assert value["mse"]["model"] == 0
+    assert value["mse"]["untouched input"] == pytest.approx(1 / 16)
+    assert value["psnr"]["untouched input"] == pytest.approx(-10 * np.log10(1 / 16), abs=1e-4)
+    assert value["ssim"]["model"] == pytest.approx(1)
+    assert value["ssim"]["untouched input"] < 0.95
+    assert value["damage_iou"].to_dict() == {"model": 1.0}
+    assert value["unchanged"].to_dict() == {"model": 1.0}
+
+
+def test_damage_and_what_stayed_against_their_definitions() -> None:
+    """Of 16 pixels 4 are damaged; 3 are said to be, 2 of them rightly; of the 12 others 3 came out otherwise, one by less
+    than a grey level."""
+    target = torch.full((1, 1, 4, 4), 0.5)
+    differs, said = torch.zeros(1, 1, 4, 4, dtype=torch.bool), torch.zeros(1, 1, 4, 4, dtype=torch.bool)
+    differs[..., 0, :] = True
+    said[..., 0, :2] = said[..., 1, 0] = True
+    output = target.clone()
+    output[..., 1, 0], output[..., 1, 1], output[..., 1, 2] = 0.6, 0.4, 0.501
+    found = measure(Repaired(output, target, target, said, differs), DAMAGE)
+    assert found["damage_iou"] == pytest.approx(2 / 5)
+    assert found["unchanged"] == pytest.approx(10 / 12)
 
 
 def test_altered_prints_without_their_real_one_are_counted(
