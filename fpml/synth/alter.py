@@ -1,28 +1,38 @@
 """Alterations as SOCOFing has them: central rotation, obliteration and z-cut, at three levels."""
 
+import hashlib
+from collections.abc import Callable, Iterator
+
 import numpy as np
 
 Grid = np.ndarray
 Place = tuple[float, float]
 
-ALTERATIONS = ("CR", "Obl", "Zcut")
-LEVELS = ("Easy", "Medium", "Hard")
-_SIZE = {"Easy": 0.15, "Medium": 0.21, "Hard": 0.28}  # of the print's smaller side
+LEVELS = {"Easy": 0.15, "Medium": 0.21, "Hard": 0.28}  # the radius of what is altered, of the print's smaller side
 
 
 def alter(picture: np.ndarray, kind: str, level: str, rng: np.random.Generator) -> np.ndarray:
     """An altered copy of a uint8 print (H, W). Raises KeyError for an unknown kind or level."""
     from scipy import ndimage
 
-    apply = {"CR": _rotate, "Obl": _obliterate, "Zcut": _zcut}[kind]
     height, width = picture.shape
-    radius = _SIZE[level] * min(height, width)
+    radius = LEVELS[level] * min(height, width)
     inside = np.argwhere(ndimage.uniform_filter((picture < 128).astype(np.float32), 9) > 0.3)
     middle = inside.mean(0) if len(inside) else np.array([height / 2, width / 2])
     reach = 1.3 * radius  # all of it lies in the picture
     cy, cx = (middle + rng.uniform(-0.6, 0.6, 2) * radius).clip(reach, np.array(picture.shape) - reach)
     y, x = np.mgrid[:height, :width]
-    return apply(picture, y - cy, x - cx, (cy, cx), radius, rng)
+    return ALTERATIONS[kind](picture, y - cy, x - cx, (cy, cx), radius, rng)
+
+
+def altered_copies(picture: np.ndarray, seed: int, finger: int) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Level, kind and an altered copy of each, of a uint8 print (H, W).
+
+    A copy is drawn by the names of its level and kind, not by their places: another kind or level changes no other's copies."""
+    for level in LEVELS:
+        for kind in ALTERATIONS:
+            name = hashlib.sha256(f"{seed} {finger} {level} {kind}".encode()).digest()
+            yield level, kind, alter(picture, kind, level, np.random.default_rng(int.from_bytes(name, "big")))
 
 
 def _sample(picture: Grid, y: Grid, x: Grid) -> Grid:
@@ -60,3 +70,9 @@ def _zcut(picture: Grid, dy: Grid, dx: Grid, centre: Place, radius: float, rng: 
     cut = inside & ((np.abs(np.abs(dy) - side) < 1) | (np.abs(dy + dx) < 1.2))
     out = np.where(inside, swapped, picture)
     return np.where(cut, 235, out).astype(np.uint8)
+
+
+Change = Callable[[Grid, Grid, Grid, Place, float, np.random.Generator], Grid]
+# A kind's name is that in a file's name. Of a print: each pixel's distance (y, x) from the middle of what is altered, that
+# middle, and its radius, in pixels.
+ALTERATIONS: dict[str, Change] = {"CR": _rotate, "Obl": _obliterate, "Zcut": _zcut}

@@ -1,4 +1,5 @@
-"""SOCOFing: Real/<subject>__<sex>_<hand>_<finger>_finger.BMP and Altered/Altered-<level>/…_<CR|Obl|Zcut>.BMP."""
+"""SOCOFing: Real/<subject>__<sex>_<hand>_<finger>_finger.BMP and Altered/Altered-<level>/…_<alteration>.BMP, which is CR, Obl
+or Zcut in SOCOFing itself."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from fpml.data.pictures import BadPicture
 
 NAME = re.compile(
     r"(?P<subject>\d+)__(?P<sex>[MF])_(?P<hand>Left|Right)_(?P<finger>thumb|index|middle|ring|little)_finger"
-    r"(?:_(?P<alteration>CR|Obl|Zcut))?"
+    r"(?:_(?P<alteration>[A-Za-z]+))?"
 )
 LEVELS = ("Easy", "Medium", "Hard")
 
