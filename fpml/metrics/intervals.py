@@ -5,7 +5,10 @@ import pandas as pd
 
 
 def wilson(right: float, of: int) -> tuple[float, float]:
-    """The 95 % interval of a rate, right of so many (Wilson 1927)."""
+    """The 95 % interval of a rate, right of so many (Wilson 1927).
+
+    right need not be whole, as where a rate counted over many prints is taken for one over fewer pairs of fingers: SciPy's
+    binomtest, which has this interval, takes whole numbers only."""
     z = 1.959964
     rate = right / of
     middle = rate + z * z / (2 * of)

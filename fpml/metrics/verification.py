@@ -56,10 +56,13 @@ def all_pairs(fingers: np.ndarray) -> Comparisons:
 
 
 def rates(scores: np.ndarray, genuine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """thresholds (rising, one for each score and one above all), FMR and FNMR at each: a pair matches from it on."""
+    """thresholds (rising, one for each score and one above all), FMR and FNMR at each: a pair matches from it on.
+
+    scikit-learn's det_curve leaves out the ends, where one of the rates stays 0."""
     thresholds = np.append(np.unique(scores), np.inf)
     own, other = np.sort(scores[genuine]), np.sort(scores[~genuine])
-    fmr = 1 - np.searchsorted(other, thresholds, "left") / len(other)
+    # Counted, not 1 less a share: 1 - 99 / 100 is more than 0.01, and a rate that is allowed would not be.
+    fmr = (len(other) - np.searchsorted(other, thresholds, "left")) / len(other)
     fnmr = np.searchsorted(own, thresholds, "left") / len(own)
     return thresholds, fmr, fnmr
 

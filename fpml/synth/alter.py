@@ -1,9 +1,10 @@
 """Alterations as SOCOFing has them: central rotation, obliteration and z-cut, at three levels."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
+
+from fpml.synth.noise import seed_of
 
 Grid = np.ndarray
 Place = tuple[float, float]
@@ -31,8 +32,8 @@ def altered_copies(picture: np.ndarray, seed: int, finger: int) -> Iterator[tupl
     A copy is drawn by the names of its level and kind, not by their places: another kind or level changes no other's copies."""
     for level in LEVELS:
         for kind in ALTERATIONS:
-            name = hashlib.sha256(f"{seed} {finger} {level} {kind}".encode()).digest()
-            yield level, kind, alter(picture, kind, level, np.random.default_rng(int.from_bytes(name, "big")))
+            rng = np.random.default_rng(seed_of(seed, finger, *f"{level} {kind}".encode()))
+            yield level, kind, alter(picture, kind, level, rng)
 
 
 def _sample(picture: Grid, y: Grid, x: Grid) -> Grid:

@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy.interpolate import interp1d
@@ -57,6 +56,17 @@ def test_rates_say_when_there_are_too_few_impostors() -> None:
     assert recognition.fnmr_at(values, genuine, 0.0) == (values[genuine] <= values[~genuine].max()).mean()
 
 
+@pytest.mark.parametrize("fmr", [0.01, 0.001])
+def test_a_rate_of_exactly_what_is_allowed_is_allowed(fmr: float) -> None:
+    """One false match in 1 / fmr impostors."""
+    impostors = np.linspace(0, 0.5, round(1 / fmr))
+    impostors[-1] = 0.9
+    values = np.append(impostors, [0.4, 0.6, 0.7, 0.95])
+    genuine = np.arange(len(values)) >= len(impostors)
+    assert recognition.fnmr_at(values, genuine, fmr) == 0.25
+    assert recognition.fnmr_at(values, genuine, 0.0) == 0.75
+
+
 def test_the_interval_is_over_fingers() -> None:
     rng = np.random.default_rng(1)
     fingers = np.repeat(np.arange(30), 4).astype(str)
@@ -110,7 +120,7 @@ def test_the_square_reaches_the_rim() -> None:
     assert saliency.places(6, 8, 5) == [0]
 
 
-def test_no_frame_is_needed_for_d_prime() -> None:
+def test_d_prime_is_the_distance_that_was_drawn() -> None:
     values, genuine = scores(2.0, count=4000)
     assert recognition.d_prime(values, genuine) == pytest.approx(2.0, abs=0.1)
-    assert isinstance(pd.Series(values), pd.Series)
+    assert np.isnan(recognition.d_prime(np.ones(4), np.arange(4) < 2))

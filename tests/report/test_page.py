@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 import yaml
 from PIL import Image
 
-from fpml.drawing.figures import matrix
+from fpml.drawing import figures
+from fpml.metrics.table import METRICS
 from fpml.project.params import load
 from tests.conftest import make_print
 
@@ -32,23 +34,34 @@ def test_the_report_is_one_page_with_nothing_to_load(
 
 
 def test_the_matrix_joins_the_rows_of_all_runs(
-    project: Path, trained: Callable[..., Any], change_params: Callable[..., None]
+    project: Path, trained: Callable[..., Any], change_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One run for each training sensor: the report has a row each, and every sensor's column."""
+    """One run for each training sensor: the report's matrix has a row each, and every sensor's column."""
     recipe = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))["recipes"]["reconstruct"]
     recipe["data"] |= {"train": ["prints/DB1"], "test": ["prints/DB2", "other"]}
     change_params("recipes.on-db1", recipe)
     change_params("run.on-db1", {"task": "reconstruct", "model": "autoencoder"})
     for stage in ("prepare", "split", "train", "evaluate"):
         trained(stage, "on-db1")
+    drawn: list[tuple[pd.DataFrame, str]] = []
+    heat_map = figures.heat_map
+
+    def noted(table: pd.DataFrame, title: str, *rest: Any, **more: Any) -> None:
+        drawn.append((table, title))
+        heat_map(table, title, *rest, **more)
+
+    monkeypatch.setattr(figures, "heat_map", noted)
     trained("report")
     page = (project / "report/index.html").read_text(encoding="utf-8")
     assert "<h2>reconstruct</h2>" in page
     assert "<h2>on-db1</h2>" in page
-    tables = {r: pd.read_parquet(project / "results" / r / "table.parquet") for r in ("reconstruct", "on-db1")}
-    joined = pd.concat([matrix(table, "psnr_mask", name) for name, table in tables.items()])
-    assert set(joined.columns) == {"prints/DB1", "prints/DB2", "other"}
-    assert joined.notna().all().all()
-    sides = tables["on-db1"].set_index("part")["side"]
+    ((matrix, title),) = drawn
+    assert title == METRICS["psnr_mask"].label
+    assert matrix.index.tolist() == ["prints (reconstruct)", "prints/DB1 (on-db1)"]
+    for run, row in zip(("reconstruct", "on-db1"), matrix.to_dict("records"), strict=True):
+        measured = json.loads((project / "results" / run / "metrics.json").read_text(encoding="utf-8"))["psnr_mask"]
+        assert set(measured) == {"prints/DB1", "prints/DB2", "other"}
+        assert row == measured
+    sides = pd.read_parquet(project / "results/on-db1/table.parquet").set_index("part")["side"]
     assert set(sides["prints/DB2"]) == {"unseen"}
     assert set(sides["prints/DB1"]) == {"validation"}

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -271,3 +272,17 @@ def test_another_size_and_resolution(tmp_path: Path, fpml: Callable[..., Any]) -
 def test_options_without_a_folder_are_refused(fpml: Callable[..., Any]) -> None:
     assert "--fingers is for --out DIR" in fpml("synth", "--fingers", "100", code=2).err
     assert "--class is for --out DIR" in fpml("synth", "--class", "whorl", code=2).err
+
+
+def test_a_sensor_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fpml: Callable[..., Any]) -> None:
+    """A new one can be asked for by its name, and changes no other's prints, wherever it stands among them."""
+    small = ["synth", "--fingers", "1", "--impressions", "2", "--sensor"]
+    fpml(*small, "fvc2002-db3", "--out", str(tmp_path / "before"))
+    monkeypatch.setattr("fpml.synth.sensors.SENSORS", {"mine": replace(SENSORS["secugen"], name="mine", dpi=400), **SENSORS})
+    fpml(*small, "mine", "fvc2002-db3", "--out", str(tmp_path / "after"))
+    for file in ("1_1.png", "1_2.png"):
+        paths = [tmp_path / folder / "fvc2002-db3" / file for folder in ("before", "after")]
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+    frame = ingest("s", Dataset("after", "synth", {"mine": 400.0, "fvc2002-db3": 500.0}, ""), LIMITS, tmp_path)
+    assert frame["sensor"].value_counts().to_dict() == {"mine": 2, "fvc2002-db3": 2}
+    assert frame["finger_id"].nunique() == 1

@@ -1,7 +1,6 @@
 """generate: a generator learns to make prints that a discriminator takes for real ones."""
 
 import base64
-import copy
 import io
 from time import perf_counter
 from typing import Any
@@ -13,6 +12,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fpml.base.errors import FpmlError
 from fpml.data.split import TRAIN, VALIDATION
@@ -49,10 +49,13 @@ def sets(prints: Prepared, side: np.ndarray, recipe: Generate, accelerator: Acce
 class _Pair(nn.Module):
     """All that is trained or averaged."""
 
-    def __init__(self, generator: nn.Module, discriminator: nn.Module) -> None:
+    def __init__(self, generator: nn.Module, discriminator: nn.Module, share: float) -> None:
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
-        self.average = copy.deepcopy(generator)
+        # It moves towards the generator from step to step; its batch statistics are the generator's.
+        moves = get_ema_multi_avg_fn(share)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(generator, multi_avg_fn=moves)
+        self.average.n_averaged += 1  # the first weights are in it: without this the first step would replace them
 
 
 def train(network: nn.Module, family: Adversary, sets: Sets, settings: TrainGenerate, session: Session) -> nn.Module:
@@ -70,7 +73,8 @@ def train(network: nn.Module, family: Adversary, sets: Sets, settings: TrainGene
     betas = (settings.beta1, 0.999)
     optimisers = [torch.optim.Adam(n.parameters(), settings.learning_rate, betas) for n in (generator, opponent)]
     wrapped, other, *optimisers = accelerator.prepare(generator, opponent, *optimisers)
-    pair = _Pair(*(accelerator.unwrap_model(n) for n in (wrapped, other))).to(accelerator.device)
+    own, opposing = (accelerator.unwrap_model(n) for n in (wrapped, other))
+    pair = _Pair(own, opposing, settings.average).to(accelerator.device)
     device, latent = accelerator.device, generator.model.latent
     fixed = torch.randn(SHEET * SHEET, latent, generator=torch.Generator().manual_seed(settings.seed)).to(device)
     fixed_classes = torch.arange(SHEET * SHEET, device=device) % max(classes, 1)
@@ -99,7 +103,7 @@ def train(network: nn.Module, family: Adversary, sets: Sets, settings: TrainGene
             optimisers[0].step()
             for optimiser in optimisers:
                 optimiser.zero_grad()
-            _average(pair, settings.average)
+            pair.average.update_parameters(pair.generator)
             share = batch.stands_for
             right = torch.stack([(said_real > 0).float().mean(), (said_made > 0).float().mean()])
             totals += torch.cat([torch.stack([loss.detach(), loss_made.detach()]), right]) * share
@@ -119,20 +123,11 @@ def train(network: nn.Module, family: Adversary, sets: Sets, settings: TrainGene
         return row
 
     session.run(settings.epochs, pair, optimisers, one_epoch)
-    return pair.average
+    return pair.average.module
 
 
 def _bce(logits: Tensor, label: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
-
-
-@torch.no_grad()
-def _average(pair: _Pair, share: float) -> None:
-    """The average moves towards the generator; its batch statistics are the generator's."""
-    for mine, theirs in zip(pair.average.parameters(), pair.generator.parameters(), strict=True):
-        mine.lerp_(theirs, 1 - share)
-    for own, other in zip(pair.average.buffers(), pair.generator.buffers(), strict=True):
-        own.copy_(other)
 
 
 @torch.inference_mode()
