@@ -113,7 +113,7 @@ def test_stages_on_dask_write_the_same_bytes(
 def test_a_gallery_on_dask_is_the_same(
     cluster: Any,
     project: Path,
-    fingers: Callable[..., Any],
+    fingers: Callable[..., Any],  # noqa: F811
     change_params: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

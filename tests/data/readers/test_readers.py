@@ -96,7 +96,9 @@ def test_folder_with_a_pattern() -> None:
         folder.describe(P("7/thumb.png"), pattern)
 
 
-@pytest.mark.parametrize(("pattern", "words"), [("(", "not a valid regular expression"), ("(?P<nail>x)", "nail"), ("x", "no group")])
+@pytest.mark.parametrize(
+    ("pattern", "words"), [("(", "not a valid regular expression"), ("(?P<nail>x)", "nail"), ("x", "no group")]
+)
 def test_folder_patterns_that_make_no_sense(pattern: str, words: str) -> None:
     with pytest.raises(FpmlError, match=words):
         folder.compiled(pattern)
