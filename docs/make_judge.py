@@ -110,6 +110,7 @@ def measure_and_write(
     content = save({k: v.contiguous() for k, v in weights.items()})
     (FOLDER / "weights.safetensors").write_bytes(content)
     card = {
+        "name": VERSION, "licence": "Apache-2.0", "trained_on": "generated prints only: those of the first command, but for 60 fingers",
         "sha256": hashlib.sha256(content).hexdigest(), "width": WIDTH, "classes": patterns,
         "command": __doc__.splitlines()[2:4], "measured on held-out fingers": measured,
     }  # fmt: skip
