@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from fpml.base.progress import progress
 from fpml.data.pictures import read_grey
 from fpml.metrics.intervals import wilson
-from fpml.metrics.judge import FOLDER, JudgeNetwork, as_seen
+from fpml.metrics.judge import FOLDER, VERSION, JudgeNetwork, as_seen
 from fpml.metrics.verification import all_pairs, eer
 from fpml.synth.field import CLASS_SHARES
 from fpml.tasks.recognise.settings import TrainRecognise
@@ -110,7 +110,8 @@ def measure_and_write(
     content = save({k: v.contiguous() for k, v in weights.items()})
     (FOLDER / "weights.safetensors").write_bytes(content)
     card = {
-        "name": VERSION, "licence": "Apache-2.0", "trained_on": "generated prints only: those of the first command, but for 60 fingers",
+        "name": VERSION, "licence": "Apache-2.0",
+        "trained_on": f"generated prints only: those of the first command, but for {HELD} fingers",
         "sha256": hashlib.sha256(content).hexdigest(), "width": WIDTH, "classes": patterns,
         "command": __doc__.splitlines()[2:4], "measured on held-out fingers": measured,
     }  # fmt: skip
