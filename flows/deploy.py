@@ -24,8 +24,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from flows.pipeline import GPU_TAG
 from flows.stages import ROOT
 from flows.watch import DRIFT_EVENT
-from fpml.base.environment import AWAY, through_proxy
-from fpml.cli.main import heed_signals
+from fpml.base.environment import AWAY, heed_signals, through_proxy
 
 POOL = "fpml"
 TAG = "fpml"

@@ -30,8 +30,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows import WITHHELD
 from flows.results import show_results
 from flows.stages import ROOT, Children, StageFailed, graph, run_stage
-from fpml.base.environment import through_proxy
-from fpml.cli.main import heed_signals
+from fpml.base.environment import heed_signals, through_proxy
 
 GPU_TAG = "gpu"
 STAGES_AT_A_TIME = 4

@@ -152,10 +152,11 @@ def _datasets() -> Iterator[Finding]:
 def _store() -> Iterator[Finding]:
     from fpml.tracking import registry
     from fpml.tracking import runs as tracking
+    from fpml.tracking.places import database
 
     params = config.load(root() / "params.yaml")
     uri = tracking.store_uri(params.tracking)
-    if (file := tracking.database(uri)) and not file.exists():
+    if (file := database(uri)) and not file.exists():
         yield GOOD, "MLflow's store will be made by the first training"
         return
     mlflow = tracking.connect(params.tracking)

@@ -3,6 +3,7 @@
 import getpass
 import io
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,13 @@ KEPT = {  # where libraries keep what they make, by the variable that says so
     "MPLCONFIGDIR": "~/.config/matplotlib",
     "DVC_SITE_CACHE_DIR": "/var/tmp/dvc/repo",
 }
+
+
+def heed_signals() -> None:
+    """Have SIGINT and SIGTERM interrupt this process, and with it all that it starts by exec: a shell starts what it runs in
+    the background with SIGINT ignored, which children inherit."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def make_ready() -> None:

@@ -3,14 +3,12 @@ which `ensure_run` makes the run later."""
 
 import json
 import os
-import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
 
 import pandas as pd
 
@@ -18,6 +16,7 @@ from fpml.base.environment import AWAY, make_ready, sqlite_uri, through_proxy
 from fpml.base.files import home, state_folder
 from fpml.project.identity import Identity, run_name
 from fpml.settings.sections import Tracking
+from fpml.tracking.places import ARTIFACTS, database, follow_the_project, path_of
 
 UI = "http://127.0.0.1:5000"  # where `make ui` serves the MLflow pages
 RUN_TAG = "fpml.run"  # the id under which a run was first made; a rebuilt one keeps it, so links go on working
@@ -33,14 +32,6 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-ARTIFACTS = "mlartifacts"  # below home, where an SQLite store has its files
-PLACES = (  # the columns of MLflow's tables that name files
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
 
 
 def say(text: str) -> None:
@@ -56,16 +47,6 @@ def store_uri(settings: Tracking) -> str:
         or os.environ.get("MLFLOW_TRACKING_URI")
         or sqlite_uri("sqlite+pysqlite" if "?" in str(file) else "sqlite", file)
     )
-
-
-def database(uri: str) -> Path | None:
-    """The file of an SQLite store; None for any other store."""
-    from sqlalchemy.engine import make_url
-
-    if not uri.startswith("sqlite"):
-        return None
-    name = make_url(uri).database or ""
-    return Path(os.fsdecode(unquote_to_bytes(name.removeprefix("file:"))) if "uri" in make_url(uri).query else name)
 
 
 def pages(settings: Tracking) -> str:
@@ -103,7 +84,7 @@ def connect(settings: Tracking) -> Any | None:
     from mlflow.store.artifact import local_artifact_repo
 
     # MLflow decodes plain paths as if they were addresses, and so loses a folder that is named a%20b.
-    local_artifact_repo.local_file_uri_to_path = _path
+    local_artifact_repo.local_file_uri_to_path = path_of
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
@@ -116,7 +97,7 @@ def connect(settings: Tracking) -> Any | None:
             client = mlflow.MlflowClient()
             client.get_experiment_by_name(settings.experiment)  # makes the tables where there are none
             if (file := database(uri)) and file.exists() and file.resolve().is_relative_to(home().resolve()):
-                _follow_the_project(file)
+                follow_the_project(file)
             experiment = client.get_experiment_by_name(settings.experiment)
             if experiment is not None and experiment.lifecycle_stage == "deleted":
                 client.restore_experiment(experiment.experiment_id)
@@ -130,39 +111,6 @@ def connect(settings: Tracking) -> Any | None:
         say(f"tracking: {where} refuses ({_one_line(error)}); metrics stay in files")
         return None
     return mlflow
-
-
-def _follow_the_project(file: Path) -> None:
-    """A store names its files by where it was made. Where it was moved or copied with its project since, all of these names are
-    mended in one transaction; but not those of files that are only where they were."""
-    artifacts, project = (home() / ARTIFACTS).resolve(), home().resolve()
-    mended = 0
-    with closing(sqlite3.connect(file, timeout=60)) as connection, connection:
-        made = connection.execute(
-            f"SELECT artifact_location FROM experiments WHERE artifact_location LIKE 'file:///%/{ARTIFACTS}'"
-        )
-        for before in {Path(_path(location)) for (location,) in made} - {artifacts}:
-            moves = {before: artifacts, before.parent: project}  # in this order: mlartifacts may be a link to elsewhere
-            for old, new in ((f(a), f(b)) for a, b in moves.items() for f in (Path.as_uri, str)):
-                for table, column in PLACES:
-                    found = connection.execute(
-                        f"SELECT rowid, {column} FROM {table} WHERE {column} = ? OR substr({column}, 1, ?) = ?",
-                        (old, len(old) + 1, f"{old}/"),
-                    )
-                    changed = [(new + name[len(old) :], row, name) for row, name in found]
-                    changed = [c for c in changed if Path(_path(c[0])).exists() or not Path(_path(c[2])).exists()]
-                    connection.executemany(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (c[:2] for c in changed))
-                    mended += len(changed)
-    if mended:
-        from mlflow.tracking._tracking_service import utils
-
-        utils._artifact_repos_cache.clear()  # this process may have read from the old places
-        say(f"tracking: the project was moved to {project}; {mended} names of files in {file.name} follow it")
-
-
-def _path(location: str) -> str:
-    """The path that MLflow has as a file: address, or as it is."""
-    return os.fsdecode(unquote_to_bytes(urlsplit(location).path)) if location.startswith("file:") else location
 
 
 def _answers(uri: str) -> bool:

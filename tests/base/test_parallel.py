@@ -27,7 +27,7 @@ def test_a_scheduler_beyond_this_machine_needs_tls() -> None:
 def test_workers_end_with_a_parent_that_is_asked_to_end(tmp_path: Path) -> None:
     code = (
         "import pathlib, os, time\n"
-        "from fpml.cli import heed_signals\n"
+        "from fpml.base.environment import heed_signals\n"
         "from fpml.base.parallel import in_parallel\n"
         "def work(number):\n"
         "    pathlib.Path(str(os.getpid())).touch()\n"

@@ -1,0 +1,151 @@
+"""The stages of the graph, as dvc.yaml calls them; and synth for prints of one's own."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from fpml.base.errors import FpmlError
+from fpml.cli.project import load_params, named, nothing, of_run
+from fpml.tasks.command import Arguments, Command
+
+
+def synth(a: Arguments) -> None:
+    from fpml.base.files import root
+    from fpml.synth.sensors import sensor_named
+    from fpml.synth.write import Plan, write_embedded, write_prints
+
+    if a.out is None:
+        alone = argparse.ArgumentParser()
+        of_synth(alone)
+        defaults = vars(alone.parse_args([]))
+        if given := [name for name, value in vars(a).items() if name in defaults and value != defaults[name]]:
+            raise FpmlError(
+                f"--{given[0].replace('pattern', 'class')} is for --out DIR; the demo's datasets are set in params.yaml"
+            )
+        settings = load_params()
+        write_embedded(settings.synth, root() / "data" / "synth", settings.runtime.pool)
+        return
+    sensors = [sensor_named(name) for name in dict.fromkeys(a.sensor)]
+    if a.dpi is not None:
+        sized = [(round(s.height * a.dpi / s.dpi), round(s.width * a.dpi / s.dpi)) for s in sensors]  # the plate stays as large
+        sensors = [replace(s, dpi=a.dpi) for s in sensors]
+        sensors = [replace(s, height=h, width=w) for s, (h, w) in zip(sensors, sized, strict=True)]
+    if a.size is not None:
+        sensors = [replace(sensor, height=a.size[0], width=a.size[1]) for sensor in sensors]
+    plan = Plan(a.seed, a.fingers, a.impressions, tuple(sensors), "synth", a.condition, a.pattern)
+    write_prints(a.out, plan, a.workers, a.device, a.resume, a.force)
+    names = " ".join(sensor.name for sensor in sensors)
+    count = a.fingers * a.impressions * len(sensors)
+    print(f"{a.out}: {count} prints of {a.fingers} fingers on {names}; what is true of them is in {a.out / 'truth'}")
+
+
+def of_synth(p: argparse.ArgumentParser) -> None:
+    from fpml.synth.sensors import SENSORS
+
+    p.add_argument("--out", type=Path, metavar="DIR", help="write prints to a new folder; without it: the demo's datasets")
+    p.add_argument("--fingers", type=int, default=10, metavar="N", help="number of fingers (default 10)")
+    p.add_argument("--impressions", type=int, default=8, metavar="N", help="per finger and sensor (default 8)")
+    p.add_argument(
+        "--sensor",
+        nargs="+",
+        default=["fvc2002-db1"],
+        metavar="NAME",
+        help=f"one or several, all with the same fingers: {', '.join(SENSORS)} (default fvc2002-db1)",
+    )
+    p.add_argument("--seed", type=int, default=7, metavar="N", help="seed of the fingers (default 7)")
+    p.add_argument("--class", dest="pattern", metavar="CLASS", help="arch, tented-arch, left-loop, right-loop or whorl")
+    p.add_argument(
+        "--condition", default="fvc", help="normal, displaced, rotated, dry or wet; fvc (default): all of them in turn"
+    )
+    p.add_argument("--dpi", type=int, metavar="N", help="resolution, in place of each sensor's own; the plate keeps its size")
+    p.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="pixels, in place of each sensor's own")
+    p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    p.add_argument("--workers", type=int, default=0, metavar="N", help="processes; 0: one per core")
+    p.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    p.add_argument("--force", action="store_true", help="replace what fpml synth wrote to DIR before")
+
+
+def ingest(a: Arguments) -> None:
+    from fpml.base.files import root
+    from fpml.data import manifest
+    from fpml.data.ingest import ingest, summary
+
+    settings = load_params()
+    if a.dataset not in settings.datasets:
+        raise FpmlError(f"no dataset '{a.dataset}' in settings.yaml; datasets has: {', '.join(settings.datasets)}")
+    frame = ingest(a.dataset, settings.datasets[a.dataset], settings.ingest, root(), settings.runtime.pool)
+    manifest.write(frame, root() / "data" / "manifest" / f"{a.dataset}.parquet")
+    print(f"{a.dataset}: {summary(frame)}")
+
+
+def prepare(a: Arguments) -> None:
+    from fpml.base.files import root
+    from fpml.data import manifest
+    from fpml.data.prepare import prepare
+
+    settings = of_run(a.run)
+    data = settings.recipe(a.run).data
+    names = sorted({entry.split("/")[0] for entry in data.train + data.test})
+    manifests = {n: manifest.read(root() / "data" / "manifest" / f"{n}.parquet") for n in names}
+    readers: dict[str, str] = {n: settings.datasets[n].reader for n in names}
+    out = root() / "data" / "prepared" / a.run
+    index = prepare(a.run, data, manifests, readers, root(), out, settings.runtime.pool)
+    print(f"{a.run}: {len(index)} prints of {data.height} x {data.width} pixels in {out}")
+
+
+def split(a: Arguments) -> None:
+    from fpml.base.files import new_file, root
+    from fpml.data.split import split
+    from fpml.data.store import open_prepared
+
+    settings = of_run(a.run)
+    sides = split(open_prepared(root() / "data" / "prepared" / a.run).index, settings.recipe(a.run).split)
+    with new_file(root() / "data" / "split" / f"{a.run}.parquet") as path:
+        sides.to_parquet(path, index=False)
+    print(f"{a.run}: " + ", ".join(f"{n} {side}" for side, n in sides["side"].value_counts().items()))
+
+
+def train(a: Arguments) -> None:
+    from fpml.stages.train import train_stage
+
+    train_stage(a.run, of_run(a.run))
+
+
+def evaluate(a: Arguments) -> None:
+    from fpml.metrics.table import METRICS
+    from fpml.stages.evaluate import evaluate_stage
+
+    found = evaluate_stage(a.run, of_run(a.run))
+    metric = found.facts["headline"]
+    own = found.table[found.table["metric"] == metric]
+    wide = own.pivot_table(index=["side", "part"], columns="method", values="value")
+    print(f"{METRICS[metric].label}\n{wide.round(METRICS[metric].digits).to_string()}")
+
+
+def report(a: Arguments) -> None:
+    from fpml.report.page import report
+
+    print(report(load_params()))
+
+
+def register(a: Arguments) -> None:
+    from fpml.tracking.publish import publish, publish_report
+
+    names = a.runs or list(load_params().run)
+    done = [publish(name, of_run(name)) for name in names]
+    if not all(done):
+        raise FpmlError("the tracking store could not be reached; nothing was registered there (see above)")
+    if not a.runs and (page := publish_report(load_params())):
+        print(f"report: {page}")
+
+
+COMMANDS: dict[str, Command] = {
+    "synth": ("stage: generate fingerprints (the demo's datasets, or --out)", synth, of_synth),
+    "ingest": ("stage: read a dataset's folder into a manifest", ingest, named("dataset")),
+    "prepare": ("stage: crop, resample and pad a run's prints", prepare, named("run")),
+    "split": ("stage: split a run's prints into training and validation", split, named("run")),
+    "train": ("stage: train a run's model", train, named("run")),
+    "evaluate": ("stage: measure a trained model on every sensor and register it", evaluate, named("run")),
+    "report": ("stage: write report/index.html", report, nothing),
+    "register": ("send trained runs to the tracking store and the registry (again)", register, named("runs", "*")),
+}
