@@ -16,8 +16,7 @@ from fpml.data.ingest import ingest, summary
 from fpml.data.pictures import PICTURES, BadPicture
 from fpml.data.readers import describe, folder, idx, reader_named
 from fpml.data.walk import find_files, normal
-from fpml.project import params as config
-from fpml.project.params import Params
+from fpml.project.params import Params, load
 from fpml.project.preset import in_one_line, read_yaml, write_yaml
 from fpml.settings.sections import NAME, Dataset
 
@@ -26,7 +25,7 @@ def add(name: str, path: Path, reader: str, dpi: float | None, pattern: str, use
     """Check PATH with its reader, `dvc add` it as data/raw/NAME, and enter it under `datasets` (and with `use`,
     RECIPE:train or RECIPE:test, in that recipe). On any failure everything is as it was."""
     params_path = root() / "params.yaml"
-    params = config.load(params_path)
+    params = load(params_path)
     _check_name(name, params)
     recipe, side = _parse_use(use, params)
     if pattern:
@@ -48,7 +47,7 @@ def add(name: str, path: Path, reader: str, dpi: float | None, pattern: str, use
         if recipe:
             document["recipes"][recipe]["data"][side].append(name)
         write_yaml(document, params_path)
-        config.load(params_path)
+        load(params_path)
     print(f"{name}: {summary(found)}")
     print(f"under DVC as data/raw/{name}.dvc, in params.yaml at {_shown(value)} dpi")
     if reader == "folder" and not pattern:
@@ -62,7 +61,7 @@ def extend(name: str, path: Path, settled: float = 0) -> int:
     seconds for which a file must not have been written to; others are left for the next time.
 
     They are checked by the dataset's reader first. On any failure everything is as it was."""
-    params = config.load(root() / "params.yaml")
+    params = load(root() / "params.yaml")
     if name not in params.datasets:
         raise FpmlError(f"no dataset '{name}' in params.yaml; datasets has: {', '.join(params.datasets)}")
     dataset = params.datasets[name]

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fpml.base.files import root, state_folder
-from fpml.project import params as config
-from fpml.project.params import Params
+from fpml.project.params import Params, load
 
 GOOD, NOTE, BAD = "ok  ", "note", "BAD "
 Finding = tuple[str, str]  # grade, text with what to do
@@ -73,7 +72,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _settings() -> Iterator[Finding]:
-    params = config.load(root() / "params.yaml")
+    params = load(root() / "params.yaml")
     yield GOOD, f"params.yaml: {len(params.datasets)} datasets, runs {', '.join(params.run)}"
 
 
@@ -138,7 +137,7 @@ def _cache() -> Iterator[Finding]:
 
 
 def _datasets() -> Iterator[Finding]:
-    params = config.load(root() / "params.yaml")
+    params = load(root() / "params.yaml")
     for name, dataset in params.datasets.items():
         path = root() / dataset.path
         if path.is_dir():
@@ -154,7 +153,7 @@ def _store() -> Iterator[Finding]:
     from fpml.tracking import runs as tracking
     from fpml.tracking.places import database
 
-    params = config.load(root() / "params.yaml")
+    params = load(root() / "params.yaml")
     uri = tracking.store_uri(params.tracking)
     if (file := database(uri)) and not file.exists():
         yield GOOD, "MLflow's store will be made by the first training"

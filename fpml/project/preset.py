@@ -5,7 +5,7 @@ from typing import Any
 
 from fpml.base.errors import FpmlError
 from fpml.base.files import new_file, root
-from fpml.project import params as config
+from fpml.project.params import check, load
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -48,7 +48,7 @@ def put_in_place(name: str) -> None:
     """Set what a preset says in params.yaml; all else stays, and the lists of data of recipes that use datasets of
     the user's own."""
     path = root() / "params.yaml"
-    config.load(path)
+    load(path)
     mine, overlay = read_yaml(path), read_yaml(PRESETS / f"{name}.yaml")
     own = [d for d, dataset in mine["datasets"].items() if not dataset["path"].startswith("data/synth/")]
     for recipe, changes in overlay["recipes"].items():
@@ -59,7 +59,7 @@ def put_in_place(name: str) -> None:
     for recipe in [r for r in overlay["recipes"] if r not in mine["recipes"]]:  # the user deleted it
         del overlay["recipes"][recipe]
     put_over(mine, overlay)
-    config.check(mine, f"params.yaml with the {name} preset")
+    check(mine, f"params.yaml with the {name} preset")
     write_yaml(mine, path)
     kept = f"; your datasets stay: {', '.join(own)}" if own else ""
     print(f"params.yaml now has the {name} settings{kept}. Next: dvc repro")

@@ -5,7 +5,7 @@ from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn.metrics import roc_curve
 
-from fpml.metrics import verification as recognition
+from fpml.metrics import verification
 from fpml.tasks.recognise import saliency
 
 
@@ -14,7 +14,7 @@ def test_fvcs_protocol_has_its_numbers_of_pairs(fingers: int, genuine: int, impo
     names = np.repeat([f"f{n}" for n in range(fingers)], 8)
     impressions = np.tile(np.arange(1, 9), fingers)
     mixed = np.random.default_rng(0).permutation(len(names))
-    pairs = recognition.fvc_pairs(names[mixed], impressions[mixed])
+    pairs = verification.fvc_pairs(names[mixed], impressions[mixed])
     assert (pairs.genuine.sum(), (~pairs.genuine).sum()) == (genuine, impostor)
     assert ((names[mixed][pairs.a] == names[mixed][pairs.b]) == pairs.genuine).all()
     first = impressions[mixed]
@@ -34,26 +34,26 @@ def test_the_eer_against_an_independent_computation(own: float) -> None:
     values, genuine = scores(own)
     fpr, tpr, _ = roc_curve(genuine, values, drop_intermediate=False)
     independent = brentq(lambda x: 1 - x - float(interp1d(fpr, tpr)(x)), 0, 1)
-    assert recognition.eer(values, genuine) == pytest.approx(independent, abs=0.004)
+    assert verification.eer(values, genuine) == pytest.approx(independent, abs=0.004)
 
 
 def test_the_eer_of_made_cases() -> None:
     genuine = np.array([True, True, False, False])
-    assert recognition.eer(np.array([0.9, 0.8, 0.2, 0.1]), genuine) == 0
-    assert recognition.eer(np.array([0.1, 0.2, 0.8, 0.9]), genuine) == 1
-    assert recognition.eer(np.array([0.5, 0.5, 0.5, 0.5]), genuine) == pytest.approx(0.5)
-    assert recognition.eer(np.array([0.9, 0.4, 0.6, 0.1]), genuine) == pytest.approx(0.5)
+    assert verification.eer(np.array([0.9, 0.8, 0.2, 0.1]), genuine) == 0
+    assert verification.eer(np.array([0.1, 0.2, 0.8, 0.9]), genuine) == 1
+    assert verification.eer(np.array([0.5, 0.5, 0.5, 0.5]), genuine) == pytest.approx(0.5)
+    assert verification.eer(np.array([0.9, 0.4, 0.6, 0.1]), genuine) == pytest.approx(0.5)
 
 
 def test_rates_say_when_there_are_too_few_impostors() -> None:
     values, genuine = scores(2.0, count=45)
-    assert np.isnan(recognition.fnmr_at(values, genuine, 0.01))
-    assert np.isfinite(recognition.fnmr_at(values, genuine, 0.1))
-    threshold, fmr = recognition.threshold_for(values[~genuine], 0.1)
+    assert np.isnan(verification.fnmr_at(values, genuine, 0.01))
+    assert np.isfinite(verification.fnmr_at(values, genuine, 0.1))
+    threshold, fmr = verification.threshold_for(values[~genuine], 0.1)
     assert fmr == pytest.approx((values[~genuine] >= threshold).mean())
     assert fmr <= 0.1 < (values[~genuine] >= np.nextafter(threshold, -np.inf)).mean()
-    assert recognition.threshold_for(np.zeros(5), 0.1)[1] == 0
-    assert recognition.fnmr_at(values, genuine, 0.0) == (values[genuine] <= values[~genuine].max()).mean()
+    assert verification.threshold_for(np.zeros(5), 0.1)[1] == 0
+    assert verification.fnmr_at(values, genuine, 0.0) == (values[genuine] <= values[~genuine].max()).mean()
 
 
 @pytest.mark.parametrize("fmr", [0.01, 0.001])
@@ -63,28 +63,28 @@ def test_a_rate_of_exactly_what_is_allowed_is_allowed(fmr: float) -> None:
     impostors[-1] = 0.9
     values = np.append(impostors, [0.4, 0.6, 0.7, 0.95])
     genuine = np.arange(len(values)) >= len(impostors)
-    assert recognition.fnmr_at(values, genuine, fmr) == 0.25
-    assert recognition.fnmr_at(values, genuine, 0.0) == 0.75
+    assert verification.fnmr_at(values, genuine, fmr) == 0.25
+    assert verification.fnmr_at(values, genuine, 0.0) == 0.75
 
 
 def test_the_interval_is_over_fingers() -> None:
     rng = np.random.default_rng(1)
     fingers = np.repeat(np.arange(30), 4).astype(str)
     vectors = np.repeat(rng.normal(size=(30, 8)), 4, 0) + rng.normal(0, 1.0, (120, 8))
-    pairs = recognition.all_pairs(fingers)
+    pairs = verification.all_pairs(fingers)
     similar = -np.linalg.norm(vectors[pairs.a] - vectors[pairs.b], axis=1)
-    low, high = recognition.eer_interval(similar, pairs, fingers, 200)
-    assert low < recognition.eer(similar, pairs.genuine) < high
-    assert np.isnan(recognition.eer_interval(similar[:1], pairs, fingers[:8], 10)).all()
+    low, high = verification.eer_interval(similar, pairs, fingers, 200)
+    assert low < verification.eer(similar, pairs.genuine) < high
+    assert np.isnan(verification.eer_interval(similar[:1], pairs, fingers[:8], 10)).all()
 
 
 def test_ranks_count_ties_against_the_finger() -> None:
     similarity = np.array([[0.9, 0.1, 0.3], [0.2, 0.8, 0.8], [0.1, 0.2, 0.3]])
-    ranks = recognition.rank_of_own(similarity, np.array(["a", "b", "x"]), np.array(["a", "b", "c"]))
+    ranks = verification.rank_of_own(similarity, np.array(["a", "b", "x"]), np.array(["a", "b", "c"]))
     assert ranks[0] == 1
     assert ranks[1] == 2
     assert np.isnan(ranks[2])
-    assert recognition.cmc(ranks[:2], 3).tolist() == [0.5, 1.0, 1.0]
+    assert verification.cmc(ranks[:2], 3).tolist() == [0.5, 1.0, 1.0]
 
 
 def only_corner(prints: torch.Tensor) -> torch.Tensor:
@@ -122,5 +122,5 @@ def test_the_square_reaches_the_rim() -> None:
 
 def test_d_prime_is_the_distance_that_was_drawn() -> None:
     values, genuine = scores(2.0, count=4000)
-    assert recognition.d_prime(values, genuine) == pytest.approx(2.0, abs=0.1)
-    assert np.isnan(recognition.d_prime(np.ones(4), np.arange(4) < 2))
+    assert verification.d_prime(values, genuine) == pytest.approx(2.0, abs=0.1)
+    assert np.isnan(verification.d_prime(np.ones(4), np.arange(4) < 2))

@@ -13,7 +13,7 @@ from torch import Tensor
 from fpml.base.progress import progress
 from fpml.data.split import TEST, TRAIN, UNSEEN
 from fpml.drawing import figures
-from fpml.metrics import verification as recognition
+from fpml.metrics import verification
 from fpml.metrics.intervals import bootstrap, wilson
 from fpml.metrics.pictures import to_bytes, to_float
 from fpml.metrics.results import Row, as_table
@@ -50,7 +50,9 @@ def evaluate(trained: Trained[Recognise], album: Album) -> Findings:
     impostors: list[pd.DataFrame] = []
     for part in sorted(set(parts[unseen])):
         mine = unseen[parts[unseen] == part]
-        pairs = recognition.fvc_pairs(index["finger_id"].to_numpy(str)[mine], index["impression"].fillna(1).to_numpy(int)[mine])
+        pairs = verification.fvc_pairs(
+            index["finger_id"].to_numpy(str)[mine], index["impression"].fillna(1).to_numpy(int)[mine]
+        )
         genuine, impostor = int(pairs.genuine.sum()), int((~pairs.genuine).sum())
         facts["pairs"][part] = [genuine, impostor]
         if genuine == 0 or impostor == 0:
@@ -134,10 +136,10 @@ def _closed_set(trained: Trained[Recognise], embed: dict[str, Embed], test: np.n
         logits = np.concatenate([trained.network(b)[0].float().cpu().numpy() for b in batches])
     classes = np.array(trained.classes)
     training = np.flatnonzero(trained.side == TRAIN)
-    ranks = {MODEL: recognition.rank_of_own(logits, fingers[test], classes)}
+    ranks = {MODEL: verification.rank_of_own(logits, fingers[test], classes)}
     for method in (PCA, GABOR):
         similarity = embed[method](test) @ embed[method](training).T
-        ranks[method] = recognition.rank_of_own(similarity, fingers[test], fingers[training])
+        ranks[method] = verification.rank_of_own(similarity, fingers[test], fingers[training])
     part = f"{index['dataset'].iloc[test[0]]}/closed set of {len(classes)}"
     rows = []
     for method, of_own in ranks.items():
@@ -161,7 +163,7 @@ def _closed_set(trained: Trained[Recognise], embed: dict[str, Embed], test: np.n
 def _mistakes(trained: Trained[Recognise], album: Album, found: pd.DataFrame) -> list[str]:
     """The curve of cumulative matches, and the fingers that are most often taken for others."""
     count = min(TOP, len(trained.classes))
-    curve = pd.DataFrame({MODEL: recognition.cmc(found["rank"].to_numpy(), count)}, index=range(1, count + 1))
+    curve = pd.DataFrame({MODEL: verification.cmc(found["rank"].to_numpy(), count)}, index=range(1, count + 1))
     title = f"{trained.name}: share of test prints whose finger is among the first"
     figures.curves(curve, title, ("rank", "share"), album.add("cmc.png", title))
     wrong = found[found["said"] != found["finger_id"]]
@@ -179,28 +181,28 @@ def _mistakes(trained: Trained[Recognise], album: Album, found: pd.DataFrame) ->
 
 
 def _verification(
-    trained: Trained[Recognise], vectors: np.ndarray, rows: np.ndarray, pairs: recognition.Comparisons, part: str, method: str
+    trained: Trained[Recognise], vectors: np.ndarray, rows: np.ndarray, pairs: verification.Comparisons, part: str, method: str
 ) -> tuple[list[Row], tuple[np.ndarray, np.ndarray], pd.DataFrame]:
     """A table's rows, the DET curve (FMR, FNMR), and score and both fingers of every pair of prints of two fingers."""
     fingers = trained.prints.index["finger_id"].to_numpy(str)[rows]
     impressions = trained.prints.index["impression"].fillna(1).to_numpy(int)[rows]
     scores = (vectors[pairs.a] * vectors[pairs.b]).sum(1)
     count = len(set(fingers))
-    interval = recognition.eer_interval(scores, pairs, fingers, trained.recipe.evaluate.bootstrap)
-    every = recognition.all_pairs(fingers)
+    interval = verification.eer_interval(scores, pairs, fingers, trained.recipe.evaluate.bootstrap)
+    every = verification.all_pairs(fingers)
     all_scores = (vectors[every.a] * vectors[every.b]).sum(1)
-    of_all = recognition.eer_interval(all_scores, every, fingers, min(200, trained.recipe.evaluate.bootstrap))
+    of_all = verification.eer_interval(all_scores, every, fingers, min(200, trained.recipe.evaluate.bootstrap))
     gallery = np.array([np.flatnonzero(fingers == f)[impressions[fingers == f].argmin()] for f in sorted(set(fingers))])
     probes = np.setdiff1d(np.arange(len(rows)), gallery)
-    ranks = recognition.rank_of_own(vectors[probes] @ vectors[gallery].T, fingers[probes], fingers[gallery])
+    ranks = verification.rank_of_own(vectors[probes] @ vectors[gallery].T, fingers[probes], fingers[gallery])
     first = bootstrap((ranks == 1).astype(float), fingers[probes].astype(object), trained.recipe.evaluate.bootstrap)
     values = {
-        "eer": (100 * recognition.eer(scores, pairs.genuine), (100 * interval[0], 100 * interval[1])),
-        "eer_all": (100 * recognition.eer(all_scores, every.genuine), (100 * of_all[0], 100 * of_all[1])),
-        "fmr100": (100 * recognition.fnmr_at(scores, pairs.genuine, 0.01), (np.nan, np.nan)),
-        "fmr1000": (100 * recognition.fnmr_at(scores, pairs.genuine, 0.001), (np.nan, np.nan)),
-        "zerofmr": (100 * recognition.fnmr_at(scores, pairs.genuine, 0.0), (np.nan, np.nan)),
-        "d_prime": (recognition.d_prime(scores, pairs.genuine), (np.nan, np.nan)),
+        "eer": (100 * verification.eer(scores, pairs.genuine), (100 * interval[0], 100 * interval[1])),
+        "eer_all": (100 * verification.eer(all_scores, every.genuine), (100 * of_all[0], 100 * of_all[1])),
+        "fmr100": (100 * verification.fnmr_at(scores, pairs.genuine, 0.01), (np.nan, np.nan)),
+        "fmr1000": (100 * verification.fnmr_at(scores, pairs.genuine, 0.001), (np.nan, np.nan)),
+        "zerofmr": (100 * verification.fnmr_at(scores, pairs.genuine, 0.0), (np.nan, np.nan)),
+        "d_prime": (verification.d_prime(scores, pairs.genuine), (np.nan, np.nan)),
         "rank1": (float((ranks == 1).mean()), first),
     }
     enough = (~pairs.genuine).sum() >= FEWEST
@@ -212,7 +214,7 @@ def _verification(
         for metric, (value, (low, high)) in values.items()
         if np.isfinite(value) and (enough or metric in ("eer_all", "rank1"))
     ]  # fmt: skip
-    _, fmr, fnmr = recognition.rates(scores, pairs.genuine)
+    _, fmr, fnmr = verification.rates(scores, pairs.genuine)
     other = ~every.genuine
     impostors = pd.DataFrame({"score": all_scores[other], "a": fingers[every.a[other]], "b": fingers[every.b[other]]})
     return table, (fmr, fnmr), impostors
@@ -223,7 +225,7 @@ def _threshold(impostors: pd.DataFrame, fmr: float) -> dict[str, float | int]:
 
     The 95 % interval takes each pair of fingers for one trial, however many prints were compared: those of one pair are far
     from independent."""
-    threshold, counted = recognition.threshold_for(impostors["score"].to_numpy(float), fmr)
+    threshold, counted = verification.threshold_for(impostors["score"].to_numpy(float), fmr)
     pairs = len(impostors.drop_duplicates(["a", "b"]))
     return {
         "threshold": threshold, "threshold_fmr": counted, "threshold_fmr_high": wilson(counted * pairs, pairs)[1],
