@@ -34,7 +34,7 @@ def load(model: str | Path) -> "Model":
 
 def read(picture: str | Path, reader: str = "folder") -> "np.ndarray":
     """A picture file as grey uint8 (H, W), 0 black, as docs/pictures.md says. reader: the layout of a dataset whose frame is
-    cut off, such as socofing. fpml.data.pictures.BadPicture where it can't be read rightly."""
+    cut off, such as socofing. fpml.data.pictures.BadPicture, an FpmlError, where it is missing or can't be read rightly."""
     from fpml.data.pictures import read_grey
     from fpml.data.readers import reader_named
     from fpml.inference.place import MAX_PIXELS

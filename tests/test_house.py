@@ -102,6 +102,14 @@ def test_a_task_s_own_code_makes_no_other_task_stale() -> None:
             assert not re.match(r"fpml/tasks/(?!\$|__init__|protocol)", dep), dep
 
 
+def test_a_task_imports_no_other_task() -> None:
+    for name in tasks.names():
+        others = {f"fpml.tasks.{other}" for other in tasks.names() if other != name}
+        own = {module for module in imports().modules if module.startswith(f"fpml.tasks.{name}.")}
+        reached = {found for module in own for found in imports().find_modules_directly_imported_by(module)}
+        assert not {module for module in reached if module in others or module.rpartition(".")[0] in others}
+
+
 def test_imports_only_go_down() -> None:
     done = subprocess.run(
         [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"],

@@ -1,6 +1,7 @@
 """What is installed from the wheel: models on a person's pictures, in any folder, without torch and the pipeline's packages."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -52,7 +53,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-w",
         str(folder),
     ]
-    subprocess.run([*command, str(REPOSITORY)], check=True, capture_output=True)
+    # From a copy: a build folder in the checkout may hold files that are gone.
+    source = folder / "source"
+    shutil.copytree(REPOSITORY / "fpml", source / "fpml", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, source / name)
+    subprocess.run([*command, str(source)], check=True, capture_output=True)
     (found,) = folder.glob("*.whl")
     return found
 
@@ -83,6 +89,8 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"fpml", next(t for t in tops if t.endswith(".dist-info"))}
     assert wheel.name.startswith("fingerprint_ml-")
+    modules = {f"fpml/{p.relative_to(REPOSITORY / 'fpml').as_posix()}" for p in (REPOSITORY / "fpml").rglob("*.py")}
+    assert {name for name in names if name.endswith(".py")} == modules
     for needed in ("shipped/judge-1/weights.safetensors", "project/presets/demo.yaml", "report/report.html.j2"):
         assert f"fpml/{needed}" in names
     shipped = sum(p.stat().st_size for p in (REPOSITORY / "fpml" / "shipped").rglob("*") if p.is_file())

@@ -71,7 +71,9 @@ def _on_dask(function: Callable[[T], Any], items: list[T], address: str, chunk: 
     try:
         from distributed import Client
     except ImportError:
-        raise FpmlError("runtime.engine is dask, which is not installed; run: pip install 'fpml[dask]'") from None
+        raise FpmlError(
+            "runtime.engine is dask, which is not installed; run: pip install -e '.[dask]' -c constraints.txt"
+        ) from None
     try:
         client = Client(address, timeout="15s", set_as_default=False)
     except OSError as error:

@@ -4,6 +4,8 @@ import argparse
 import errno
 import os
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from fpml import tasks
 from fpml.base.environment import heed_signals, make_ready
@@ -12,19 +14,20 @@ from fpml.cli import data, models, settings, stages
 from fpml.tasks.command import Command
 
 UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
-OF_TASKS: dict[str, Command] = {name: c for task in tasks.names() for name, c in tasks.commands(task).items()}
-COMMANDS: dict[str, Command | tuple[str, dict[str, Command]]] = {
-    **stages.COMMANDS,
-    "data": ("datasets: add your own, get public ones, list them", data.COMMANDS),
-    **OF_TASKS,
-    **models.COMMANDS,
-    **settings.COMMANDS,
-}
+Commands = dict[str, Command | tuple[str, dict[str, Command]]]  # a command, or a group with commands of its own
+DATA: Commands = {"data": ("datasets: add your own, get public ones, list them", data.COMMANDS)}
+OF_TASKS = [tasks.commands(task) for task in tasks.names()]
+GROUPS: tuple[Mapping[str, Any], ...] = (stages.COMMANDS, DATA, *OF_TASKS, models.COMMANDS, settings.COMMANDS)
+COMMANDS: Commands = {name: command for group in GROUPS for name, command in group.items()}
+if len(COMMANDS) < sum(map(len, GROUPS)):
+    raise ValueError("two of fpml's commands have one name")
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
-        prog="fpml", description="Fingerprint images to registered models. Run it in the project's folder."
+        prog="fpml",
+        description="Fingerprint images to registered models. Models on your own pictures run in any folder, all else in the "
+        "project's.",
     )
     top.add_argument("--completion", choices=["bash", "zsh", "tcsh"], help="print a completion script for this shell")
     _add_commands(top, COMMANDS)
@@ -72,7 +75,7 @@ def main(given: list[str] | None = None) -> int:
         print(f"fpml: {_message(error)}{back}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        if a.debug:
+        if a.debug or (error.name or "").startswith("fpml"):
             raise
         print(
             f"fpml: this needs {error.name}, which is not installed; it comes with fpml's extra [pipeline], see README",
@@ -96,7 +99,3 @@ def _message(error: FpmlError | OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"no permission{where}: {os.strerror(error.errno)}; allow it or choose another folder"
     return f"{error.strerror or error}{where}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fpml.base.errors import FpmlError
-from fpml.cli.project import load_params, named, of_run
+from fpml.cli.project import load_params, named, params_of
 from fpml.tasks.command import Arguments, Command, add_reader
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def promote(a: Arguments) -> None:
     failed: list[str] = []
     for name in names:
         try:
-            _say_decision(promotion.promote(name, of_run(name), a.anyway or "", a.dry_run), a.json)
+            _say_decision(promotion.promote(name, params_of(name), a.anyway or "", a.dry_run), a.json)
         except FpmlError as error:  # the other runs are decided on all the same
             failed.append(str(error))
     if failed:
@@ -41,7 +41,7 @@ def of_promote(p: argparse.ArgumentParser) -> None:
 def rollback(a: Arguments) -> None:
     from fpml.tracking import promotion
 
-    _say_decision(promotion.roll_back(a.run, of_run(a.run)), a.json)
+    _say_decision(promotion.roll_back(a.run, params_of(a.run)), a.json)
 
 
 def of_rollback(p: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def _say_decision(decision: "Decision", as_json: bool) -> None:
 def drift(a: Arguments) -> None:
     from fpml.tracking.drift import drift, sentence
 
-    found = drift(a.run, a.inputs, a.dpi, a.reader, of_run(a.run))
+    found = drift(a.run, a.inputs, a.dpi, a.reader, params_of(a.run))
     print(json.dumps(found) if a.json else sentence(found))
     if found["drifted"]:
         raise SystemExit(1)
@@ -78,7 +78,7 @@ def of_drift(p: argparse.ArgumentParser) -> None:
 def export(a: Arguments) -> None:
     from fpml.inference.package import export
 
-    of_run(a.run)
+    params_of(a.run)
     print(export(a.run, a.out))
 
 

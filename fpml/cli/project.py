@@ -17,7 +17,7 @@ def load_params() -> "Params":
     return load(root() / "params.yaml")
 
 
-def of_run(name: str) -> "Params":
+def params_of(name: str) -> "Params":
     """params.yaml, checked to have a run of this name."""
     params = load_params()
     if name not in params.run:

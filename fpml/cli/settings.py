@@ -13,7 +13,9 @@ def preset(a: Arguments) -> None:
 
 
 def of_preset(p: argparse.ArgumentParser) -> None:
-    p.add_argument("name", choices=["demo", "published"])
+    from fpml.project.preset import PRESETS
+
+    p.add_argument("name", choices=sorted(p.stem for p in PRESETS.glob("*.yaml")))
 
 
 def show(a: Arguments) -> None:

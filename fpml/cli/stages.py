@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fpml.base.errors import FpmlError
-from fpml.cli.project import load_params, named, nothing, of_run
+from fpml.cli.project import load_params, named, nothing, params_of
 from fpml.tasks.command import Arguments, Command
 
 
@@ -72,7 +72,7 @@ def ingest(a: Arguments) -> None:
 
     settings = load_params()
     if a.dataset not in settings.datasets:
-        raise FpmlError(f"no dataset '{a.dataset}' in settings.yaml; datasets has: {', '.join(settings.datasets)}")
+        raise FpmlError(f"no dataset '{a.dataset}' in params.yaml; datasets has: {', '.join(settings.datasets)}")
     frame = ingest(a.dataset, settings.datasets[a.dataset], settings.ingest, root(), settings.runtime.pool)
     manifest.write(frame, root() / "data" / "manifest" / f"{a.dataset}.parquet")
     print(f"{a.dataset}: {summary(frame)}")
@@ -83,7 +83,7 @@ def prepare(a: Arguments) -> None:
     from fpml.data import manifest
     from fpml.data.prepare import prepare
 
-    settings = of_run(a.run)
+    settings = params_of(a.run)
     data = settings.recipe(a.run).data
     names = sorted({entry.split("/")[0] for entry in data.train + data.test})
     manifests = {n: manifest.read(root() / "data" / "manifest" / f"{n}.parquet") for n in names}
@@ -98,7 +98,7 @@ def split(a: Arguments) -> None:
     from fpml.data.split import split
     from fpml.data.store import open_prepared
 
-    settings = of_run(a.run)
+    settings = params_of(a.run)
     sides = split(open_prepared(root() / "data" / "prepared" / a.run).index, settings.recipe(a.run).split)
     with new_file(root() / "data" / "split" / f"{a.run}.parquet") as path:
         sides.to_parquet(path, index=False)
@@ -108,14 +108,14 @@ def split(a: Arguments) -> None:
 def train(a: Arguments) -> None:
     from fpml.stages.train import train_stage
 
-    train_stage(a.run, of_run(a.run))
+    train_stage(a.run, params_of(a.run))
 
 
 def evaluate(a: Arguments) -> None:
     from fpml.metrics.table import METRICS
     from fpml.stages.evaluate import evaluate_stage
 
-    found = evaluate_stage(a.run, of_run(a.run))
+    found = evaluate_stage(a.run, params_of(a.run))
     metric = found.facts["headline"]
     own = found.table[found.table["metric"] == metric]
     wide = own.pivot_table(index=["side", "part"], columns="method", values="value")
@@ -132,7 +132,7 @@ def register(a: Arguments) -> None:
     from fpml.tracking.publish import publish, publish_report
 
     names = a.runs or list(load_params().run)
-    done = [publish(name, of_run(name)) for name in names]
+    done = [publish(name, params_of(name)) for name in names]
     if not all(done):
         raise FpmlError("the tracking store could not be reached; nothing was registered there (see above)")
     if not a.runs and (page := publish_report(load_params())):

@@ -55,6 +55,8 @@ def read_grey(path: Path, max_pixels: int) -> np.ndarray:
             return _read(file, max_pixels)
     except BadPicture:
         raise
+    except FileNotFoundError:
+        raise BadPicture("missing") from None
     except Image.DecompressionBombError:
         raise BadPicture(f"too large: more than the limit of {max_pixels} pixels") from None
     except Exception as error:  # damaged files make decoders raise anything, and one bad file must not end all

@@ -3,6 +3,7 @@
 Embeddings are biometric data, like the prints they were made from."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +72,19 @@ class Gallery:
     def made_by(self, model: Model) -> bool:
         return str(self.frame["model"].iat[0]) == model.sha256
 
+    @cached_property
+    def _embeddings(self) -> np.ndarray:
+        return np.stack(self.frame["embedding"].to_list())
+
+    @cached_property
+    def _fingers(self) -> np.ndarray:
+        return self.frame["finger"].to_numpy()
+
     def best(self, vectors: np.ndarray, threshold: Threshold) -> list[list[Match]]:
         """For each embedding (n, numbers) the BEST fingers, each by its most alike print."""
-        known = np.stack(self.frame["embedding"].to_list())
-        fingers = self.frame["finger"].to_numpy()
         found = []
-        for scores in vectors @ known.T:
-            best = pd.Series(scores, fingers).groupby(level=0).max().nlargest(BEST)
+        for scores in vectors @ self._embeddings.T:
+            best = pd.Series(scores, self._fingers).groupby(level=0).max().nlargest(BEST)
             found.append([Match(str(name), float(score), bool(score >= threshold.value)) for name, score in best.items()])
         return found
 
@@ -87,7 +94,7 @@ def enrolled(before: Gallery | None, vectors: np.ndarray, fingers: list[str], pi
     new = pd.DataFrame({"finger": fingers, "picture": pictures, "embedding": list(vectors), "model": model.sha256})
     whole = new if before is None else pd.concat([before.frame, new], ignore_index=True)
     if twice := whole["picture"][whole["picture"].duplicated()].tolist():
-        raise FpmlError(f"{twice[0]} is in the gallery already; nothing was enrolled")
+        raise FpmlError(f"{twice[0]} is enrolled already; nothing was enrolled")
     return Gallery(whole)
 
 

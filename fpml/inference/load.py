@@ -21,6 +21,8 @@ def load(model: str | Path) -> Model:
         return open_model(name, parts["model.onnx"], read_config(parts["config.json"], name), json.loads(parts["facts.json"]))
     for folder in (Path(name), root() / "models" / name):
         if (folder / "model.onnx").exists():
+            if not (folder / "config.json").exists():
+                raise FpmlError(f"{folder} has a model.onnx and no config.json, which says how its prints are placed")
             config = read_config((folder / "config.json").read_bytes(), str(folder))
             return open_model(name, (folder / "model.onnx").read_bytes(), config, package.facts_of(folder))
     if name in shipped():
@@ -28,17 +30,17 @@ def load(model: str | Path) -> Model:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         config = read_config((folder / "config.json").read_bytes(), str(folder))
         return open_model(name, (folder / "model.onnx").read_bytes(), config, card.get("facts", {}))
-    has = ", ".join(shipped()) or "none"
+    with_it = f"; with fpml come {', '.join(shipped())}" if shipped() else ""
     raise FpmlError(
-        f"no model '{name}': {root() / 'models' / name}/model.onnx is not there, and shipped are {has}; "
-        "run `dvc repro`, or give --model a folder, a file of `fpml export` or models:/NAME@ALIAS"
+        f"no model '{name}': {root() / 'models' / name}/model.onnx is not there{with_it}; run `dvc repro`, or name a folder, "
+        "a file of `fpml export` or models:/NAME@ALIAS"
     )
 
 
 def shipped() -> dict[str, Path]:
     """The models that come with the package: folder by name; without its version a name means the newest."""
     found: dict[str, Path] = {}
-    for folder in sorted(p.parent for p in SHIPPED.glob("*/model.onnx")):
+    for folder in sorted((p.parent for p in SHIPPED.glob("*-*/model.onnx")), key=lambda f: int(f.name.rpartition("-")[2])):
         found[folder.name] = found[folder.name.rpartition("-")[0]] = folder
     return found
 

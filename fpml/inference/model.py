@@ -55,7 +55,7 @@ class Model:
     def need(self, *outputs: str) -> "Model":
         """This model, if it gives these outputs. FpmlError where it does not."""
         if missing := [o for o in outputs if o not in self.outputs]:
-            raise FpmlError(f"{self.name} gives {' and '.join(self.outputs)}, not {missing[0]}; give --model another one")
+            raise FpmlError(f"{self.name} gives {' and '.join(self.outputs)}, not {missing[0]}; take another model")
         return self
 
     def run(self, outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
@@ -110,7 +110,7 @@ class Model:
         classes = self.config.get("classes", [])
         if pattern is not None and pattern not in classes:
             has = f"has {', '.join(classes)}" if classes else "has no classes"
-            raise FpmlError(f"--class is {pattern}, and {self.name} {has}; train with model.condition to have others")
+            raise FpmlError(f"class is {pattern}, and {self.name} {has}; train with model.condition to have others")
         return np.full(count, classes.index(pattern)) if pattern else np.arange(count) % max(1, len(classes))
 
     def made(self, latent: np.ndarray, numbers: np.ndarray) -> Generated:

@@ -36,7 +36,7 @@ def export(name: str, out: Path | None) -> Path:
 def facts_of(folder: Path) -> dict[str, Any]:
     """What was found when a trained run was measured; empty where it was not, or with other weights."""
     found = root() / "results" / folder.name / "facts.json"
-    if not found.exists():
+    if not (found.exists() and (folder / "weights.safetensors").exists()):
         return {}
     facts: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
     weights = (folder / "weights.safetensors").read_bytes()

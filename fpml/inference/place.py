@@ -15,7 +15,7 @@ from fpml.data.walk import check_name, find_files
 from fpml.settings.recipe import Data
 
 BATCH = 16
-MAX_PIXELS = 100_000_000  # of one picture; a larger one is not decoded
+MAX_PIXELS = 25_000_000  # of one picture; a larger one is not decoded
 DPI = (50, 5000)  # what a picture may have
 
 
@@ -53,7 +53,7 @@ def place(grey: np.ndarray, dpi: float, data: Data) -> Placement:
     BadPicture for one without anything on it, and for one that is larger than the canvas of a model that takes whole
     pictures; FpmlError for a dpi that no print has."""
     if not DPI[0] <= dpi <= DPI[1]:
-        raise FpmlError(f"--dpi is {dpi:g}; allowed: {DPI[0]} to {DPI[1]}")
+        raise FpmlError(f"dpi is {dpi:g}; allowed: {DPI[0]} to {DPI[1]}")
     if grey.ndim != 2 or grey.dtype != np.uint8:
         raise BadPicture(f"an array of shape {grey.shape} and type {grey.dtype}; allowed: (height, width) of uint8")
     check_print(grey)
@@ -61,7 +61,7 @@ def place(grey: np.ndarray, dpi: float, data: Data) -> Placement:
     if data.crop == "none" and (size[0] > data.height or size[1] > data.width):
         raise BadPicture(
             f"{size[1]} x {size[0]} pixels at the model's {data.dpi:g} dpi, its canvas has {data.width} x {data.height}; is "
-            "--dpi the picture's, and --reader its layout's?"
+            "the dpi the picture's, and the reader its layout's?"
         )
     canvas, mask, box, plate = place_print(grey, dpi, data)
     top, bottom, left, right = box

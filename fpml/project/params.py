@@ -127,7 +127,7 @@ def _explain(error: Any, source: str) -> str:
         hint = f"; did you mean '{close[0]}'?" if close else ";"
         return f"{source}: unknown key '{key}'{hint} allowed: {', '.join(names)}"
     if error["type"] in ("missing", "missing_argument"):
-        return f"{source}: missing key '{key}'; every setting is stated, here too"
+        return f"{source}: missing key '{key}'; every setting is stated; `git log -p params.yaml` shows values it had"
     if error["type"].startswith("union_tag"):
         found = found.get("task") if isinstance(found, dict) else found
         return f"{source}: '{key.replace('recipes.', 'run.')}.task' is {found!r}; allowed: {', '.join(tasks.names())}"

@@ -9,20 +9,14 @@ from fpml.settings.types import STRICT, Count, Dpi, LearningRate, Seed, Whole
 
 
 class Schedule(Protocol):
-    """What every task's training says of its length and learning rate."""
+    """How a learning rate goes over the epochs."""
 
     @property
-    def seed(self) -> int: ...
-    @property
     def epochs(self) -> int: ...
-    @property
-    def batch_size(self) -> int: ...
     @property
     def learning_rate(self) -> float: ...
     @property
     def schedule(self) -> str: ...
-    @property
-    def start_from(self) -> str: ...
 
 
 class Recipe(Protocol):

@@ -119,7 +119,8 @@ def _key(name: str, recipe: Recipe, task: str, model: str, prints: Prepared, sta
     package = Path(__file__).parent.parent
     code = [package / "models" / f"{file}.py" for file in (model, "layers")]
     code += [package / "tasks" / task / f"{file}.py" for file in ("task", "train")]
-    code += [*sorted((package / "training").glob("*.py")), Path(__file__)]
+    training = sorted(p for p in (package / "training").glob("*.py") if p.stem != "export")
+    code += [package / "tasks" / "protocol.py", *training, Path(__file__)]
     parts = [
         json.dumps([asdict(recipe.model), asdict(recipe.train), start, task, prints.meta["shards"]], sort_keys=True).encode()
     ]

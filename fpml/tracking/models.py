@@ -1,6 +1,7 @@
 """Registered models, fetched to be used."""
 
 import json
+import os
 from pathlib import Path
 
 import yaml
@@ -18,8 +19,10 @@ def fetch(model: str) -> Model:
     """A model of the registry, models:/NAME@ALIAS or models:/NAME/VERSION, of this project's store or, without a project, of
     the one that $MLFLOW_TRACKING_URI names. FpmlError where it is not to be had."""
     params = root() / "params.yaml"
+    if not params.exists() and "MLFLOW_TRACKING_URI" not in os.environ:
+        raise FpmlError(f"{model} needs a tracking store: run in a project's folder, or set MLFLOW_TRACKING_URI")
     settings = load_params(params).tracking if params.exists() else Tracking("", "fpml", "none")
-    mlflow = tracking.connect(settings)
+    mlflow = tracking.connect(settings, read_only=True)
     if mlflow is None:
         raise FpmlError(f"{model} needs the tracking store, which can't be reached")
     try:

@@ -63,8 +63,8 @@ def page(settings: Tracking, run: Any) -> str:
     return f"{pages(settings)}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
-def connect(settings: Tracking) -> Any | None:
-    """mlflow with its store ready and the experiment made, or None, having said why."""
+def connect(settings: Tracking, read_only: bool = False) -> Any | None:
+    """mlflow with its store ready and the experiment made (unless it is only to be read), or None, having said why."""
     make_ready()
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
@@ -98,6 +98,8 @@ def connect(settings: Tracking) -> Any | None:
             client.get_experiment_by_name(settings.experiment)  # makes the tables where there are none
             if (file := database(uri)) and file.exists() and file.resolve().is_relative_to(home().resolve()):
                 follow_the_project(file)
+            if read_only:
+                return mlflow
             experiment = client.get_experiment_by_name(settings.experiment)
             if experiment is not None and experiment.lifecycle_stage == "deleted":
                 client.restore_experiment(experiment.experiment_id)

@@ -37,7 +37,7 @@ def test_reconstruct_ones_own_pictures(project: Path, trained: Callable[..., Any
         (["absent.png", "--out", "o"], "absent.png is not there"),
         (["raw/other", "--out", "o", "--model", "nothing"], "no model 'nothing'"),
         (["raw/other", "--out", "o", "--model", "models:/nothing@challenger"], "can't be loaded"),
-        (["raw/other", "--out", "o", "--dpi", "5"], "--dpi is 5"),
+        (["raw/other", "--out", "o", "--dpi", "5"], "dpi is 5"),
         (["params.yaml", "--out", "o"], "none of the 1 pictures"),
         (["void", "--out", "o"], "void has no pictures"),
         (["raw/other", "--out", "params.yaml"], "--out is params.yaml, a file"),

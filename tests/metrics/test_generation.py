@@ -153,7 +153,7 @@ def test_prints_of_a_class_on_demand(project: Path, conditional: Callable[..., A
     conditional("generate", "-n", "10", "--out", "other", "--class", "2", "--seed", "2")
     assert (project / "other/00007.png").read_bytes() != (project / "made/00007.png").read_bytes()
     error = conditional("generate", "--out", "x", "--class", "whorl", code=2).err
-    assert "--class is whorl, and generate has 1, 2, 4" in error
+    assert "class is whorl, and generate has 1, 2, 4" in error
     assert "is there and not an empty folder" in conditional("generate", "--out", "made", code=2).err
 
 

@@ -171,7 +171,7 @@ def test_enrol_identify_and_verify(project: Path, fingers: Callable[..., Any]) -
     weights.write_bytes(kept)
     said = fingers("enrol", *(f"mine/person{n}_1.png" for n in range(4))).out
     assert "gallery.parquet: 4 prints of 4 fingers" in said
-    assert "is in the gallery already" in fingers("enrol", "mine/person0_1.png", code=2).err
+    assert "is enrolled already" in fingers("enrol", "mine/person0_1.png", code=2).err
     found = fingers("identify", "mine/person2_2.png", "--model", "recognise.fpml.zip").out
     assert "mine/person2_2.png: person2 1.000" in found
     assert "FMR 0.00%, counted over 36 impostor pairs of 1 pairs of fingers of prints" in found

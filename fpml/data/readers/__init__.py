@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from fpml.base.errors import FpmlError
 from fpml.data.walk import normal
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def names() -> tuple[str, ...]:
 
 
 def reader_named(name: str) -> Reader:
+    """FpmlError for one that there is not."""
+    if name not in names():
+        raise FpmlError(f"no reader '{name}'; there are: {', '.join(names())}")
     return cast(Reader, import_module(f"fpml.data.readers.{name}"))
 
 

@@ -104,8 +104,12 @@ def _scheduler() -> str:
     from fpml.settings.reading import read_yaml
 
     path = root() / "params.yaml"
-    runtime = read_yaml(path).get("runtime", {}) if path.exists() else {}
-    return str(runtime["scheduler"]) if runtime.get("engine") == "dask" else ""
+    runtime = (read_yaml(path).get("runtime") or {}) if path.exists() else {}
+    if runtime.get("engine") != "dask":
+        return ""
+    if not runtime.get("scheduler"):
+        raise FpmlError(f"{path}: runtime.engine is dask, and runtime.scheduler is ''; give the scheduler's address")
+    return str(runtime["scheduler"])
 
 
 def _embed(
