@@ -79,7 +79,8 @@ def with_altered_prints(project: Path, recipe: str, change_params: Callable[...,
 
 def demo_settings() -> dict[str, Any]:
     """All settings, with the demo's values, whatever the project's user has set in params.yaml."""
-    from fpml.project.preset import PRESETS, put_over
+    from fpml.project import PRESETS
+    from fpml.project.preset import put_over
 
     params, demo = read_yaml(REPOSITORY / "params.yaml"), read_yaml(PRESETS / "demo.yaml")
     put_over(params, demo)

@@ -3,6 +3,7 @@
 import argparse
 
 from fpml.cli.project import load_params, nothing
+from fpml.project import PRESETS
 from fpml.tasks.command import Arguments, Command
 
 
@@ -13,8 +14,6 @@ def preset(a: Arguments) -> None:
 
 
 def of_preset(p: argparse.ArgumentParser) -> None:
-    from fpml.project.preset import PRESETS
-
     p.add_argument("name", choices=sorted(p.stem for p in PRESETS.glob("*.yaml")))
 
 

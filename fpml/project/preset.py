@@ -5,9 +5,8 @@ from typing import Any
 
 from fpml.base.errors import FpmlError
 from fpml.base.files import new_file, root
+from fpml.project import PRESETS
 from fpml.project.params import check, load
-
-PRESETS = Path(__file__).parent / "presets"
 
 
 def read_yaml(path: Path) -> Any:

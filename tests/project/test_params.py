@@ -10,8 +10,9 @@ import yaml
 
 from fpml import tasks
 from fpml.base.errors import FpmlError
+from fpml.project import PRESETS
 from fpml.project import params as config
-from fpml.project.preset import PRESETS, put_over
+from fpml.project.preset import put_over
 from fpml.settings import recipe, sections
 from fpml.settings.reading import read_yaml
 from tests.conftest import demo_settings, tiny_params
