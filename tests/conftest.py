@@ -57,10 +57,10 @@ def write_socofing(folder: Path, subjects: int = 2) -> Path:
     (folder / "Real").mkdir(parents=True)
     (folder / "Altered" / "Altered-Easy").mkdir(parents=True)
     for subject in range(1, subjects + 1):
-        for finger in ("index", "thumb"):
+        for number, finger in enumerate(("index", "thumb")):
             stem = f"{subject}__M_Left_{finger}_finger"
             picture = np.zeros((103, 96), np.uint8)
-            picture[2:-4, 2:-4] = make_print(subject * 10 + len(finger), 97, 90, 4)
+            picture[2:-4, 2:-4] = make_print(subject * 10 + number, 97, 90, 4)
             Image.fromarray(picture).convert("RGBA").save(folder / "Real" / f"{stem}.BMP")
             picture[40:60, 40:60] = 255 - picture[40:60, 40:60]
             Image.fromarray(picture).save(folder / "Altered" / "Altered-Easy" / f"{stem}_CR.BMP")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from fpml.admin import history, past
 from fpml.admin.past import Past, Person
-from fpml.admin.stores import Listing, Stores, made_from, open_stores, without
+from fpml.admin.stores import EMPTY, Listing, Stores, made_from, open_stores, without
 from fpml.base.errors import FpmlError
 from fpml.base.files import root
 from fpml.data import manifest
@@ -35,7 +35,7 @@ class Found:
     person: Person  # in all versions
     datasets: list[str]
     files: list[Path]  # in the project now, copies included
-    prints: set[str]  # MD5s of all of these
+    pointers: list[Path]  # .dvc files of what loses a file
     objects: set[str]  # of DVC: the prints, what lists them, and what was made from them
     entries: set[str]  # of DVC's run-cache
     listings: dict[str, tuple[str, bytes]]  # a dataset's folder as DVC lists it: the same without the person
@@ -55,12 +55,17 @@ def find(subject: str, galleries: list[Path], params: Params) -> Found:
             f"{lacking}; until then prints of older versions may remain in DVC's cache and remotes, so nothing was removed"
         )
     frames = [manifest.read(p) for p in sorted((root() / "data" / "manifest").glob("*.parquet"))]
-    if not frames:
-        raise FpmlError("no manifest is in data/manifest; run: dvc repro")
-    every = pd.concat(frames, ignore_index=True)
+    every = pd.concat(frames, ignore_index=True) if frames else manifest.table([])
     with open_stores(root()) as stores:
         known = past.read(root())
-        person = past.of_person(subject, known, stores, replaced_listings())
+        if torn := [file for file in known.unreadable if file.endswith(history.WORKING_TREE)]:
+            raise FpmlError(
+                f"{torn[0]} can't be read, so it is not known what it names; mend it (a merge?); nothing was removed"
+            )
+        replaced = replaced_listings()
+        person = past.of_person(subject, known, stores, replaced)
+        if not frames and not person.files:
+            raise FpmlError("no manifest is in data/manifest; run: dvc repro")
         own = every[
             (every["subject"] == subject)
             | (every["finger_id"] == subject)
@@ -70,17 +75,19 @@ def find(subject: str, galleries: list[Path], params: Params) -> Found:
         pixels = set(own["sha256"].dropna())
         rows = every[every.index.isin(own.index) | every["sha256"].isin(pixels)]
         present = {p for f in set(rows["file"]) if (p := root() / f).exists()}
-        prints = person.prints | {_md5(p) for p in present}
+        prints = person.prints | {_md5(p) for p in present} - {EMPTY}
         sizes = {p.stat().st_size for p in present} | {stores.size(oid) for oid in prints}
-        files = sorted(present | set(_copies(prints, sizes, stores)))
-        names = {p.relative_to(root()).as_posix() for p in files}
-        rows = every[every.index.isin(rows.index) | every["file"].isin(names)]  # renamed: the same bytes under another's name
+        unreadable: list[str] = []
+        files = sorted(present | set(_copies(prints, sizes, stores, unreadable)))
+        called = {name for p in files if _is_text(name := _name(p))}
+        places = every["file"].map(lambda file: past.normal_path(file, root()))
+        rows = every[every.index.isin(rows.index) | places.isin(called)]  # renamed: the same bytes under another's name
         _check_rows(rows, params)
-        _check_whole(known, stores)
-        objects, entries = made_from(prints, stores, known.locked)
         listings = _without_the_person(prints, known, stores)
+        _check_whole(known, stores, set(listings), prints)
+        objects, entries = made_from(prints, stores, known.locked, _own_folders(known, stores, replaced))
     datasets = sorted(set(rows["dataset"]) | person.datasets)
-    runs, trained = _of_runs(rows)
+    runs, trained = _of_runs(set(rows["image_id"]) | person.image_ids)
     enrolled = {}
     for gallery in galleries:
         if gallery.exists():
@@ -91,8 +98,41 @@ def find(subject: str, galleries: list[Path], params: Params) -> Found:
     versions = _versions(datasets, person.versions | set(listings), seen, params)
     remains = [f"{lost} is in neither DVC's cache nor a remote: pictures that only it had" for lost in person.lost.values()]
     remains += [f"{file} can't be read: pictures that only it names" for file in known.unreadable]
-    return Found(subject, rows, person, datasets, files, prints, objects, entries, listings, runs, trained, versions,
+    remains += [f"{url}, a DVC remote until {commit}: what it holds" for url, commit in known.remotes_before.items()]
+    remains += [f"{folder} can't be read: copies in it" for folder in unreadable]
+    remains += _in_git(known, person)
+    pointers = sorted({root() / f"{path}.dvc" for (path, oid), commit in known.outs.items()
+                       if commit == history.WORKING_TREE and (oid in listings or oid in prints)})  # fmt: skip
+    return Found(subject, rows, person, datasets, files, pointers, objects, entries, listings, runs, trained, versions,
                  enrolled, remains)  # fmt: skip
+
+
+def _name(path: Path) -> str:
+    """A file's path as manifests have it."""
+    return path.relative_to(root()).as_posix() if path.is_relative_to(root()) else str(path)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _own_folders(known: Past, stores: Stores, replaced: dict[str, str]) -> set[str]:
+    records = (*stores.runs.values(), *known.locked)
+    named = {x["md5"] for record in records for x in (*record.get("deps", []), *record.get("outs", [])) if "md5" in x}
+    return named | {oid for _, oid in known.outs} | set(replaced) | set(replaced.values())
+
+
+def _in_git(known: Past, person: Person) -> list[str]:
+    """Pictures that were committed to git itself, which no purge rewrites."""
+    held = history.names(root(), sorted({d.path for d in known.datasets if not d.path.startswith(("/", ".."))}))
+    held = {file for file in held if any(past.is_of(person.called, d, file) for d in known.datasets)}
+    if not held:
+        return []
+    return [f"git's own history, which holds {len(held)} of the pictures, such as {min(held)} (git filter-repo rewrites it)"]
 
 
 def replaced_listings() -> dict[str, str]:
@@ -130,26 +170,28 @@ def _check_rows(rows: pd.DataFrame, params: Params) -> None:
     _refuse_new_files(params)
 
 
-def _check_whole(known: Past, stores: Stores) -> None:
+def _check_whole(known: Past, stores: Stores, losing: set[str], prints: set[str]) -> None:
     """DVC is told anew of a folder that loses files: one that is not all here would lose others' prints too."""
     for (path, oid), commit in known.outs.items():
-        listing = stores.listing(oid) if oid.endswith(".dir") else None
-        if commit != history.WORKING_TREE or listing is None:
+        if commit != history.WORKING_TREE or oid not in losing:
             continue
+        listing = {file: md5 for file, md5 in (stores.listing(oid) or {}).items() if md5 not in prints}
         if missing := [f for f in listing if not (root() / path / f).exists()]:
             raise FpmlError(
-                f"{path} is not all here: {len(missing)} of {len(listing)} files are missing; "
+                f"{path} is not all here: {len(missing)} of {len(listing)} files of others are missing; "
                 f"run: dvc checkout {path}.dvc, or dvc pull {path}.dvc, then this again; nothing was removed"
             )
 
 
-def _copies(prints: set[str], sizes: set[int | None], stores: Stores) -> Iterator[Path]:
+def _copies(prints: set[str], sizes: set[int | None], stores: Stores, unreadable: list[str]) -> Iterator[Path]:
     """The project's files with the bytes of a print, wherever they lie: in datasets, downloads, DVC's temporary folders."""
-    cache = Path(stores.cache.odbs[1].path) if stores.cache else None
-    for folder, folders, files in os.walk(root()):
-        folders[:] = [f for f in folders if f not in PASSED_OVER and Path(folder, f) != cache]
+    caches = {Path(store.odbs[1].path) for store in (stores.cache, stores.before) if store}
+    if not prints:
+        return
+    for folder, folders, files in os.walk(root(), onerror=lambda error: unreadable.append(str(error.filename))):
+        folders[:] = [f for f in folders if f not in PASSED_OVER and Path(folder, f) not in caches]
         for path in (Path(folder, f) for f in files):
-            if path.is_file() and path.stat().st_size in sizes and _md5(path) in prints:  # DVC's links into its cache too
+            if path.is_file() and (None in sizes or path.stat().st_size in sizes) and _md5(path) in prints:  # DVC's links too
                 yield path
 
 
@@ -167,12 +209,12 @@ def _without_the_person(prints: set[str], known: Past, stores: Stores) -> dict[s
     return {oid: without(files, prints) for oid, files in listed.items() if not prints.isdisjoint(files.values())}
 
 
-def _of_runs(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+def _of_runs(image_ids: set[str]) -> tuple[list[str], list[str]]:
     """The runs whose prepared prints hold some of these, and those of them that were trained on some."""
     runs, trained = [], []
     for folder in sorted((root() / "data" / "prepared").glob("*/index.parquet")):
         index = pd.read_parquet(folder, columns=["image_id"])
-        mine = index["image_id"].isin(set(rows["image_id"]))
+        mine = index["image_id"].isin(image_ids)
         if mine.any():
             name = folder.parent.name
             runs.append(name)
@@ -213,7 +255,11 @@ def _versions(datasets: list[str], held: set[str], seen: set[str], params: Param
     models = every_page(lambda token: client.search_registered_models(page_token=token))
     for name in (model.name for model in models):
         for version in client.search_model_versions(f"name = '{name}'", max_results=10_000):
-            used = {d.dataset.name: d.dataset.digest for d in client.get_run(version.run_id).inputs.dataset_inputs}
+            try:
+                inputs = client.get_run(version.run_id).inputs.dataset_inputs if version.run_id else []
+            except mlflow.exceptions.MlflowException:  # its run was deleted for good: nobody knows what it was trained on
+                inputs = []
+            used = {d.dataset.name: d.dataset.digest for d in inputs}
             digests = {digest for name, digest in used.items() if name in datasets}
             if digests & held or digests - seen or not used:
                 named.append(f"{version.name} version {version.version}")

@@ -26,44 +26,76 @@ def versions(root: Path, patterns: tuple[str, ...]) -> Iterator[Version]:
 
     FpmlError where there is a repository that git can't read."""
     for pattern in patterns:
-        for file in sorted(root.rglob(pattern)) if "*" in pattern else [root / pattern]:
-            if file.is_file() and ".dvc/" not in file.relative_to(root).as_posix():
-                yield Version(file.relative_to(root).as_posix(), WORKING_TREE, file.read_bytes())
+        files = (
+            [p for p in root.rglob(pattern) if ".dvc" not in p.relative_to(root).parts] if "*" in pattern else [root / pattern]
+        )
+        for file in sorted(p for p in files if p.is_file()):
+            yield Version(file.relative_to(root).as_posix(), WORKING_TREE, file.read_bytes())
     if not _is_repository(root):
         return
-    # -m: a merge is compared with each parent, so that what it brought in itself is seen too.
-    log = ("log", "--all", "--reflog", "--raw", "-z", "-m", "--root", "--no-abbrev", "--no-renames", "--relative")
+    here = _git(root, "rev-parse", "--show-prefix").strip().decode(errors="surrogateescape")
+    # Everywhere in the repository: the project may have been moved within it. -m: a merge is compared with each parent.
+    everywhere = [f":(top,glob)**/{pattern}" for pattern in patterns]
+    log = ("log", "--all", "--reflog", "--full-history", "--raw", "-z", "-m", "--root", "--no-abbrev", "--no-renames")
     found: dict[tuple[str, str], str] = {}
     commit, blob = "", ""
-    for part in _git(root, *log, "--format=%x01%H", "--", *patterns).split(b"\0"):
+    for part in _git(root, *log, "--format=%x01%H", "--", *everywhere).split(b"\0"):
         part = part.strip(b"\n")
         if part.startswith(b"\x01"):
             commit = part[1:41].decode("ascii")
         elif part.startswith(b":"):
             blob = part.split()[3].decode("ascii")
         elif part and blob.strip("0"):  # all zeros: deleted
-            found.setdefault((part.decode(errors="surrogateescape"), blob), commit)
-    for entry in _git(root, "ls-files", "-s", "-z", "--", *patterns).split(b"\0"):
+            found.setdefault((part.decode(errors="surrogateescape").removeprefix(here), blob), commit)
+    for entry in _git(root, "ls-files", "-s", "-z", "--full-name", "--", *everywhere).split(b"\0"):
         if entry:
             about, _, name = entry.partition(b"\t")
-            found.setdefault((name.decode(errors="surrogateescape"), about.split()[1].decode("ascii")), "the index")
+            path = name.decode(errors="surrogateescape").removeprefix(here)
+            found.setdefault((path, about.split()[1].decode("ascii")), "the index")
     contents = _contents(root, {blob for _, blob in found})
     for (path, blob), commit in found.items():
         yield Version(path, commit[:8] if len(commit) == 40 else commit, contents[blob])
 
 
+def names(root: Path, folders: list[str]) -> set[str]:
+    """Every file that git itself ever held below these folders, by its path from the project's root."""
+    if not folders or not _is_repository(root):
+        return set()
+    log = (
+        "log",
+        "--all",
+        "--reflog",
+        "--full-history",
+        "-m",
+        "--root",
+        "--no-renames",
+        "--name-only",
+        "--relative",
+        "-z",
+        "--format=",
+    )
+    told = _git(root, *log, "--", *folders).split(b"\0")
+    return {name.strip(b"\n").decode(errors="surrogateescape") for name in told if name.strip(b"\n")}
+
+
 def cut(root: Path) -> str:
-    """What this clone lacks of the history, and how to get it; '' where it has all that its origin had."""
+    """What this clone lacks of the history, and how to get it; '' where it has all that its remotes had."""
     if not _is_repository(root):
         return ""
     shallow = _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true"
-    fetched = subprocess.run(["git", "config", "--get-all", "remote.origin.fetch"], cwd=root, capture_output=True).stdout
-    narrow = bool(fetched) and b"refs/heads/*:" not in fetched  # as clones with --depth or --single-branch are
+    config = subprocess.run(["git", "config", "--get-regexp", r"^remote\..*\.fetch$"], cwd=root, capture_output=True).stdout
+    fetched: dict[str, str] = {}  # all that is fetched of each remote
+    for line in config.decode(errors="replace").splitlines():
+        key, _, what = line.partition(" ")
+        name = key.removeprefix("remote.").removesuffix(".fetch")
+        fetched[name] = f"{fetched.get(name, '')} {what}"
+    narrow = [name for name, what in fetched.items() if "refs/heads/*:" not in what and "refs/*:" not in what]
     if not (shallow or narrow):
         return ""
-    what = "is shallow" if shallow else "has only one branch of its origin"
-    wider = "git remote set-branches origin '*' && " if narrow else ""
-    return f"this clone {what} and does not know all versions; run: {wider}git fetch{' --unshallow' if shallow else ''}"
+    what = "is shallow" if shallow else f"has only one branch of its {narrow[0]}"
+    wider = "".join(f"git remote set-branches {name} '*' && " for name in narrow)
+    fetch = f"git fetch{' --unshallow' if shallow else f' {narrow[0]}' if narrow[0] != 'origin' else ''}"
+    return f"this clone {what} and does not know all versions; run: {wider}{fetch}"
 
 
 def _is_repository(root: Path) -> bool:

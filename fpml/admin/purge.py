@@ -48,19 +48,26 @@ def purge(found: Found, params: Params) -> list[str]:
             for old, (new, content) in found.listings.items():
                 if store.read(old) is not None:
                     store.add(new, content)
-        for remote in stores.remotes:
-            said.append(f"DVC remote {remote.name}: {remote.remove(found.objects, found.entries)} objects removed")
-        pointers = {pointer for file in found.files if (pointer := _pointer(file))}
+        # First the prints and what holds them, everywhere; last the lists by which they are found, so that it can be repeated.
+        lists = {oid for oid in found.objects if oid.endswith(".dir")}
+        removed = {store.name: store.remove(found.objects - lists, []) for store in stores.every}
         for file in found.files:
             file.unlink(missing_ok=True)
         said.append(f"{len(found.files)} picture files removed")
-        for pointer in sorted(pointers):
+        for left in (*root().glob("data/*/.*.part"), *root().glob("results/.*.part"), root() / ".dvc" / "tmp" / "exps"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        for pointer in found.pointers:
             out = pointer.with_suffix("")
-            dvc("add", str(out)) if out.exists() else dvc("remove", str(pointer))
-        if stores.cache:
-            for left in Path(stores.cache.odbs[0].path).glob(".*.tmp"):  # DVC leaves copies of what it was moving
-                left.unlink(missing_ok=True)
-            said.append(f"DVC's cache: {stores.cache.remove(found.objects, found.entries)} objects and entries removed")
+            try:
+                dvc("add", str(out)) if out.exists() else dvc("remove", str(pointer))
+            except FpmlError as error:
+                raise FpmlError(
+                    f"{error}; the prints are removed ({'; '.join(said)}), but not all that lists them: run it again"
+                ) from None
+        for store in stores.every:
+            store.remove_leftovers()
+            count = removed[store.name] + store.remove(lists, found.entries)
+            said.append(f"{store.name}: {count} objects and entries removed")
     shutil.rmtree(state_folder() / "drift", ignore_errors=True)
     for name in found.runs:
         for made in (f"data/prepared/{name}", f"results/{name}"):
@@ -74,12 +81,6 @@ def purge(found: Found, params: Params) -> list[str]:
     return said
 
 
-def _pointer(file: Path) -> Path | None:
-    """The .dvc file by which DVC tracks a file, or a folder that it lies in."""
-    places = (file, *(p for p in file.parents if root() in p.parents))
-    return next((pointer for p in places if (pointer := p.with_name(f"{p.name}.dvc")).is_file()), None)
-
-
 def _from_mlflow(mlflow: Any, found: Found, params: Params) -> list[str]:
     """Scores lose the person's rows; figures and example prints of whatever was made from the person's datasets go, and the
     report, since nobody can tell whom they show. Deleted runs too, as long as MLflow keeps them."""
@@ -87,10 +88,10 @@ def _from_mlflow(mlflow: Any, found: Found, params: Params) -> list[str]:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     client = mlflow.MlflowClient()
-    experiment = client.get_experiment_by_name(params.tracking.experiment).experiment_id
+    experiments = [e.experiment_id for e in _every_experiment(client)]
     images = set(found.rows["image_id"]) | found.person.image_ids
     datasets = set(found.datasets)
-    runs = every_page(lambda token: client.search_runs([experiment], run_view_type=ViewType.ALL, page_token=token))
+    runs = every_page(lambda token: client.search_runs(experiments, run_view_type=ViewType.ALL, page_token=token))
     used = {r.info.run_id for r in runs if datasets & {d.dataset.name.split("/")[0] for d in r.inputs.dataset_inputs}}
     changed = 0
     for run in runs:
@@ -109,10 +110,17 @@ def _from_mlflow(mlflow: Any, found: Found, params: Params) -> list[str]:
             store.delete_artifacts(shown)
         changed += 1
         used.add(run.info.run_id)
-    for model in every_page(lambda token: client.search_logged_models([experiment], page_token=token)):
+    for model in every_page(lambda token: client.search_logged_models(experiments, page_token=token)):
         if model.source_run_id in used:
             store = get_artifact_repository(model.artifact_location)
             for file in store.list_artifacts():
                 if "input_example" in file.path:
                     store.delete_artifacts(file.path)
     return [f"MLflow: scores, figures and example prints of {changed} runs cleaned"]
+
+
+def _every_experiment(client: Any) -> list[Any]:
+    """Deleted ones too, as long as MLflow keeps them: a run may have been logged under another experiment's name."""
+    from mlflow.entities import ViewType
+
+    return every_page(lambda token: client.search_experiments(view_type=ViewType.ALL, page_token=token))

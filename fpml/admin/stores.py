@@ -2,6 +2,7 @@
 was made from what."""
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import yaml
 
 from fpml.base.errors import FpmlError
 
+EMPTY = "d41d8cd98f00b204e9800998ecf8427e"  # the MD5 of no bytes, which many files have
 Record = dict[str, Any]  # a stage that was run: cmd, deps and outs, as dvc.lock and the run-cache have it
 Listing = dict[str, str]  # of a folder: MD5 of each file, by its path below the folder
 FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a year of nights is some hundred versions of dvc.lock
@@ -63,6 +65,14 @@ class Store:
         if not odb.fs.exists(odb.oid_to_path(oid)):
             odb.add_bytes(oid, content)
 
+    def remove_leftovers(self) -> None:
+        """Copies of what DVC was moving or downloading when it was ended. Only on this machine's disks."""
+        odb = self.odbs[1]
+        if odb.fs.protocol == "local":
+            for left in Path(odb.path).rglob(".*.tmp"):
+                left.unlink(missing_ok=True)
+            shutil.rmtree(Path(odb.path) / "fs", ignore_errors=True)
+
     def remove(self, objects: Iterable[str], entries: Iterable[str]) -> int:
         """How many objects and entries of the run-cache were there and are gone."""
         removed = 0
@@ -83,10 +93,11 @@ class Store:
 class Stores:
     cache: Store | None  # None outside DVC
     remotes: list[Store]
+    before: Store | None = None  # a cache that is used no more
 
     @property
     def every(self) -> list[Store]:
-        return [*([self.cache] if self.cache else []), *self.remotes]
+        return [store for store in (self.cache, self.before, *self.remotes) if store]
 
     def listing(self, oid: str) -> Listing | None:
         """A folder's files, from the first store that has its list whole; None where none has."""
@@ -134,7 +145,20 @@ def open_stores(root: Path) -> Iterator[Stores]:
         return
     with repo:
         remotes = [_remote(repo, name) for name in repo.config["remote"]]
-        yield Stores(Store("cache", (repo.cache.local, repo.cache.legacy)), remotes)
+        yield Stores(Store("DVC's cache", (repo.cache.local, repo.cache.legacy)), remotes, _cache_before(repo, root))
+
+
+def _cache_before(repo: Any, root: Path) -> Store | None:
+    """The cache inside the project, where DVC's configuration has another one by now."""
+    from dvc_data.hashfile.db import get_odb
+
+    open_odb: Any = get_odb
+    folder = root / ".dvc" / "cache"
+    if not folder.is_dir() or folder.resolve() == Path(repo.cache.local_cache_dir).resolve():
+        return None
+    places = ((folder / "files" / "md5", "md5"), (folder, "md5-dos2unix"))
+    odbs = tuple(open_odb(repo.cache.local.fs, str(place), hash_name=kind) for place, kind in places)
+    return Store("DVC's cache before this one", (odbs[0], odbs[1]))
 
 
 def _remote(repo: Any, name: str) -> Store:
@@ -158,7 +182,7 @@ def _remote(repo: Any, name: str) -> Store:
     if not there and fs.protocol == "local":  # a bucket's folder is there once something is in it; a disk's may be unmounted
         raise FpmlError(f"DVC remote {name}: {path} is not there (is its disk mounted?), and may hold prints; "
                         f"nothing was removed; if nothing was ever pushed: dvc push, or mkdir {path}; {gone}")  # fmt: skip
-    return Store(name, (odbs[0], odbs[1]))
+    return Store(f"DVC remote {name}", (odbs[0], odbs[1]))
 
 
 def address(repo: Any, name: str) -> str:
@@ -191,8 +215,11 @@ def without(listing: Listing, objects: set[str]) -> tuple[str, bytes]:
     return str(tree.oid), bytes(tree.as_bytes())
 
 
-def made_from(tainted: set[str], stores: Stores, locked: list[Record]) -> tuple[set[str], set[str]]:
+def made_from(tainted: set[str], stores: Stores, locked: list[Record], own: set[str]) -> tuple[set[str], set[str]]:
     """The objects that hold these files or were made from them, and the run-cache's entries that name them.
+
+    own: the folders that this project knows. A store may be shared: another project's lists stay, or it could get none of its
+    files any more.
 
     From the files to the folders that list them, to what stages made of those: whatever was made from a folder with one of
     the files may hold it too, but for what training made, the models. locked: the stages of every dvc.lock."""
@@ -206,7 +233,7 @@ def made_from(tainted: set[str], stores: Stores, locked: list[Record]) -> tuple[
 
     while True:
         before = len(found), len(paths)
-        found |= {name for name, listed in folders.items() if not found.isdisjoint(listed.values())}
+        found |= {name for name, listed in folders.items() if name in own and not found.isdisjoint(listed.values())}
         for stage in (*runs.values(), *locked):
             if " train " in stage["cmd"] or not any(holds(d) for d in stage.get("deps", [])):
                 continue

@@ -60,9 +60,7 @@ def erase(a: Arguments) -> None:
         raise FpmlError("nothing was removed")
     for line in purge(found, settings):
         print(line)
-    print(
-        "git's history keeps hashes and settings, no prints. Next: git add data && git commit -am 'purge', dvc push where there"
-    )
+    print("git's history keeps hashes and settings. Next: git add data && git commit -am 'purge', dvc push where there")
     print(
         "is a remote, dvc repro, and train or delete the models above; other clones and back-ups have their own copies: run "
         "this there too"

@@ -121,7 +121,8 @@ def _answers(uri: str) -> bool:
     from http.client import HTTPException
 
     try:
-        urllib.request.urlopen(public(uri).rstrip("/") + "/health", timeout=5).close()
+        # An opener of its own: urllib keeps the proxies of its first call.
+        urllib.request.build_opener().open(public(uri).rstrip("/") + "/health", timeout=5).close()
     except urllib.error.HTTPError as error:
         error.close()
         return error.code not in AWAY  # it answers, if only to ask for a password

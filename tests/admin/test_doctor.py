@@ -35,7 +35,7 @@ def test_a_sound_project(dvc_project: Path, capsys: pytest.CaptureFixture[str]) 
         (lambda p: (p / "mlflow.db").write_text("no database", encoding="utf-8"), "MLflow's store can't be used"),
         (lambda p: (p / ".dvc").rename(p / "gone"), "dvc init"),
         (lambda p: (p / "raw" / "other").rename(p / "raw" / "gone"), "raw/other is not there"),
-        (lambda p: (p / ".git").rename(p / "gone"), "no git repository; run: git init"),
+        (lambda p: (p / ".git").rename(p / "gone"), "not a git repository; run: git init"),
         (lambda p: (p / ".git" / "config").write_text("[core"), "git does not open this repository: fatal: bad config"),
     ],
 )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -183,7 +184,7 @@ def test_a_dataset_that_is_not_all_here_is_not_told_anew(place: Path) -> None:
     (project / "data/raw/people/Real/3__M_Left_index_finger.BMP").unlink()
     pointer = (project / "data/raw/people.dvc").read_bytes()
     said = purge(project, "1", code=2)
-    assert "data/raw/people is not all here: 1 of 12 files are missing; run: dvc checkout data/raw/people.dvc" in said
+    assert "data/raw/people is not all here: 1 of 10 files of others are missing; run: dvc checkout data/raw/people.dvc" in said
     assert (project / "data/raw/people.dvc").read_bytes() == pointer
 
 
@@ -204,3 +205,103 @@ def test_replaced_listings_are_what_dvc_would_write(place: Path) -> None:
         assert hashlib.md5(content).hexdigest() == new.removesuffix(".dir")
         assert not any("/1__" in entry["relpath"] for entry in json.loads(content))
     assert mend(project) == []
+
+
+def test_a_purge_that_was_cut_off_is_repeated(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lists by which older prints are found go last, in every store."""
+    from fpml.admin.found import find
+    from fpml.admin.purge import purge as remove
+    from fpml.admin.stores import Store
+    from fpml.project.params import load
+
+    monkeypatch.chdir(place / "project")
+    calls = []
+
+    def dies(store: Store, *arguments: Any) -> int:
+        calls.append(store)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(store, *arguments)
+
+    whole = Store.remove
+    params = load(Path("params.yaml"))
+    monkeypatch.setattr(Store, "remove", dies)
+    with pytest.raises(KeyboardInterrupt):
+        remove(find("1", [], params), params)
+    monkeypatch.undo()
+    assert holding(place, "store", "second", "project") != []
+    purge(place / "project", "1")
+    assert holding(place, "store", "second", "project") == []
+
+
+def test_another_clone_purges_after_the_first_has(place: Path) -> None:
+    """The dataset no longer has the person there, and the lists in its cache are still the old ones."""
+    run("git", "clone", "-q", (place / "project").as_uri(), "other", cwd=place)
+    other = place / "other"
+    run("git", "checkout", "-q", "HEAD~1", cwd=other)  # everyone
+    run("dvc", "pull", "-q", "data/raw/people.dvc", cwd=other)
+    purge(place / "project", "1")
+    commit(place / "project", b"purge")
+    run("git", "checkout", "-q", "main", cwd=other)
+    run("git", "pull", "-q", cwd=other)
+    run("dvc", "checkout", "-q", "data/raw/people.dvc", cwd=other)
+    run("fpml", "ingest", "people", cwd=other)
+    assert len(holding(place, "other")) > 2
+    purge(other, "1")
+    assert holding(place, "store", "second", "project", "other") == []
+
+
+@pytest.mark.parametrize("spelt", ["data/raw/people/", "./data/raw/people"])
+def test_a_dataset_s_path_may_be_spelt_otherwise(place: Path, spelt: str) -> None:
+    project = place / "project"
+    text = (project / "params.yaml").read_text(encoding="utf-8")
+    (project / "params.yaml").write_text(text.replace("path: data/raw/people\n", f"path: {spelt}\n"), encoding="utf-8")
+    run("fpml", "ingest", "people", cwd=project)
+    purge(project, "1")
+    assert holding(place, "store", "second", "project") == []
+
+
+def test_files_without_a_byte_are_nobody_s(place: Path) -> None:
+    """A broken, empty picture of the person has the bytes of every other empty file."""
+    project = place / "project"
+    (project / "data/raw/people/Real/1__M_Left_ring_finger.BMP").touch()
+    run("dvc", "add", "-q", "data/raw/people", cwd=project)
+    run("fpml", "ingest", "people", cwd=project)
+    (project / "mine").mkdir()
+    (project / "mine/__init__.py").touch()
+    purge(project, "1")
+    assert (project / "mine/__init__.py").exists()
+    assert not (project / "data/raw/people/Real/1__M_Left_ring_finger.BMP").exists()
+
+
+def test_what_can_not_be_purged_is_named(place: Path) -> None:
+    """Pictures that were committed to git itself, and a remote that was configured once."""
+    project = place / "project"
+    (project / "data/raw/people/Real").mkdir(parents=True, exist_ok=True)
+    run("git", "add", "-f", "data/raw/people/Real/1__M_Left_little_finger.BMP", cwd=project, code=128)
+    shutil.copy(place / "prints/1__M_Left_index_finger.BMP", project / "data/raw/people/Real/1__M_Left_little_finger.BMP")
+    run("git", "add", "-f", "data/raw/people/Real/1__M_Left_little_finger.BMP", cwd=project)
+    commit(project, b"by mistake")
+    run("git", "rm", "-q", "data/raw/people/Real/1__M_Left_little_finger.BMP", cwd=project)
+    run("dvc", "remote", "remove", "second", cwd=project)
+    commit(project, b"and out again")
+    said = purge(project, "1", code=2)
+    assert "git's own history, which holds 1 of the pictures, such as data/raw/people/Real/1__M_Left_little_finger.BMP" in said
+    assert "../../second, a DVC remote until " in said
+    assert holding(place, "store", "project/data", "project/.dvc") == []
+
+
+def test_another_project_s_lists_in_a_shared_remote_stay(place: Path) -> None:
+    """It loses the person's prints, which is meant, and nothing else."""
+    other = place / "another"
+    other.mkdir()
+    run("git", "init", "-q", cwd=other)
+    run("dvc", "init", "-q", cwd=other)
+    run("dvc", "remote", "add", "-d", "store", "../store", cwd=other)
+    shutil.copytree(place / "source/people/Real", other / "theirs")
+    run("dvc", "add", "-q", "theirs", cwd=other)
+    run("dvc", "push", "-q", cwd=other)
+    oid = yaml.safe_load((other / "theirs.dvc").read_text(encoding="utf-8"))["outs"][0]["md5"]
+    purge(place / "project", "1")
+    assert holding(place, "store") == []
+    assert (place / "store/files/md5" / oid[:2] / oid[2:]).exists()

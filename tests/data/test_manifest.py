@@ -38,5 +38,5 @@ def test_what_is_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(FpmlError, match="run: fpml ingest absent"):
         manifest.read(tmp_path / "absent.parquet")
     (tmp_path / "bad.parquet").write_text("x", encoding="utf-8")
-    with pytest.raises(FpmlError, match="no manifest"):
+    with pytest.raises(FpmlError, match="not a manifest"):
         manifest.read(tmp_path / "bad.parquet")

@@ -128,7 +128,7 @@ def test_a_folder_tells_what_is_true_of_its_prints(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(truth.minutiae(file), prints.minutiae[k].reset_index(drop=True))
         assert truth.impressions.loc[file, "rotation"] == prints.captures[k].rotation
     assert {"name", "dpi", "background"} <= set(pd.read_parquet(tmp_path / "o" / "truth" / "sensors.parquet"))
-    with pytest.raises(FpmlError, match="'nothing' is no picture"):
+    with pytest.raises(FpmlError, match="'nothing' is not a picture"):
         truth.mask("nothing")
     with pytest.raises(FpmlError, match="has no truth"):
         Truth(tmp_path)

@@ -41,9 +41,10 @@ def run_of(
     sheet = io.BytesIO()
     Image.fromarray(pictures[0]).save(sheet, "png")
     history = pd.DataFrame({"epoch": [1], "sheet": [base64.b64encode(sheet.getvalue()).decode()]})
+    family = family_of(model, task, tasks.kinds(task))
     return Trained(
-        recipe, check(params).recipe(recipe), network.eval(), family_of(model, task), classes if task == "recognise" else (),
-        prints, np.array(side), torch.device("cpu"), history,
+        recipe, check(params).recipe(recipe), network.eval(), family, classes if task == "recognise" else (), prints,
+        np.array(side), torch.device("cpu"), history,
     )  # fmt: skip
 
 
