@@ -194,7 +194,7 @@ def _prefect() -> Iterator[Finding]:
     password = base64.b64encode(os.environ.get("PREFECT_API_AUTH_STRING", "").encode()).decode()
     headers = {"Authorization": f"Basic {password}", "Content-Type": "application/json"}
     try:
-        with urllib.request.urlopen(
+        with urllib.request.build_opener().open(  # one of its own: urllib keeps the proxies of its first call
             urllib.request.Request(f"{address}/work_pools/{POOL}/workers/filter", b"{}", headers), timeout=10
         ) as answer:
             online = [w["name"] for w in json.load(answer) if w["status"] == "ONLINE"]
