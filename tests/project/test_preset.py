@@ -21,6 +21,7 @@ def settings(project: Path) -> dict[str, Any]:
 
 
 def test_there_and_back(shipped: Path, fpml: Callable[..., Any]) -> None:
+    fpml("preset", "demo")  # whatever the project's user has set
     before = settings(shipped)
     fpml("preset", "published")
     assert settings(shipped)["recipes"]["reconstruct"]["train"]["epochs"] == 200
