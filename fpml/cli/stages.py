@@ -50,12 +50,14 @@ def of_synth(p: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["fvc2002-db1"],
         metavar="NAME",
-        help=f"one or several, all with the same fingers: {', '.join(SENSORS)} (default fvc2002-db1)",
+        help=f"one or several, all with the same fingers: {', '.join(SENSORS)}, random-N (default fvc2002-db1)",
     )
     p.add_argument("--seed", type=int, default=7, metavar="N", help="seed of the fingers (default 7)")
     p.add_argument("--class", dest="pattern", metavar="CLASS", help="arch, tented-arch, left-loop, right-loop or whorl")
     p.add_argument(
-        "--condition", default="fvc", help="normal, displaced, rotated, dry or wet; fvc (default): all of them in turn"
+        "--condition",
+        default="fvc",
+        help="normal, displaced, rotated, dry, wet, hard, distorted or any; fvc (default): FVC's in turn",
     )
     p.add_argument("--dpi", type=int, metavar="N", help="resolution, in place of each sensor's own; the plate keeps its size")
     p.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="pixels, in place of each sensor's own")

@@ -1,7 +1,7 @@
 """All metrics, in the order in which tables show them. Importing this imports no torch."""
 
-from fpml.metrics import generation, pictures, verification
+from fpml.metrics import generation, minutiae, pictures, verification
 
 MODEL = "model"  # the method's name in every table; what stands beside it are baselines
 FLOOR = "floor"  # what nothing can go below
-METRICS = {metric.name: metric for kin in (pictures, verification, generation) for metric in kin.METRICS}
+METRICS = {metric.name: metric for kin in (pictures, verification, minutiae, generation) for metric in kin.METRICS}

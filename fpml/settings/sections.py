@@ -26,6 +26,7 @@ class Synth:
     fvc_impressions: Annotated[Whole, Field(ge=1, le=100)]
     unseen_prints: Annotated[Whole, Field(ge=1, le=100_000)]  # on each of the two unseen sensors
     socofing_subjects: Annotated[Whole, Field(ge=1, le=10_000)]  # ten fingers each
+    minutiae_fingers: Annotated[Whole, Field(ge=4, le=100_000)]  # each on four sensors, four impressions
 
 
 @dataclass(frozen=True, config=STRICT)

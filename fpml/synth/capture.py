@@ -21,17 +21,28 @@ FRAME = 8.0  # pixels at 500 dpi that a sweep sensor sees at once
 class Condition:
     """How the finger is held: the quality levels of FVC's sessions (Maio et al. 2002)."""
 
-    rotation: float  # degrees, standard deviation; never over 35, as FVC asked
+    rotation: float  # degrees, standard deviation
     shift: float  # pixels at 500 dpi, standard deviation across the finger; 1.4 times as much along it
-    moisture: float  # mean wetness
+    moisture: float = 0.0  # mean wetness
+    uneven: float = 0.12  # wetness, standard deviation
+    driest: float = 0.6  # wetness, the largest of either sign
+    most_turned: float = 35  # degrees, the largest rotation, as FVC asked
+    push: float = 7.0  # pixels at 500 dpi, standard deviation of the skin's traction across the finger; 9/7 as much along it
+    twist: float = 3.0  # degrees, standard deviation of the skin's torsion
+    breaks: float = 1.0  # mean of how grainy and broken the ridges are
+    scratches: float = 0.4  # mean number
 
 
 CONDITIONS = {
-    "normal": Condition(rotation=6, shift=13, moisture=0.0),
-    "displaced": Condition(rotation=8, shift=42, moisture=0.0),
-    "rotated": Condition(rotation=18, shift=16, moisture=0.0),
+    "normal": Condition(rotation=6, shift=13),
+    "displaced": Condition(rotation=8, shift=42),
+    "rotated": Condition(rotation=18, shift=16),
     "dry": Condition(rotation=6, shift=15, moisture=-0.4),
     "wet": Condition(rotation=6, shift=15, moisture=0.4),
+    "hard": Condition(rotation=14, shift=42, uneven=0.3, driest=0.75, push=9, twist=4, breaks=1.25, scratches=0.8),
+    "distorted": Condition(rotation=12, shift=26, uneven=0.2, push=28, twist=12),
+    # Whatever may come: to train on, not to measure with.
+    "any": Condition(rotation=18, shift=32, uneven=0.3, driest=0.75, most_turned=60, push=11, twist=5, scratches=0.8),
 }
 # FVC2002 asked its volunteers for these; which of the twelve captures became the eight of a finger is not published.
 FVC_SESSIONS = ("normal", "normal", "displaced", "displaced", "rotated", "rotated", "dry", "wet")
@@ -49,14 +60,14 @@ class Capture:
     rotation: float  # normal, of the condition
     shift_x: float  # normal, of the condition
     shift_y: float  # normal, of the condition
-    wetness: float  # normal, 0.12 round the condition's and the finger's, within 0.6; below 0 dry, above 0 wet
+    wetness: float  # normal, round the condition's and the finger's; below 0 dry, above 0 wet
     pressure: float  # normal, 1, within 2: the larger, the wider the contact and the thicker the ridges
-    push_x: float  # normal, 7: skin distortion by traction
-    push_y: float  # normal, 9
-    twist: float  # normal, 3 degrees: skin distortion by torsion
-    breaks: float  # gamma, shape 3, mean 1, at most 2: how grainy and broken the ridges are
+    push_x: float  # normal, of the condition: skin distortion by traction
+    push_y: float  # normal, of the condition
+    twist: float  # normal, of the condition: skin distortion by torsion
+    breaks: float  # gamma, shape 3, mean of the condition, at most twice that: how grainy and broken the ridges are
     pores: float  # uniform 0-1: how open they are
-    scratches: int  # Poisson, 0.4
+    scratches: int  # Poisson, of the condition
     residue: float  # 0, or uniform 0.06-0.22 in the sensor's share of impressions: the ghost of the one before
 
 
@@ -73,17 +84,17 @@ def draw_capture(finger: Finger, impression: int, sensor: Sensor, condition: str
     return Capture(
         seed=seed,
         condition=name,
-        rotation=float(np.deg2rad(np.clip(rng.normal(0, held.rotation), -35, 35))),
+        rotation=float(np.deg2rad(np.clip(rng.normal(0, held.rotation), -held.most_turned, held.most_turned))),
         shift_x=float(rng.normal(0, held.shift)),
         shift_y=float(rng.normal(0, 1.4 * held.shift)),
-        wetness=float(np.clip(rng.normal(held.moisture + finger.moisture, 0.12), -0.6, 0.6)),
+        wetness=float(np.clip(rng.normal(held.moisture + finger.moisture, held.uneven), -held.driest, held.driest)),
         pressure=float(np.clip(rng.normal(0, 1), -2, 2)),
-        push_x=float(rng.normal(0, 7)),
-        push_y=float(rng.normal(0, 9)),
-        twist=float(rng.normal(0, np.deg2rad(3))),
-        breaks=float(min(2.0, rng.gamma(3, 1 / 3))),
+        push_x=float(rng.normal(0, held.push)),
+        push_y=float(rng.normal(0, 9 / 7 * held.push)),
+        twist=float(rng.normal(0, np.deg2rad(held.twist))),
+        breaks=float(held.breaks * min(2.0, rng.gamma(3, 1 / 3))),
         pores=float(rng.uniform(0, 1)),
-        scratches=int(rng.poisson(0.4)),
+        scratches=int(rng.poisson(held.scratches)),
         residue=float((rng.uniform() < sensor.residue) * rng.uniform(0.06, 0.22)),
     )
 

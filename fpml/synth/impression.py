@@ -5,7 +5,7 @@ Everything works on many impressions at once: B of them, each with the skin of i
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -152,7 +152,7 @@ def _dirt(sensor: Sensor, captures: list[Capture], height: int, width: int, devi
     return torch.maximum(torch.stack(fresh).to(device), _lasting_dirt(sensor, int(count), height, width).to(device))
 
 
-@cache
+@lru_cache(maxsize=32)  # of sensors: of random ones there may be thousands
 def _lasting_dirt(sensor: Sensor, count: int, height: int, width: int) -> Tensor:
     return _specks(np.random.default_rng(_sensor_seed(sensor)), count, height, width)
 
@@ -193,7 +193,7 @@ def _fixed(sensor: Sensor, number: int, height: int, width: int, device: torch.d
     return normal([seed_of(_sensor_seed(sensor), number)], height, width, device)
 
 
-@cache
+@lru_cache(maxsize=32)  # of sensors: of random ones there may be thousands
 def _plate(sensor: Sensor, device: torch.device) -> Tensor:
     """The grey of the empty plate: (1, H, W)."""
     x, y = plate_axes(sensor, device)

@@ -20,10 +20,11 @@ from fpml.base.errors import FpmlError
 from fpml.base.files import new_file, new_folder
 from fpml.base.parallel import Workers, in_parallel
 from fpml.settings.sections import Synth
-from fpml.synth.sensors import SENSORS, Sensor
+from fpml.synth.sensors import SENSORS, Sensor, sensor_named
 
 HANDS = ("Left", "Right")
 DIGITS = ("thumb", "index", "middle", "ring", "little")
+CROSSED = ("fvc2002-db2", "fvc2002-db3", "random-1", "random-2")  # sensors of the same fingers, in data/synth/minutiae
 GENERATOR = 2  # to be raised when a seed no longer gives the prints that it gave: no run goes on with another's
 
 
@@ -164,7 +165,8 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def write_embedded(settings: Synth, out: Path, workers: Workers = 0) -> None:
-    """The embedded data: fvc/, secugen/, lumidigm/ and socofing/ in the layout of the real sets."""
+    """The embedded data: fvc/, secugen/, lumidigm/ and socofing/ in the layout of the real sets; minutiae/ in the
+    generator's own."""
     from fpml.synth.noise import seed_of
 
     n, i = settings.fvc_fingers, settings.fvc_impressions
@@ -175,6 +177,7 @@ def write_embedded(settings: Synth, out: Path, workers: Workers = 0) -> None:
         "secugen": [Plan(seeds[5], settings.unseen_prints, 1, (SENSORS["secugen"],), "flat")],
         "lumidigm": [Plan(seeds[6], settings.unseen_prints, 1, (SENSORS["lumidigm"],), "flat")],
         "socofing": [Plan(seeds[7], 10 * settings.socofing_subjects, 1, (SENSORS["socofing"],), "socofing")],
+        "minutiae": [Plan(seeds[0], settings.minutiae_fingers, 4, tuple(map(sensor_named, CROSSED)), "synth", "hard")],
     }
     with new_folder(out) as folder:
         for name, plans in sets.items():

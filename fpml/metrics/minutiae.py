@@ -1,0 +1,89 @@
+"""How well minutiae are found: those that were found against those that are true, one to one.
+
+Minutiae are rows of x, y (pixels at 500 dpi, y down), angle (radians, ISO/IEC 19794-2) and 1 for an ending."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from fpml.metrics.metric import Metric
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a minutia may be from the true one."""
+
+    place: float  # pixels at 500 dpi
+    angle: float  # degrees
+
+    def __str__(self) -> str:
+        return f"{self.place:g} px, {self.angle:g}°"
+
+
+NARROW, MIDDLE, WIDE = Tolerance(8, 10), Tolerance(12, 22.5), Tolerance(16, 30)
+
+METRICS = (
+    Metric("f1_16", 3, max, f"minutiae, F1 within {WIDE}"),
+    Metric("precision_16", 3, max, f"minutiae, precision within {WIDE}"),
+    Metric("recall_16", 3, max, f"minutiae, recall within {WIDE}"),
+    Metric("f1_12", 3, max, f"minutiae, F1 within {MIDDLE}"),
+    Metric("f1_8", 3, max, f"minutiae, F1 within {NARROW}"),
+    Metric("f1_16_typed", 3, max, f"minutiae, F1 within {WIDE}, of the same type"),
+    Metric("place_error", 2, min, "minutiae, median error of place, px at 500 dpi"),
+    Metric("angle_error", 2, min, "minutiae, median error of direction, degrees"),
+)
+
+
+def turned(angles: np.ndarray) -> np.ndarray:
+    """Angles brought into -pi..pi."""
+    return np.asarray((angles + np.pi) % (2 * np.pi) - np.pi)
+
+
+def paired(found: np.ndarray, true: np.ndarray, within: Tolerance) -> np.ndarray:
+    """One-to-one pairs of minutiae within a tolerance, as many as there can be and of those the nearest: (pairs, 2) int,
+    rows of found (n, >=3) and of true (m, >=3)."""
+    if not len(found) or not len(true):
+        return np.empty((0, 2), int)
+    far = np.hypot(found[:, None, 0] - true[:, 0], found[:, None, 1] - true[:, 1])
+    apart = np.abs(turned(found[:, None, 2] - true[:, 2]))
+    allowed = (far <= within.place) & (apart <= np.deg2rad(within.angle))
+    rows, columns = linear_sum_assignment(np.where(allowed, far, 1e4))
+    kept = allowed[rows, columns]
+    return np.stack([rows[kept], columns[kept]], 1)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What of one print was asked for and found."""
+
+    true: int  # minutiae that had to be found
+    hit: int  # of these, found
+    found: int  # minutiae that were found where it counts
+    right: int  # of these, true
+
+    @property
+    def precision(self) -> float:
+        return self.right / self.found if self.found else float("nan")
+
+    @property
+    def recall(self) -> float:
+        return self.hit / self.true if self.true else float("nan")
+
+    @property
+    def f1(self) -> float:
+        both = self.precision + self.recall
+        return 2 * self.precision * self.recall / both if both > 0 else float("nan") if both != both else 0.0
+
+
+def counted(
+    found: np.ndarray, true: np.ndarray, deep_found: np.ndarray, deep_true: np.ndarray, within: Tolerance, typed: bool = False
+) -> Counts:
+    """Counts of one print. deep_found, deep_true: bool, those that lie so far inside the print that they count; a minutia
+    near its edge may be found or not, and a deep one may be paired with one that is not. typed: the type must be the same."""
+    pairs = paired(found, true, within)
+    if typed:
+        pairs = pairs[(found[pairs[:, 0], 3] > 0.5) == (true[pairs[:, 1], 3] > 0.5)]
+    return Counts(
+        int(deep_true.sum()), int(deep_true[pairs[:, 1]].sum()), int(deep_found.sum()), int(deep_found[pairs[:, 0]].sum())
+    )

@@ -1,0 +1,190 @@
+"""minutiae: a network learns where minutiae lie, from crops of generated prints whose truth is known exactly."""
+
+import math
+from dataclasses import fields
+from time import perf_counter
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from fpml.base.errors import FpmlError
+from fpml.base.parallel import in_parallel
+from fpml.data.split import TRAIN, VALIDATION
+from fpml.data.store import Prepared
+from fpml.models.minutiae import MULTIPLE, PERIOD, Exported, Maps, MinutiaeNet
+from fpml.synth.stream import Example, made_for
+from fpml.tasks.minutiae.settings import Minutiae, TrainMinutiae
+from fpml.training import crops as crop
+from fpml.training.batches import Batches
+from fpml.training.crops import Crops
+from fpml.training.export import Registered
+from fpml.training.session import Row, Session, Sets
+from fpml.training.truth import prepared
+
+WARM_UP = 150  # steps in which the learning rate rises
+DECAY = 0.02  # of the weights, AdamW's
+CLIP = 3.0  # norm of the gradient
+SHARES = {"presence": 1.0, "offset": 0.5, "direction": 1.0, "ending": 0.2, "orientation": 0.3, "period": 1.0, "foreground": 0.3}
+VALIDATED = 8  # crops of each validation print
+
+
+def sets(prints: Prepared, side: np.ndarray, recipe: Minutiae, accelerator: Accelerator) -> Sets:
+    size = recipe.train.batch_size
+    if min(recipe.data.height, recipe.data.width) % MULTIPLE:
+        found = f"{recipe.data.height} x {recipe.data.width}"
+        raise FpmlError(f"data.height x data.width is {found}; for minutiae both are multiples of {MULTIPLE}")
+    training, validation = (Batches(prints, np.flatnonzero(side == s), size, accelerator) for s in (TRAIN, VALIDATION))
+    return Sets(training, validation)
+
+
+def losses(maps: Maps, batch: Crops) -> dict[str, Tensor]:
+    """Each part of the loss, a scalar: presence by CenterNet's focal loss (Zhou et al. 2019), offset and direction by squared
+    errors near minutiae, orientation and period inside the print."""
+    logit, chance = maps.presence, torch.sigmoid(maps.presence)
+    hit = F.logsigmoid(logit) * (1 - chance) ** 2 * batch.centre
+    miss = F.logsigmoid(-logit) * chance**2 * (1 - batch.heat) ** 4 * batch.weight * ~batch.centre
+    near, typed = (v.float() / v.sum().clamp(min=1) for v in (batch.near, batch.near & batch.typed))
+    skin = batch.mask / batch.mask.sum().clamp(min=1)
+    twice = torch.stack([(2 * batch.orientation).cos(), (2 * batch.orientation).sin()], 1)
+    period = (batch.period.clamp(4, 25) / PERIOD).log()
+    return {
+        "presence": -(hit + miss).sum() / batch.centre.sum().clamp(min=1),
+        "offset": ((maps.offset - batch.offset).square().sum(1) * near).sum(),
+        "direction": ((maps.direction - batch.direction).square().sum(1) * near).sum(),
+        "ending": (F.binary_cross_entropy_with_logits(maps.ending, batch.ending, reduction="none") * typed).sum(),
+        "orientation": ((maps.orientation - twice).square().sum(1) * skin).sum(),
+        "period": (F.smooth_l1_loss(maps.period, period, reduction="none", beta=0.05) * skin).sum(),
+        "foreground": F.binary_cross_entropy_with_logits(maps.foreground, batch.mask),
+    }
+
+
+class _Averaged(nn.Module):
+    """All that is trained or averaged."""
+
+    def __init__(self, network: nn.Module, share: float) -> None:
+        super().__init__()
+        self.network = network
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(share), use_buffers=True)  # type: ignore[no-untyped-call]
+        self.average.n_averaged += 1  # the first weights are in it: without this the first step would replace them
+
+
+def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Session) -> nn.Module:
+    """Train in place, from the last checkpoint if there is one. What stands is the running average (settings.average)."""
+    accelerator, prints = session.accelerator, sets.training.prints
+    own = [prepared(prints, int(row)) for row in sets.training.rows]
+    held = [prepared(prints, int(row)) for row in sets.validation.rows]
+    bare = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(bare.parameters(), settings.learning_rate, weight_decay=DECAY)
+    wrapped, optimiser = accelerator.prepare(bare, optimiser)
+    both = _Averaged(accelerator.unwrap_model(wrapped), settings.average).to(accelerator.device)
+    world, rank = accelerator.num_processes, accelerator.process_index
+    fresh: dict[int, list[Example]] = {}
+
+    def one_epoch(epoch: int) -> Row:
+        wanted = range(max(1, epoch - settings.kept_epochs + 1), epoch + 1) if settings.fresh_fingers else range(0)
+        for made in [number for number in fresh if number not in wanted]:
+            del fresh[made]
+        for number in wanted:  # all of them after a killed run
+            if number not in fresh:
+                fresh[number] = _made(settings, number, world)
+        pool = own + [example for number in wanted for example in fresh[number]]
+        start, wrapped_train = perf_counter(), wrapped.train()
+        totals: dict[str, Tensor] = {name: torch.zeros((), device=accelerator.device) for name in SHARES}
+        for step in range(settings.steps):
+            for group in optimiser.param_groups:
+                group["lr"] = _learning_rate(settings, (epoch - 1) * settings.steps + step)
+            rng = np.random.default_rng([settings.seed, epoch, step, rank])
+            chosen = [pool[i] for i in rng.integers(len(pool), size=-(-settings.batch_size // world))]
+            generator = torch.Generator(accelerator.device).manual_seed(int(rng.integers(2**62)))
+            batch = crop.batch(crop.cut(chosen, settings.crop, rng), generator, spoil=True)
+            parts = losses(wrapped_train(batch.pictures), batch)
+            accelerator.backward(sum(SHARES[name] * part for name, part in parts.items()))
+            accelerator.clip_grad_norm_(bare.parameters(), CLIP)
+            optimiser.step()
+            optimiser.zero_grad()
+            both.average.update_parameters(both.network)
+            for name, part in parts.items():
+                totals[name] += part.detach()
+            session.still_wanted()
+        seconds = perf_counter() - start
+        row: Row = {f"train/{name}_loss": session.mean(total, settings.steps * world) for name, total in totals.items()}
+        row["train/loss"] = sum(SHARES[name] * row[f"train/{name}_loss"] for name in SHARES)
+        row["validation/loss"] = validate(both.average.module, held, settings)
+        row["images_per_second"] = settings.steps * settings.batch_size / seconds
+        return row
+
+    session.run(settings.epochs, both, [optimiser], one_epoch)
+    learned = both.average.module
+    calibrate(learned, held, settings)
+    return learned
+
+
+def _made(settings: TrainMinutiae, epoch: int, world: int) -> list[Example]:
+    """The prints that come in with an epoch, the same in every process."""
+    first = (epoch - 1) * settings.fresh_fingers + 1
+    jobs = [(settings.seed, number) for number in range(first, first + settings.fresh_fingers)]
+    threads = torch.get_num_threads()
+    made = in_parallel(made_for, jobs, 0, f"prints of epoch {epoch}", "fingers", chunk=8)
+    torch.set_num_threads(threads)  # the generator takes one, in this process where there are few fingers
+    return [example for finger in made for example in finger]
+
+
+def _learning_rate(settings: TrainMinutiae, step: int) -> float:
+    """Rising over WARM_UP steps; then, cosine: falling towards a fiftieth (Loshchilov and Hutter 2017)."""
+    rate = settings.learning_rate * min(1.0, (step + 1) / WARM_UP)
+    if settings.schedule == "constant":
+        return rate
+    return rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / (settings.epochs * settings.steps))))
+
+
+def _held_crops(held: list[Example], settings: TrainMinutiae, device: torch.device) -> list[Crops]:
+    """The same crops of the validation prints each time, as they are."""
+    rng = np.random.default_rng(settings.seed)
+    taken = crop.cut([example for example in held for _ in range(VALIDATED)], settings.crop, rng)
+    starts = range(0, len(taken), settings.batch_size)
+    return [crop.batch(taken[s : s + settings.batch_size], torch.Generator(device), spoil=False) for s in starts]
+
+
+@torch.inference_mode()
+def validate(network: nn.Module, held: list[Example], settings: TrainMinutiae) -> float:
+    """The mean loss over crops of prints that are not trained on."""
+    network.eval()
+    device = next(network.parameters()).device
+    found = []
+    for batch in _held_crops(held, settings, device):
+        parts = losses(network(batch.pictures), batch)
+        found.append(sum(SHARES[name] * float(part) for name, part in parts.items()))
+    return float(np.mean(found))
+
+
+@torch.inference_mode()
+def calibrate(network: nn.Module, held: list[Example], settings: TrainMinutiae) -> None:
+    """Fit what makes a peak's presence the share of such peaks that are minutiae (Platt 1999), on the validation prints."""
+    from sklearn.linear_model import LogisticRegression
+
+    network.eval()
+    logits, right = [], []
+    for batch in _held_crops(held, settings, next(network.parameters()).device):
+        presence = network(batch.pictures).presence
+        peaks = (F.max_pool2d(presence[:, None], 3, 1, 1)[:, 0] == presence) & (presence > -6) & (batch.weight > 0)
+        logits.append(presence[peaks].cpu().numpy())
+        right.append(batch.near[peaks].cpu().numpy())
+    every, truly = np.concatenate(logits), np.concatenate(right)
+    if truly.all() or not truly.any():
+        return  # too few prints to fit on; the presence stays as it is
+    fitted = LogisticRegression(C=1e6).fit(every[:, None], truly)
+    calibration = network.get_buffer("calibration")
+    calibration.copy_(torch.tensor([float(fitted.coef_[0, 0]), float(fitted.intercept_[0])]))
+
+
+def registered(network: nn.Module, prints: Tensor) -> Registered:
+    """Grey pictures of any size → the maps of fpml.models.minutiae.Exported."""
+    assert isinstance(network, MinutiaeNet)
+    return Registered(Exported(network), {"prints": prints}, Exported.OUTPUTS, any_size=MULTIPLE)
+
+
+assert set(SHARES) == {field.name for field in fields(Maps)}
