@@ -17,7 +17,6 @@ from fpml.settings.recipe import Model
 
 KIND = "minutiae"
 MULTIPLE = 16  # of height and width
-WINDOW = 33  # pixels, of the contrast normalisation: about four ridge periods
 FLOOR = 3.0  # grey levels: what a flat part's noise is divided by, so that it stays small
 PERIOD = 9.0  # pixels: the ridge period that the network's output 0 stands for
 
@@ -36,22 +35,22 @@ class Maps:
 
 
 def normalised(pictures: Tensor) -> Tensor:
-    """Local contrast normalisation of grey 0..255, (B, 1, H, W): each pixel less its window's mean, over its standard
-    deviation. Window sums are differences of running sums, since a pooling of 33 x 33 costs more than the whole network."""
+    """Local contrast normalisation of grey 0..255, (B, 1, H, W): each pixel less the mean round it, over the standard deviation
+    round it. Both are taken over nine cells of four pixels a side, and drawn smoothly between them."""
     centred = pictures - 128
 
-    def mean(maps: Tensor) -> Tensor:
-        reach = WINDOW // 2
-        for axis in (2, 3):
-            size = maps.shape[axis]
-            pad = (reach + 1, reach, 0, 0) if axis == 3 else (0, 0, reach + 1, reach)
-            sums = F.pad(maps, pad, mode="replicate").cumsum(axis)
-            maps = (sums.narrow(axis, WINDOW, size) - sums.narrow(axis, 0, size)) / WINDOW
-        return maps
+    def round_it(maps: Tensor) -> Tensor:
+        cells = F.avg_pool2d(F.avg_pool2d(maps, 4), 9, stride=1, padding=4, count_include_pad=False)
+        return F.interpolate(cells, scale_factor=4.0, mode="bilinear", align_corners=False)
 
-    average = mean(centred)
-    spread = (mean(centred * centred) - average * average).clamp(min=0).sqrt()
-    return ((centred - average) / (spread + FLOOR)).clamp(-4, 4)
+    mean = round_it(centred)
+    spread = (round_it(centred * centred) - mean * mean).clamp(min=0).sqrt()
+    return ((centred - mean) / (spread + FLOOR)).clamp(-4, 4)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Vectors (B, 2, h, w) of nearly length 1, and of length 0 where the network says nothing."""
+    return vectors / (vectors.square().sum(1, keepdim=True) + 0.01).sqrt()
 
 
 def _convolution(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -133,9 +132,9 @@ class Exported(nn.Module):
         return (
             torch.sigmoid(scale * maps.presence + shift)[:, None],
             4 * maps.offset,
-            F.normalize(maps.direction, dim=1),
+            _unit(maps.direction),
             torch.sigmoid(maps.ending)[:, None],
-            F.normalize(maps.orientation, dim=1),
+            _unit(maps.orientation),
             PERIOD * torch.exp(maps.period)[:, None],
             torch.sigmoid(maps.foreground)[:, None],
         )

@@ -165,13 +165,13 @@ def _spoilt(pictures: Tensor, masks: Tensor, minutiae: Tensor, generator: torch.
     pictures = torch.where(
         on(0.12), torch.minimum(pictures, torch.lerp(pictures.amax((2, 3), keepdim=True), other, u(0.1, 0.4))), pictures
     )
-    # Dry and wet: ridges thinned and thickened, unevenly; twice where it is very wet.
+    # Wet and dry: ridges thickened and thinned, unevenly; twice where it is very wet.
     share = torch.sigmoid(3 * smooth()) * u(0.3, 1)
-    thin, thick = -F.max_pool2d(-pictures, 3, 1, 1), F.max_pool2d(pictures, 3, 1, 1)
+    thick, thin = _darkest(pictures), -_darkest(-pictures)
     kind = u(0, 1)
-    pictures = torch.where(kind < 0.17, torch.lerp(pictures, thin, share), pictures)
-    pictures = torch.where((kind > 0.17) & (kind < 0.34), torch.lerp(pictures, thick, share), pictures)
-    again = torch.where(kind < 0.09, -F.max_pool2d(-pictures, 3, 1, 1), F.max_pool2d(pictures, 3, 1, 1))
+    pictures = torch.where(kind < 0.17, torch.lerp(pictures, thick, share), pictures)
+    pictures = torch.where((kind > 0.17) & (kind < 0.34), torch.lerp(pictures, thin, share), pictures)
+    again = torch.where(kind < 0.09, _darkest(pictures), -_darkest(-pictures))
     pictures = torch.where((kind < 0.05) | ((kind > 0.17) & (kind < 0.22)), torch.lerp(pictures, again, 0.7 * share), pictures)
     # Grain at two sizes, blur, lost resolution.
     pictures = pictures + torch.where(on(0.4), u(0, 0.4), 0.0) * contrast * white()
@@ -194,6 +194,15 @@ def _spoilt(pictures: Tensor, masks: Tensor, minutiae: Tensor, generator: torch.
     pictures = torch.where(inverted, 255 - pictures, pictures) * u(0.4, 1) + u(0, 60)
     ending = torch.where(inverted[:, 0, 0], 1 - minutiae[..., 3], minutiae[..., 3])
     return pictures, torch.cat([minutiae[..., :3], ending[..., None], minutiae[..., 4:]], -1), hidden
+
+
+def _darkest(pictures: Tensor) -> Tensor:
+    """The darkest of each 3 x 3 pixels: what max_pool2d gives of the negative, in a tenth of its time on a CPU."""
+    for axis in (2, 3):
+        size = pictures.shape[axis]
+        wide = F.pad(pictures, (1, 1, 0, 0) if axis == 3 else (0, 0, 1, 1), mode="replicate")
+        pictures = torch.minimum(torch.minimum(wide.narrow(axis, 0, size), wide.narrow(axis, 2, size)), pictures)
+    return pictures
 
 
 def _covered(pictures: Tensor, minutiae: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
