@@ -10,14 +10,14 @@ from typing import Any
 from fpml import tasks
 from fpml.base.environment import heed_signals, make_ready
 from fpml.base.errors import FpmlError
-from fpml.cli import data, models, settings, stages
+from fpml.cli import data, fingers, models, settings, stages
 from fpml.tasks.command import Command
 
 UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
 Commands = dict[str, Command | tuple[str, dict[str, Command]]]  # a command, or a group with commands of its own
 DATA: Commands = {"data": ("datasets: add your own, get public ones, list them", data.COMMANDS)}
 OF_TASKS = [tasks.commands(task) for task in tasks.names()]
-GROUPS: tuple[Mapping[str, Any], ...] = (stages.COMMANDS, DATA, *OF_TASKS, models.COMMANDS, settings.COMMANDS)
+GROUPS: tuple[Mapping[str, Any], ...] = (stages.COMMANDS, DATA, fingers.COMMANDS, *OF_TASKS, models.COMMANDS, settings.COMMANDS)
 COMMANDS: Commands = {name: command for group in GROUPS for name, command in group.items()}
 if len(COMMANDS) < sum(map(len, GROUPS)):
     raise ValueError("two of fpml's commands have one name")

@@ -1,17 +1,16 @@
-"""Fingers enrolled by their embeddings: who is it, and are these two the same? A gallery is one Parquet file.
+"""Fingers enrolled by what a model keeps of their prints: who is it? A gallery is one Parquet file.
 
-Embeddings are biometric data, like the prints they were made from."""
+Embeddings and minutiae are biometric data, like the prints they were made from."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from fpml.base.errors import FpmlError
 from fpml.base.files import new_file
 from fpml.data.walk import normal
+from fpml.inference.compare import Feature, Kind
 from fpml.inference.model import Model
 
 TRUSTED = 10  # an FMR that may be so many times as high as it was counted says little
@@ -21,7 +20,7 @@ BEST = 5  # matches that are given
 @dataclass(frozen=True)
 class Match:
     finger: str
-    score: float  # product of the embeddings, -1 to 1
+    score: float  # of the finger's most alike print
     same: bool  # by the model's threshold
 
 
@@ -48,7 +47,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Enrolled prints. frame: finger, picture, model (its SHA-256), embedding."""
+    """Enrolled prints. frame: finger, picture, model (its SHA-256), and the features: embedding or minutiae."""
 
     frame: pd.DataFrame
 
@@ -56,11 +55,14 @@ class Gallery:
     def read(cls, path: Path) -> "Gallery":
         """FpmlError for a file that is missing, no gallery, or empty."""
         try:
-            frame = pd.read_parquet(path, columns=["finger", "picture", "model", "embedding"])
+            frame = pd.read_parquet(path)
+            frame[["finger", "picture", "model"]]
         except FileNotFoundError:
             raise FpmlError(f"{path} is not there; make it by: fpml enrol PICTURES --gallery {path}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise FpmlError(f"{path} is not a gallery: {str(error).splitlines()[0]}") from None
+        if not {"embedding", "minutiae"} & set(frame):
+            raise FpmlError(f"{path} is not a gallery: it has neither embeddings nor minutiae")
         if frame.empty:
             raise FpmlError(f"{path} is empty")
         return cls(frame.assign(finger=frame["finger"].map(normal)))  # one that was made before names had one form
@@ -72,26 +74,19 @@ class Gallery:
     def made_by(self, model: Model) -> bool:
         return str(self.frame["model"].iat[0]) == model.sha256
 
-    @cached_property
-    def _embeddings(self) -> np.ndarray:
-        return np.stack(self.frame["embedding"].to_list())
-
-    @cached_property
-    def _fingers(self) -> np.ndarray:
-        return self.frame["finger"].to_numpy()
-
-    def best(self, vectors: np.ndarray, threshold: Threshold) -> list[list[Match]]:
-        """For each embedding (n, numbers) the BEST fingers, each by its most alike print."""
+    def best(self, kind: Kind, probes: list[Feature], threshold: Threshold) -> list[list[Match]]:
+        """For each probe the BEST fingers, each by its most alike print."""
+        scores_of, fingers = kind.against(self.frame[kind.column].to_list()), self.frame["finger"].to_numpy()
         found = []
-        for scores in vectors @ self._embeddings.T:
-            best = pd.Series(scores, self._fingers).groupby(level=0).max().nlargest(BEST)
+        for probe in probes:
+            best = pd.Series(scores_of(probe), fingers).groupby(level=0).max().nlargest(BEST)
             found.append([Match(str(name), float(score), bool(score >= threshold.value)) for name, score in best.items()])
         return found
 
 
-def enrolled(before: Gallery | None, vectors: np.ndarray, fingers: list[str], pictures: list[str], model: Model) -> Gallery:
+def enrolled(before: Gallery | None, kind: Kind, features: list[Feature], fingers: list[str], pictures: list[str]) -> Gallery:
     """A gallery with these prints added. FpmlError for a picture that is in it already."""
-    new = pd.DataFrame({"finger": fingers, "picture": pictures, "embedding": list(vectors), "model": model.sha256})
+    new = pd.DataFrame({"finger": fingers, "picture": pictures, kind.column: features, "model": kind.model.sha256})
     whole = new if before is None else pd.concat([before.frame, new], ignore_index=True)
     if twice := whole["picture"][whole["picture"].duplicated()].tolist():
         raise FpmlError(f"{twice[0]} is enrolled already; nothing was enrolled")

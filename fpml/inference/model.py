@@ -4,13 +4,16 @@ printed or written, and no project, torch, DVC or MLflow is needed."""
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fpml.base.errors import FpmlError
 from fpml.inference.place import BATCH, Placement, place
 from fpml.settings.recipe import Data
+
+if TYPE_CHECKING:
+    from fpml.inference.minutiae import Look
 
 Pictures = np.ndarray | Sequence[np.ndarray]  # one picture (H, W) uint8, 0 black, or several
 
@@ -95,6 +98,14 @@ class Model:
         """The embeddings of pictures, (n, numbers) float32 of length 1: their products say how alike two prints are."""
         return self._over(self._placed(pictures, dpi, "embedding"), "embedding")[0]
 
+    def minutiae(self, pictures: Pictures, dpi: float | None = 500) -> "list[Look]":
+        """The minutiae of pictures, as templates, with their orientation, ridge period and foreground. dpi None: told by the
+        ridges."""
+        from fpml.inference.minutiae import OUTPUTS, look
+
+        self.need(*OUTPUTS)
+        return [look(self, picture, dpi) for picture in _several(pictures)]
+
     def generate(self, count: int, pattern: str | None = None, seed: int = 1) -> Generated:
         """New prints. pattern: the class of all of them; None: of each in turn. FpmlError for one that the model lacks."""
         return self.made(self.latent(count, seed), self.classes_of(count, pattern))
@@ -125,8 +136,7 @@ class Model:
 
     def _placed(self, pictures: Pictures, dpi: float, *outputs: str) -> list[Placement]:
         self.need(*outputs)
-        several = [pictures] if isinstance(pictures, np.ndarray) and pictures.ndim == 2 else list(pictures)
-        return [place(picture, dpi, self.data) for picture in several]
+        return [place(picture, dpi, self.data) for picture in _several(pictures)]
 
     def _over(self, placements: list[Placement], *outputs: str) -> list[np.ndarray]:
         """Outputs of all placements, a batch at a time."""
@@ -136,6 +146,10 @@ class Model:
             for parts, out in zip(found, self.run(list(outputs), prints=prints), strict=True):
                 parts.append(out)
         return [np.concatenate(parts) if parts else np.empty((0, 0), np.float32) for parts in found]
+
+
+def _several(pictures: Pictures) -> list[np.ndarray]:
+    return [pictures] if isinstance(pictures, np.ndarray) and pictures.ndim == 2 else list(pictures)
 
 
 def open_model(name: str, content: bytes, config: dict[str, Any], facts: dict[str, Any]) -> Model:

@@ -30,6 +30,19 @@ def add_model(p: argparse.ArgumentParser, model: str, dpi: int) -> None:
     add_reader(p)
 
 
+def dpi_or_auto(said: str) -> float | None:
+    """A resolution; None for auto."""
+    return None if said == "auto" else float(said)
+
+
+def add_dpi(p: argparse.ArgumentParser, each: bool) -> None:
+    """--dpi of minutiae's commands, a list. each: one for each of two prints may be given."""
+    said = "of the pictures; auto: told by their ridges" + ("; one for both, or one each" if each else "")
+    p.add_argument(
+        "--dpi", type=dpi_or_auto, nargs="+" if each else 1, default=[500.0], metavar="DPI", help=f"{said} (default 500)"
+    )
+
+
 def add_reader(p: argparse.ArgumentParser) -> None:
     said = "the layout whose frame is cut off (socofing has one)"
     p.add_argument("--reader", default="folder", choices=readers.names(), help=said)

@@ -1,0 +1,97 @@
+"""What a model keeps of a print to compare it by, and how two of these are compared: an embedding, or minutiae."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from fpml.base.errors import FpmlError
+from fpml.data.pictures import read_grey
+from fpml.data.readers import reader_named
+from fpml.inference import minutiae
+from fpml.inference.place import MAX_PIXELS, place
+from fpml.matching import formats
+from fpml.matching.cylinders import Cylinders, cylinders
+from fpml.matching.match import Match, match
+from fpml.matching.template import Template, from_table
+
+if TYPE_CHECKING:
+    from fpml.inference.model import Model
+
+Feature = np.ndarray  # float32 (numbers,)
+
+
+class Kind(Protocol):
+    """One way to compare prints."""
+
+    @property
+    def model(self) -> "Model": ...
+
+    @property
+    def column(self) -> str:
+        """Of a gallery, which holds features of one kind."""
+
+    def feature(self, path: Path, dpi: float | None, reader: str) -> Feature:
+        """What is kept of a file. BadPicture, with the reason, where nothing can be."""
+
+    def against(self, gallery: list[Feature]) -> Callable[[Feature], np.ndarray]:
+        """A function that gives a probe's scores against each of a gallery, higher for more alike: float (n,)."""
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    model: "Model"
+    column: str = "embedding"
+
+    def feature(self, path: Path, dpi: float | None, reader: str) -> Feature:
+        if dpi is None:
+            raise FpmlError(f"{self.model.name} compares embeddings, which need the dpi of the pictures; give --dpi")
+        placement = place(reader_named(reader).crop(read_grey(path, MAX_PIXELS)), dpi, self.model.data)
+        vector: np.ndarray = self.model.run(["embedding"], prints=placement.canvas[None, None])[0][0]
+        return vector
+
+    def against(self, gallery: list[Feature]) -> Callable[[Feature], np.ndarray]:
+        every = np.stack(gallery)
+        return lambda probe: np.asarray(every @ probe)
+
+
+@dataclass(frozen=True)
+class Minutiae:
+    model: "Model"
+    column: str = "minutiae"
+
+    def feature(self, path: Path, dpi: float | None, reader: str) -> Feature:
+        return self.template(path, dpi, reader).table().ravel()
+
+    def template(self, path: Path, dpi: float | None, reader: str) -> Template:
+        """Of a picture, or of a template's file."""
+        if not formats.is_template(path):
+            return minutiae.template_of(self.model, reader_named(reader).crop(read_grey(path, MAX_PIXELS)), dpi)
+        found = formats.read(path)
+        if len(found) < minutiae.FEWEST:
+            raise minutiae.TooPoor(f"{len(found)} minutiae, and at least {minutiae.FEWEST} are needed")
+        return found
+
+    def against(self, gallery: list[Feature]) -> Callable[[Feature], np.ndarray]:
+        every = [_cylinders(feature) for feature in gallery]
+        return lambda probe: np.array([match(_cylinders(probe), one).score for one in every])
+
+
+def compared(a: Template, b: Template) -> Match:
+    """Two templates compared; its pairs are rows of the two."""
+    return match(cylinders(a), cylinders(b))
+
+
+def kind_of(model: "Model") -> Kind:
+    """How a model's prints are compared. FpmlError for one whose prints can't be."""
+    if "embedding" in model.outputs:
+        return Embeddings(model)
+    if "presence" in model.outputs:
+        return Minutiae(model)
+    raise FpmlError(f"{model.name} gives {' and '.join(model.outputs)}; prints are compared by a minutiae or recognise model")
+
+
+def _cylinders(feature: Feature) -> Cylinders:
+    return cylinders(from_table(feature, 0, 0))
