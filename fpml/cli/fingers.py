@@ -116,6 +116,7 @@ def _features(inputs: list[Path], a: Arguments, model: "Model", what: str) -> "I
 
     files, dpi = _files(inputs), a.dpi[0]
     scheduler = _scheduler()
+    outcomes: Iterator[Outcome]
     if scheduler:
         from fpml.base.parallel import each_in_parallel
 

@@ -187,3 +187,21 @@ def distributions(old: pd.DataFrame, new: pd.DataFrame, labels: dict[str, str], 
     axes[0, 0].legend()
     figure.suptitle(title)
     save(figure, path)
+
+
+def minutiae(
+    prints: list[np.ndarray], true: list[np.ndarray], found: list[np.ndarray], title: str, path: Path | IO[bytes]
+) -> None:
+    """Some prints with their minutiae, rows of x, y and angle: rings where they are true, dots where they were found."""
+    figure, axes = plt.subplots(1, len(prints), figsize=(3.1 * len(prints), 4.3), squeeze=False)
+    for axis, picture, right, mine in zip(axes[0], prints, true, found, strict=True):
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        for rows, colour, mark in ((right, "tab:blue", "o"), (mine, "tab:red", ".")):
+            face = "none" if mark == "o" else colour
+            axis.scatter(rows[:, 0], rows[:, 1], s=36 if mark == "o" else 14, facecolors=face, edgecolors=colour, linewidths=1)
+            ahead = np.stack([rows[:, :2], rows[:, :2] + 11 * np.stack([np.cos(rows[:, 2]), -np.sin(rows[:, 2])], 1)])
+            axis.plot(ahead[..., 0], ahead[..., 1], color=colour, linewidth=1)
+        axis.set(xlim=(-0.5, picture.shape[1] - 0.5), ylim=(picture.shape[0] - 0.5, -0.5))
+        _bare(axis)
+    figure.suptitle(title)
+    save(figure, path)

@@ -74,7 +74,6 @@ def _disc(code: Code) -> tuple[np.ndarray, np.ndarray]:
 def cylinders(template: Template, code: Code = CODE) -> Cylinders:
     """The cylinders of a template's minutiae; none where it has too few."""
     x, y, angle = template.x, -template.y, template.angle
-    count = len(x)
     (along, aside), layers = _disc(code)
     cells = len(along)
     hull = _hull(x, y)
@@ -95,15 +94,14 @@ def cylinders(template: Template, code: Code = CODE) -> Cylinders:
     sums = place @ direction  # (n, cells, layers)
     values = expit(np.float32(code.steepness) * (sums - np.float32(code.middle)))
     values *= valid[kept, :, None]
-    assert count >= len(kept)
-    return _assembled(template, kept, values.reshape(len(kept), -1), valid[kept], code)
+    return _assembled(template, kept, values.reshape(len(kept), cells * code.layers), valid[kept], code)
 
 
 def _assembled(template: Template, kept: np.ndarray, values: np.ndarray, valid: np.ndarray, code: Code) -> Cylinders:
     x, y, angle = template.x[kept], -template.y[kept], template.angle[kept]
     dx, dy = x - x[:, None], y - y[:, None]
     values = np.ascontiguousarray(values, np.float32)
-    squares = (values**2).reshape(len(kept), -1, code.layers).sum(2)
+    squares = (values**2).reshape(len(kept), valid.shape[1], code.layers).sum(2)
     return Cylinders(
         kept, values, squares, valid.astype(np.float32), x, y, angle, np.hypot(dx, dy), wrapped(angle[:, None] - angle),
         wrapped(angle[:, None] - np.arctan2(dy, dx)),
@@ -116,7 +114,8 @@ def _hull(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     if len(points) < 3:
         return None
     try:
-        return points[ConvexHull(points).vertices]
+        corners: np.ndarray = points[ConvexHull(points).vertices]
+        return corners
     except QhullError:
         return None
 

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,8 @@ def from_json(text: str) -> Template:
             raise FpmlError(f"its format is '{record['format']}'; allowed: {JSON_FORMAT}")
         rows = [(m["x"], m["y"], np.deg2rad(m["angle"]), m["ending"], m["quality"]) for m in record["minutiae"]]
         table = np.array(rows, np.float32).reshape(-1, 5)
-        found = Template(
-            *table.T, int(record["width"]), int(record["height"]), int(record["finger"]), float(record["print_quality"])
-        )
+        whole = from_table(table, int(record["width"]), int(record["height"]))
+        found = replace(whole, finger=int(record["finger"]), print_quality=float(record["print_quality"]))
     except (ValueError, TypeError, KeyError) as error:
         raise FpmlError(f"not a template in JSON as fpml minutiae writes it ({type(error).__name__}: {error})") from None
     return _inside(found)
@@ -159,13 +159,8 @@ def from_xyt(text: str) -> Template:
         raise FpmlError("not an .xyt file: lines of x, y, degrees and quality, in whole numbers") from None
     height = int(rows[:, 1].max()) + 1 if len(rows) else 1
     width = int(rows[:, 0].max()) + 1 if len(rows) else 1
-    table = [
-        rows[:, 0],
-        height - 1 - rows[:, 1],
-        np.deg2rad(rows[:, 2]),
-        np.full(len(rows), 0.5),
-        rows[:, 3].clip(0, 100) / 100,
-    ]
+    x, y, degrees, quality = rows.T
+    table = [x, height - 1 - y, np.deg2rad(degrees), np.full(len(rows), 0.5), quality.clip(0, 100) / 100]
     return _inside(from_table(np.stack(table, 1), width, height))
 
 

@@ -37,7 +37,9 @@ class Template:
 
     def take(self, rows: np.ndarray) -> "Template":
         """Some of the minutiae."""
-        return replace(self, **{n: getattr(self, n)[rows] for n in ("x", "y", "angle", "ending", "quality")})
+        return replace(
+            self, x=self.x[rows], y=self.y[rows], angle=self.angle[rows], ending=self.ending[rows], quality=self.quality[rows]
+        )
 
     def of_finger(self, finger: int) -> "Template":
         return replace(self, finger=finger)
@@ -49,4 +51,5 @@ class Template:
 
 def from_table(table: np.ndarray, width: int, height: int) -> Template:
     """A template of rows of x, y, angle, ending, quality."""
-    return Template(*np.asarray(table, np.float32).reshape(-1, 5).T, width=width, height=height)
+    x, y, angle, ending, quality = np.asarray(table, np.float32).reshape(-1, 5).T
+    return Template(x, y, angle, ending, quality, width, height)

@@ -66,8 +66,10 @@ def _cut_one(example: Example, side: int, rng: np.random.Generator) -> Example:
 def _padded(example: Example, height: int, width: int) -> Example:
     below, right = height - example.mask.shape[0], width - example.mask.shape[1]
     picture = np.pad(example.picture, ((0, below), (0, right)), mode="edge")
-    fields = [np.pad(f, ((0, below // BLOCK), (0, right // BLOCK)), mode="edge") for f in (example.orientation, example.period)]
-    return Example(picture, np.pad(example.mask, ((0, below), (0, right))), *fields, example.minutiae)
+    theta, period = (
+        np.pad(f, ((0, below // BLOCK), (0, right // BLOCK)), mode="edge") for f in (example.orientation, example.period)
+    )
+    return Example(picture, np.pad(example.mask, ((0, below), (0, right))), theta, period, example.minutiae)
 
 
 def _turned(crop: Example, rng: np.random.Generator) -> Example:

@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from fpml.synth.truth import BLOCK, Truth
 
 def prepared(prints: Prepared, row: int) -> Example:
     """A prepared print with its truth, brought to its canvas. FpmlError where it has none."""
-    index = prints.index
+    index: Any = prints.index
     where = index["truth"].iat[row]
     if not isinstance(where, str):
         raise FpmlError(

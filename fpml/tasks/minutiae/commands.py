@@ -37,8 +37,8 @@ def minutiae(a: Arguments) -> None:
             write(template, name(picture, "minutiae").with_suffix(f".{kind}"))
         dpi = f"; {seen.dpi:.0f} dpi, estimated by its ridges" if seen.dpi_estimated else ""
         period = seen.ridge_period
-        if not ODD[0] <= period <= ODD[1] and not seen.dpi_estimated and len(template):
-            dpi = f"; ridges {period:.1f} pixels apart at 500 dpi, which no finger has: is {seen.dpi:g} dpi right? --dpi auto asks them"
+        if len(template) and not seen.dpi_estimated and not ODD[0] <= period <= ODD[1]:
+            dpi = f"; ridges {period:.1f} pixels apart at 500 dpi, which no finger has: is {seen.dpi:g} dpi right? (--dpi auto)"
         print(f"{picture}: {len(template)} minutiae{dpi}")
     say_how_many(good, len(pictures))
     print(f"templates are in {a.out}")

@@ -14,18 +14,18 @@ from fpml.base.progress import progress
 from fpml.data.split import TEST, TRAIN, UNSEEN
 from fpml.drawing import figures
 from fpml.metrics import verification
-from fpml.metrics.intervals import bootstrap, wilson
+from fpml.metrics.intervals import wilson
 from fpml.metrics.pictures import to_bytes, to_float
 from fpml.metrics.results import Row, as_table
 from fpml.metrics.ridges import gabor_answers
 from fpml.metrics.table import MODEL
+from fpml.metrics.verified import FEWEST, threshold_facts, verified
 from fpml.tasks.protocol import Album, Findings, Trained, sensor_labels, some
 from fpml.tasks.recognise import saliency
 from fpml.tasks.recognise.settings import Recognise
 
 PCA, GABOR = "PCA", "Gabor energies"
 BATCH, CELLS, TOP, WORST = 64, 8, 20, 8
-FEWEST = 20  # impostor pairs: under that a rate by FVC's pairs is not given
 Embed = Callable[[np.ndarray], np.ndarray]  # rows of the prepared set → vectors (n, numbers) of length 1
 
 
@@ -58,16 +58,18 @@ def evaluate(trained: Trained[Recognise], album: Album) -> Findings:
         if genuine == 0 or impostor == 0:
             notes.append(f"{part}: no verification, since its fingers give {genuine} genuine and {impostor} impostor pairs.")
             continue
+        fingers, impressions = index["finger_id"].to_numpy(str)[mine], index["impression"].fillna(1).to_numpy(int)[mine]
         for method, function in embed.items():
-            table, curve, other = _verification(trained, function(mine), mine, pairs, part, method)
-            rows += table
+            vectors = function(mine)
+            told = verified(vectors @ vectors.T, fingers, impressions, part, method, settings.bootstrap)
+            rows += told.rows
             if method == MODEL:
-                det[part] = curve
-                impostors.append(other)
+                det[part] = told.curve
+                impostors.append(told.impostors)
     if not det:
         facts["no_threshold"] = _no_threshold(trained, facts["pairs"])
     else:
-        facts |= _threshold(pd.concat(impostors), settings.fmr)
+        facts |= threshold_facts(pd.concat(impostors), settings.fmr)
         title = f"{trained.name}: detection error trade-off on fingers never seen"
         figures.det(det, title, album.add("det.png", title))
         facts["matrix"] = "eer_all"
@@ -178,59 +180,6 @@ def _mistakes(trained: Trained[Recognise], album: Album, found: pd.DataFrame) ->
     pairs = (wrong["finger_id"] + " for " + wrong["said"]).value_counts()
     shown = ", ".join(f"{pair} ({count})" for pair, count in pairs.iloc[:3].items())
     return [f"{len(wrong)} of {len(found)} test prints were taken for another finger; most often {shown}."]
-
-
-def _verification(
-    trained: Trained[Recognise], vectors: np.ndarray, rows: np.ndarray, pairs: verification.Comparisons, part: str, method: str
-) -> tuple[list[Row], tuple[np.ndarray, np.ndarray], pd.DataFrame]:
-    """A table's rows, the DET curve (FMR, FNMR), and score and both fingers of every pair of prints of two fingers."""
-    fingers = trained.prints.index["finger_id"].to_numpy(str)[rows]
-    impressions = trained.prints.index["impression"].fillna(1).to_numpy(int)[rows]
-    scores = (vectors[pairs.a] * vectors[pairs.b]).sum(1)
-    count = len(set(fingers))
-    interval = verification.eer_interval(scores, pairs, fingers, trained.recipe.evaluate.bootstrap)
-    every = verification.all_pairs(fingers)
-    all_scores = (vectors[every.a] * vectors[every.b]).sum(1)
-    of_all = verification.eer_interval(all_scores, every, fingers, min(200, trained.recipe.evaluate.bootstrap))
-    gallery = np.array([np.flatnonzero(fingers == f)[impressions[fingers == f].argmin()] for f in sorted(set(fingers))])
-    probes = np.setdiff1d(np.arange(len(rows)), gallery)
-    ranks = verification.rank_of_own(vectors[probes] @ vectors[gallery].T, fingers[probes], fingers[gallery])
-    first = bootstrap((ranks == 1).astype(float), fingers[probes].astype(object), trained.recipe.evaluate.bootstrap)
-    values = {
-        "eer": (100 * verification.eer(scores, pairs.genuine), (100 * interval[0], 100 * interval[1])),
-        "eer_all": (100 * verification.eer(all_scores, every.genuine), (100 * of_all[0], 100 * of_all[1])),
-        "fmr100": (100 * verification.fnmr_at(scores, pairs.genuine, 0.01), (np.nan, np.nan)),
-        "fmr1000": (100 * verification.fnmr_at(scores, pairs.genuine, 0.001), (np.nan, np.nan)),
-        "zerofmr": (100 * verification.fnmr_at(scores, pairs.genuine, 0.0), (np.nan, np.nan)),
-        "d_prime": (verification.d_prime(scores, pairs.genuine), (np.nan, np.nan)),
-        "rank1": (float((ranks == 1).mean()), first),
-    }
-    enough = (~pairs.genuine).sum() >= FEWEST
-    table = [
-        Row(
-            side=UNSEEN, part=part, method=method, metric=metric, value=value, low=low, high=high, prints=len(rows),
-            fingers=count,
-        )
-        for metric, (value, (low, high)) in values.items()
-        if np.isfinite(value) and (enough or metric in ("eer_all", "rank1"))
-    ]  # fmt: skip
-    _, fmr, fnmr = verification.rates(scores, pairs.genuine)
-    other = ~every.genuine
-    impostors = pd.DataFrame({"score": all_scores[other], "a": fingers[every.a[other]], "b": fingers[every.b[other]]})
-    return table, (fmr, fnmr), impostors
-
-
-def _threshold(impostors: pd.DataFrame, fmr: float) -> dict[str, float | int]:
-    """The threshold that is kept with the model, with the FMR that was counted for it and how high it may really be.
-
-    The 95 % interval takes each pair of fingers for one trial, however many prints were compared: those of one pair are far
-    from independent."""
-    threshold, counted = verification.threshold_for(impostors["score"].to_numpy(float), fmr)
-    pairs = len(impostors.drop_duplicates(["a", "b"]))
-    return {
-        "threshold": threshold, "threshold_fmr": counted, "threshold_fmr_high": wilson(counted * pairs, pairs)[1],
-        "threshold_impostors": len(impostors), "threshold_finger_pairs": pairs,
-    }  # fmt: skip
 
 
 def _no_threshold(trained: Trained[Recognise], pairs: dict[str, list[int]]) -> str:
