@@ -6,8 +6,9 @@ from fpml.project.preset import read_yaml, write_yaml
 
 path = Path("params.yaml")
 params = read_yaml(path)
-params["synth"].update(fvc_fingers=3, fvc_impressions=4, unseen_prints=3, socofing_subjects=3)
+params["synth"].update(fvc_fingers=3, fvc_impressions=4, unseen_prints=3, socofing_subjects=3, minutiae_fingers=6)
 for recipe in params["recipes"].values():
     recipe["train"]["epochs"] = 2
     recipe["split"]["validation"] = 0.34
+params["recipes"]["minutiae"]["train"].update(steps=8, fresh_fingers=4, batch_size=8)
 write_yaml(params, path)

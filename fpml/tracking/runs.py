@@ -261,7 +261,7 @@ def log_model(mlflow: Any, folder: Path, example: Any, name: str = MODEL_NAME) -
         out = []
         for value in values:
             tensor = value.type.tensor_type
-            shape = (-1, *(d.dim_value for d in tensor.shape.dim[1:]))
+            shape = (-1, *(d.dim_value or -1 for d in tensor.shape.dim[1:]))  # -1: any
             out.append(TensorSpec(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), shape, value.name))
         return out
 

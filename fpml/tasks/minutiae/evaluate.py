@@ -53,6 +53,7 @@ class _OnDevice:
 
 def evaluate(trained: Trained[Minutiae], album: Album) -> Findings:
     index, settings = trained.prints.index, trained.recipe.evaluate
+    boxes = index[list(BOX)].to_numpy(int)
     held = np.flatnonzero(np.isin(trained.side, (VALIDATION, UNSEEN)))
     parts = sensor_labels(index).to_numpy(str)
     assert isinstance(trained.network, MinutiaeNet)
@@ -61,7 +62,7 @@ def evaluate(trained: Trained[Minutiae], album: Album) -> Findings:
     found: dict[str, dict[int, Template]] = {method: {} for method in finders}
     scores: list[pd.DataFrame] = []
     for row in progress(held, "minutiae", len(held), "prints"):
-        top, bottom, left, right = (int(index[c].iat[row]) for c in BOX)
+        top, bottom, left, right = boxes[row]
         grey = trained.prints.take(np.array([row]))[0][top:bottom, left:right]
         example = prepared(trained.prints, int(row))
         true = example.minutiae - np.array([left, top, 0, 0, 0, 0], np.float32)
@@ -76,8 +77,8 @@ def evaluate(trained: Trained[Minutiae], album: Album) -> Findings:
     rows = summarise(whole, settings.bootstrap)
     facts: dict[str, Any] = {"headline": "f1_16"}
     notes = [
-        f"A minutia is asked for from {DEEP:g} pixels inside the print's edge on; found ones count from a quality of {SURE:g} on. "
-        f"Verification takes all of them, by cylinder codes, and {SKELETON} with the same matcher."
+        f"A minutia is asked for from {DEEP:g} pixels inside the print's edge on; found ones count from a quality of {SURE:g} "
+        f"on. Verification takes all of them, by cylinder codes, and {SKELETON} with the same matcher."
     ]
     verified_rows, more, verification_notes = _told_apart(trained, album, held, parts, found)
     table = as_table([*rows, *verified_rows])
@@ -173,7 +174,7 @@ def _draw(trained: Trained[Minutiae], album: Album, held: np.ndarray, found: dic
     chosen = held[some(len(held), trained.recipe.evaluate.pictures)]
     prints, true, mine = [], [], []
     for row in chosen:
-        top, bottom, left, right = (int(trained.prints.index[c].iat[row]) for c in BOX)
+        top, bottom, left, right = trained.prints.index[list(BOX)].to_numpy(int)[row]
         prints.append(trained.prints.take(np.array([row]))[0][top:bottom, left:right])
         true.append(prepared(trained.prints, int(row)).minutiae[:, :3] - np.array([left, top, 0], np.float32))
         template = found[int(row)]
