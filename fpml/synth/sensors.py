@@ -7,8 +7,6 @@ data sheets; grey levels, noise and wear were chosen by eye and by histogram bes
 import re
 from dataclasses import dataclass
 
-import numpy as np
-
 from fpml.base.errors import FpmlError
 
 
@@ -107,6 +105,8 @@ def random_sensor(number: int) -> Sensor:
     """A sensor that nobody built, drawn by its number: size, plate, contrast, blur, grain, dirt and scale of their widest
     likely ranges. What is learnt from many of them holds on sensors never seen (Tobin et al. 2017 call it domain
     randomisation). Ridge periods come out between 6 and 14 pixels, whatever the finger."""
+    import numpy as np  # not for `fpml --help`, which names the sensors
+
     rng = np.random.default_rng([number, 8128])
 
     def u(low: float, high: float) -> float:

@@ -33,7 +33,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_embedded_data_reads_as_real_sets_do(tmp_path: Path) -> None:
-    settings = Synth(seed=3, fvc_fingers=2, fvc_impressions=2, unseen_prints=1, socofing_subjects=1)
+    settings = Synth(seed=3, fvc_fingers=2, fvc_impressions=2, unseen_prints=1, socofing_subjects=1, minutiae_fingers=4)
     write_embedded(settings, tmp_path / "synth")
     fvc = ingest("f", Dataset("synth/fvc", "fvc", 500.0, ""), LIMITS, tmp_path)
     assert fvc["sensor"].value_counts().to_dict() == {"DB1": 4, "DB2": 4, "DB3": 4, "DB4": 4}
@@ -172,7 +172,10 @@ def test_places_that_a_folder_cannot_take(tmp_path: Path, fpml: Callable[..., An
 
 
 def test_embedded_prints_are_in_no_set_that_is_asked_for_by_its_seed(tmp_path: Path) -> None:
-    write_embedded(Synth(seed=7, fvc_fingers=2, fvc_impressions=1, unseen_prints=1, socofing_subjects=1), tmp_path / "a")
+    write_embedded(
+        Synth(seed=7, fvc_fingers=2, fvc_impressions=1, unseen_prints=1, socofing_subjects=1, minutiae_fingers=4),
+        tmp_path / "a",
+    )
     made = pd.read_parquet(tmp_path / "a" / "fvc" / "truth" / "fingers")
     assert made["seed"].nunique() == 4
     assert made["seed"].min() > 10_000

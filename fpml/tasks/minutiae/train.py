@@ -34,7 +34,7 @@ VALIDATED = 8  # crops of each validation print
 
 def sets(prints: Prepared, side: np.ndarray, recipe: Minutiae, accelerator: Accelerator) -> Sets:
     size = recipe.train.batch_size
-    if min(recipe.data.height, recipe.data.width) % MULTIPLE:
+    if recipe.data.height % MULTIPLE or recipe.data.width % MULTIPLE:
         found = f"{recipe.data.height} x {recipe.data.width}"
         raise FpmlError(f"data.height x data.width is {found}; for minutiae both are multiples of {MULTIPLE}")
     training, validation = (Batches(prints, np.flatnonzero(side == s), size, accelerator) for s in (TRAIN, VALIDATION))

@@ -1,0 +1,186 @@
+"""The shipped minutiae model on prints whose truth is known, and on what is no print."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import fpml
+from fpml.data.pictures import BadPicture
+from fpml.inference.minutiae import APART, TooPoor, look, template_of
+from fpml.inference.model import Model
+from fpml.matching import formats
+from fpml.metrics.minutiae import WIDE, paired
+from fpml.synth.generate import Prints, generate
+
+NAME = "minutiae-1"
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return fpml.load(NAME)
+
+
+@pytest.fixture(scope="module")
+def prints() -> Prints:
+    """Two impressions of three fingers, on a sensor that is in no training."""
+    return generate(3, 2, "random-3", seed=55, condition="normal", device="cpu")
+
+
+def true_of(prints: Prints, row: int) -> np.ndarray:
+    table = prints.minutiae[row]
+    table = table[table["depth"] > 16]
+    return table[["x", "y", "angle"]].to_numpy(float)
+
+
+def found_share(found: np.ndarray, true: np.ndarray) -> float:
+    return len(paired(found, true, WIDE)) / len(true)
+
+
+def test_what_is_true_is_found(model: Model, prints: Prints) -> None:
+    for row in range(len(prints.pictures)):
+        template = look(model, prints.pictures[row], 500).template
+        assert found_share(template.table(), true_of(prints, row)) > 0.8
+        apart = np.hypot(template.x[:, None] - template.x, template.y[:, None] - template.y)
+        assert apart[~np.eye(len(template), dtype=bool)].min() > APART
+
+
+def test_fields_are_the_true_ones(model: Model, prints: Prints) -> None:
+    seen = look(model, prints.pictures[0], 500)
+    skin = prints.masks[0][4::8, 4::8]
+    off = np.angle(np.exp(2j * (seen.orientation - prints.orientation[0]))) / 2
+    assert np.median(np.abs(off[skin])) < np.deg2rad(6)
+    assert np.median(np.abs(seen.period / prints.period[0] - 1)[skin]) < 0.08
+    assert ((seen.foreground > 0.5) == skin).mean() > 0.93
+
+
+@pytest.mark.parametrize("dpi", [250, 1000, 1500])
+def test_places_are_at_500_dpi_whatever_the_picture_s(model: Model, prints: Prints, dpi: int) -> None:
+    picture = Image.fromarray(prints.pictures[0])
+    size = (round(picture.width * dpi / 500), round(picture.height * dpi / 500))
+    template = look(model, np.asarray(picture.resize(size, Image.Resampling.LANCZOS)), dpi).template
+    assert (template.width, template.height) == (picture.width, picture.height)
+    assert found_share(template.table(), true_of(prints, 0)) > 0.7
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.0, 2.0, 3.5])
+def test_an_unknown_dpi_is_told_by_the_ridges(model: Model, prints: Prints, factor: float) -> None:
+    picture = Image.fromarray(prints.pictures[0])
+    size = (round(picture.width * factor), round(picture.height * factor))
+    seen = look(model, np.asarray(picture.resize(size, Image.Resampling.LANCZOS)), None)
+    usual = 500 * np.median(prints.period[0][prints.masks[0][4::8, 4::8]]) / 9
+    assert seen.dpi_estimated
+    assert seen.dpi == pytest.approx(factor * usual, rel=0.12)
+    assert seen.ridge_period == pytest.approx(9, rel=0.12)
+
+
+def test_a_mirrored_print_is_another_finger(model: Model, prints: Prints) -> None:
+    from fpml.inference.compare import compared
+
+    one, mate = (template_of(model, prints.pictures[row], 500) for row in (0, 1))
+    mirrored = template_of(model, np.ascontiguousarray(prints.pictures[1][:, ::-1]), 500)
+    assert compared(one, mate).score > 2 * compared(one, mirrored).score
+
+
+def face() -> np.ndarray:
+    """A drawn cat."""
+    picture = Image.new("L", (400, 400), 210)
+    draw = ImageDraw.Draw(picture)
+    draw.polygon([(90, 180), (110, 60), (190, 120)], fill=90)
+    draw.polygon([(310, 180), (290, 60), (210, 120)], fill=90)
+    draw.ellipse((80, 90, 320, 340), fill=120)
+    for x in (150, 250):
+        draw.ellipse((x - 22, 180, x + 22, 210), fill=240)
+        draw.ellipse((x - 7, 182, x + 7, 208), fill=10)
+    draw.polygon([(185, 240), (215, 240), (200, 258)], fill=50)
+    return np.asarray(picture)
+
+
+@pytest.mark.parametrize(
+    ("picture", "error"),
+    [
+        (face(), TooPoor),
+        (np.full((300, 300), 255, np.uint8), BadPicture),
+        (np.zeros((300, 300), np.uint8), BadPicture),
+        (np.random.default_rng(1).integers(0, 256, (300, 300)).astype(np.uint8), TooPoor),
+        (np.zeros((300, 300, 3), np.uint8), BadPicture),
+    ],
+    ids=["cat", "white", "black", "noise", "colour"],
+)
+def test_what_is_no_print_is_said_to_be_none(model: Model, picture: np.ndarray, error: type[BadPicture]) -> None:
+    with pytest.raises(error):
+        template_of(model, picture, 500)
+
+
+def test_a_picture_too_large_for_a_print(model: Model) -> None:
+    with pytest.raises(BadPicture, match="2500 x 2500 pixels at 500 dpi"):
+        look(model, np.random.default_rng(0).integers(0, 255, (500, 500)).astype(np.uint8), 100)
+
+
+@pytest.fixture
+def files(project: Path, prints: Prints) -> Path:
+    folder = project / "mine"
+    folder.mkdir()
+    for row, (finger, impression) in enumerate(zip(prints.fingers, prints.impressions, strict=True)):
+        Image.fromarray(prints.pictures[row]).save(folder / f"f{finger.number}_{impression}.png")
+    return folder
+
+
+def test_verify_says_same_other_and_can_t_be_said(project: Path, fpml: Callable[..., Any], files: Path) -> None:
+    """In a folder without params.yaml; exit codes 0, 1 and 2."""
+    (project / "params.yaml").unlink()
+    said = fpml("verify", "mine/f1_1.png", "mine/f1_2.png", "--explain", "why.png")
+    assert "the same finger" in said.out
+    assert "FMR 0.1" in said.out
+    drawn = np.asarray(Image.open(project / "why.png"))
+    assert (drawn[..., 0].astype(int) - drawn[..., 1] > 100).sum() > 200  # the red lines
+    with pytest.raises(SystemExit) as ended:
+        fpml("verify", "mine/f1_1.png", "mine/f2_1.png")
+    assert ended.value.code == 1
+    Image.fromarray(face()).save(project / "cat.png")
+    assert "cat.png can't be compared" in fpml("verify", "mine/f1_1.png", "cat.png", code=2).err
+    assert "absent.png is not there" in fpml("verify", "mine/f1_1.png", "absent.png", code=2).err
+    assert "--dpi has 3 values" in fpml("verify", "mine/f1_1.png", "mine/f1_2.png", "--dpi", "1", "2", "3", code=2).err
+
+
+def test_verify_takes_prints_of_different_dpi(project: Path, fpml: Callable[..., Any], files: Path) -> None:
+    picture = Image.open(files / "f1_2.png")
+    picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.LANCZOS).save(project / "fine.png")
+    assert "the same finger" in fpml("verify", "mine/f1_1.png", "fine.png", "--dpi", "500", "1000").out
+    assert "the same finger" in fpml("verify", "mine/f1_1.png", "fine.png", "--dpi", "500", "auto").out
+
+
+def test_templates_in_the_place_of_pictures(project: Path, fpml: Callable[..., Any], files: Path) -> None:
+    said = fpml("minutiae", "mine", "--out", "templates", "--finger", "7").out
+    assert "6 of 6 pictures" in said
+    assert formats.read(project / "templates/f1_1-minutiae.fmr").finger == 7
+    for kind in ("json", "fmr", "xyt"):
+        assert "the same finger" in fpml("verify", "mine/f1_1.png", f"templates/f1_2-minutiae.{kind}").out
+    (project / "short.fmr").write_bytes((project / "templates/f1_1-minutiae.fmr").read_bytes()[:40])
+    assert "cut short" in fpml("verify", "mine/f1_1.png", "short.fmr", code=2).err
+    record = json.loads((project / "templates/f1_1-minutiae.json").read_text(encoding="utf-8"))
+    record["minutiae"] = record["minutiae"][:1]
+    (project / "one.json").write_text(json.dumps(record), encoding="utf-8")
+    assert "1 minutiae, and at least 4 are needed" in fpml("verify", "mine/f1_1.png", "one.json", code=2).err
+
+
+def test_a_gallery_of_minutiae(project: Path, fpml: Callable[..., Any], files: Path) -> None:
+    said = fpml("enrol", *(f"mine/f{n}_1.png" for n in (1, 2, 3)), "--gallery", "g.parquet").out
+    assert "3 prints of 3 fingers" in said
+    for number in (1, 2, 3):
+        found = fpml("identify", f"mine/f{number}_2.png", "--gallery", "g.parquet").out
+        line = next(line for line in found.splitlines() if line.startswith("mine/"))
+        first, *others = line.partition(": ")[2].split(", ")
+        assert first.startswith(f"f{number} ")
+        assert first.endswith(" match")
+        assert not any(other.endswith(" match") for other in others)
+    import pandas as pd
+
+    frame = pd.read_parquet(project / "g.parquet")
+    frame.assign(model="of another version").to_parquet(project / "old.parquet")
+    assert "was made with another model" in fpml("identify", "mine/f1_2.png", "--gallery", "old.parquet", code=2).err
+    assert "enrol into a new file" in fpml("enrol", "mine/f1_2.png", "--gallery", "old.parquet", code=2).err
