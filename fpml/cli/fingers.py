@@ -78,7 +78,7 @@ def verify(a: Arguments) -> None:
         if feature is None:
             raise FpmlError(f"{path} can't be compared: {why}")
         features.append(feature)
-    score = float(kind.against(features[:1])(features[1])[0])
+    score = float(kind.against(kind.columns(features[:1]))(features[1])[0])
     match = score >= threshold.value
     print(f"score {score:.3f}: {'the same finger' if match else 'not the same finger'}\n{threshold}")
     if a.explain is not None:

@@ -35,7 +35,7 @@ def of_doctor(p: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: dict[str, Command] = {
-    "preset": ("set the demo's or the published settings in params.yaml", preset, of_preset),
+    "preset": ("set the demo's, the published or the shipped models' settings in params.yaml", preset, of_preset),
     "show": ("show what was made, and where it is", show, nothing),
     "doctor": ("check the environment, stores, git and DVC, and say how to fix them", doctor, of_doctor),
 }

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from fpml.data.pictures import read_grey
 from fpml.data.readers import reader_named
 from fpml.inference import minutiae
 from fpml.inference.place import MAX_PIXELS, place
-from fpml.matching import formats
+from fpml.matching import formats, search
 from fpml.matching.cylinders import Cylinders, cylinders
 from fpml.matching.match import Match, match
 from fpml.matching.template import Template, from_table
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fpml.inference.model import Model
 
 Feature = np.ndarray  # float32 (numbers,)
+COMPARED_IN_FULL = 500  # prints; a larger gallery is searched by short codes first
+RANKED = 20  # prints of it that get a score
 
 
 class Kind(Protocol):
@@ -29,21 +31,20 @@ class Kind(Protocol):
     @property
     def model(self) -> "Model": ...
 
-    @property
-    def column(self) -> str:
-        """Of a gallery, which holds features of one kind."""
-
     def feature(self, path: Path, dpi: float | None, reader: str) -> Feature:
         """What is kept of a file. BadPicture, with the reason, where nothing can be."""
 
-    def against(self, gallery: list[Feature]) -> Callable[[Feature], np.ndarray]:
-        """A function that gives a probe's scores against each of a gallery, higher for more alike: float (n,)."""
+    def columns(self, features: list[Feature]) -> dict[str, list[Any]]:
+        """What a gallery keeps of some features, by column."""
+
+    def against(self, gallery: dict[str, list[Any]]) -> Callable[[Feature], np.ndarray]:
+        """A function that gives a probe's scores against each of a gallery's columns, higher for more alike: float (n,). In a
+        large gallery only the best have a score, and the others 0."""
 
 
 @dataclass(frozen=True)
 class Embeddings:
     model: "Model"
-    column: str = "embedding"
 
     def feature(self, path: Path, dpi: float | None, reader: str) -> Feature:
         if dpi is None:
@@ -52,15 +53,17 @@ class Embeddings:
         vector: np.ndarray = self.model.run(["embedding"], prints=placement.canvas[None, None])[0][0]
         return vector
 
-    def against(self, gallery: list[Feature]) -> Callable[[Feature], np.ndarray]:
-        every = np.stack(gallery)
+    def columns(self, features: list[Feature]) -> dict[str, list[Any]]:
+        return {"embedding": features}
+
+    def against(self, gallery: dict[str, list[Any]]) -> Callable[[Feature], np.ndarray]:
+        every = np.stack(gallery["embedding"])
         return lambda probe: np.asarray(every @ probe)
 
 
 @dataclass(frozen=True)
 class Minutiae:
     model: "Model"
-    column: str = "minutiae"
 
     def feature(self, path: Path, dpi: float | None, reader: str) -> Feature:
         return self.template(path, dpi, reader).table().ravel()
@@ -74,9 +77,27 @@ class Minutiae:
             raise minutiae.TooPoor(f"{len(found)} minutiae, and at least {minutiae.FEWEST} are needed")
         return found
 
-    def against(self, gallery: list[Feature]) -> Callable[[Feature], np.ndarray]:
-        every = [_cylinders(feature) for feature in gallery]
-        return lambda probe: np.array([match(_cylinders(probe), one).score for one in every])
+    def columns(self, features: list[Feature]) -> dict[str, list[Any]]:
+        """The minutiae, and the short codes of their cylinders, by which a large gallery is searched."""
+        every = [_cylinders(feature) for feature in features]
+        rows = [c.minutiae.astype(np.int16) for c in every]
+        return {"minutiae": features, "codes": [search.code(c).tobytes() for c in every], "code_rows": rows}
+
+    def against(self, gallery: dict[str, list[Any]]) -> Callable[[Feature], np.ndarray]:
+        features = gallery["minutiae"]
+        if len(features) <= COMPARED_IN_FULL:
+            every = [_cylinders(feature) for feature in features]
+            return lambda probe: np.array([match(_cylinders(probe), one).score for one in every])
+        codes = [np.frombuffer(c, np.uint64).reshape(-1, search.BITS // 64) for c in gallery["codes"]]
+        index = search.index_of([f.reshape(-1, 5) for f in features], codes, gallery["code_rows"])
+
+        def scores_of(probe: Feature) -> np.ndarray:
+            scores = np.zeros(len(features))
+            for row, score in search.search(index, probe.reshape(-1, 5), RANKED):
+                scores[row] = score
+            return scores
+
+        return scores_of
 
 
 def compared(a: Template, b: Template) -> Match:

@@ -47,7 +47,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Enrolled prints. frame: finger, picture, model (its SHA-256), and the features: embedding or minutiae."""
+    """Enrolled prints. frame: finger, picture, model (its SHA-256), and the features: embedding; or minutiae and codes."""
 
     frame: pd.DataFrame
 
@@ -76,7 +76,8 @@ class Gallery:
 
     def best(self, kind: Kind, probes: list[Feature], threshold: Threshold) -> list[list[Match]]:
         """For each probe the BEST fingers, each by its most alike print."""
-        scores_of, fingers = kind.against(self.frame[kind.column].to_list()), self.frame["finger"].to_numpy()
+        scores_of = kind.against({str(name): self.frame[name].to_list() for name in self.frame.columns})
+        fingers = self.frame["finger"].to_numpy()
         found = []
         for probe in probes:
             best = pd.Series(scores_of(probe), fingers).groupby(level=0).max().nlargest(BEST)
@@ -86,7 +87,7 @@ class Gallery:
 
 def enrolled(before: Gallery | None, kind: Kind, features: list[Feature], fingers: list[str], pictures: list[str]) -> Gallery:
     """A gallery with these prints added. FpmlError for a picture that is in it already."""
-    new = pd.DataFrame({"finger": fingers, "picture": pictures, kind.column: features, "model": kind.model.sha256})
+    new = pd.DataFrame({"finger": fingers, "picture": pictures, **kind.columns(features), "model": kind.model.sha256})
     whole = new if before is None else pd.concat([before.frame, new], ignore_index=True)
     if twice := whole["picture"][whole["picture"].duplicated()].tolist():
         raise FpmlError(f"{twice[0]} is enrolled already; nothing was enrolled")

@@ -36,6 +36,30 @@ PUBLISHED = Code(width=28 / 3, angle_width=2 * np.pi / 9)
 CODE = Code()
 
 
+def wrapped(angles: np.ndarray) -> np.ndarray:
+    """Angles brought into -pi..pi."""
+    return np.asarray(angles - 2 * np.pi * np.round(angles / (2 * np.pi)), angles.dtype)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How n minutiae of one print lie to each other."""
+
+    angle: np.ndarray  # float32 (n,)
+    distance: np.ndarray  # float32 (n, n) between two of them
+    turn: np.ndarray  # float32 (n, n): the first's angle less the second's
+    bearing: np.ndarray  # float32 (n, n): the first's angle less the direction in which the second is seen
+
+    def __len__(self) -> int:
+        return len(self.angle)
+
+
+def geometry(x: np.ndarray, y: np.ndarray, angle: np.ndarray) -> Geometry:
+    """Of n minutiae; y down, as in templates."""
+    dx, dy = x - x[:, None], y[:, None] - y
+    return Geometry(angle, np.hypot(dx, dy), wrapped(angle[:, None] - angle), wrapped(angle[:, None] - np.arctan2(dy, dx)))
+
+
 @dataclass(frozen=True)
 class Cylinders:
     """The cylinders of a print: n of its N minutiae have one."""
@@ -44,20 +68,10 @@ class Cylinders:
     values: np.ndarray  # float32 (n, cells x layers), 0..1; 0 where a cell does not count
     squares: np.ndarray  # float32 (n, cells): sum of the squared values over a cell's layers
     counts: np.ndarray  # float32 (n, cells): 1 where the cell counts
-    x: np.ndarray  # float32 (n,)
-    y: np.ndarray  # float32 (n,), up
-    angle: np.ndarray  # float32 (n,)
-    distance: np.ndarray  # float32 (n, n) between two of them
-    turn: np.ndarray  # float32 (n, n): the first's angle less the second's
-    bearing: np.ndarray  # float32 (n, n): the first's angle less the direction in which the second is seen
+    lie: Geometry
 
     def __len__(self) -> int:
         return len(self.minutiae)
-
-
-def wrapped(angles: np.ndarray) -> np.ndarray:
-    """Angles brought into -pi..pi."""
-    return np.asarray(angles - 2 * np.pi * np.round(angles / (2 * np.pi)), angles.dtype)
 
 
 @cache
@@ -98,14 +112,10 @@ def cylinders(template: Template, code: Code = CODE) -> Cylinders:
 
 
 def _assembled(template: Template, kept: np.ndarray, values: np.ndarray, valid: np.ndarray, code: Code) -> Cylinders:
-    x, y, angle = template.x[kept], -template.y[kept], template.angle[kept]
-    dx, dy = x - x[:, None], y - y[:, None]
     values = np.ascontiguousarray(values, np.float32)
     squares = (values**2).reshape(len(kept), valid.shape[1], code.layers).sum(2)
-    return Cylinders(
-        kept, values, squares, valid.astype(np.float32), x, y, angle, np.hypot(dx, dy), wrapped(angle[:, None] - angle),
-        wrapped(angle[:, None] - np.arctan2(dy, dx)),
-    )  # fmt: skip
+    lie = geometry(template.x[kept], template.y[kept], template.angle[kept])
+    return Cylinders(kept, values, squares, valid.astype(np.float32), lie)
 
 
 def _hull(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:

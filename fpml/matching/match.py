@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.special import expit
 
-from fpml.matching.cylinders import Cylinders, wrapped
+from fpml.matching.cylinders import Cylinders, Geometry, wrapped
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class Rule:
     keeps: float = 0.5  # weight of a pair's own similarity in each round
     rounds: int = 5
     apart: float = 5.0  # distances that differ by so much are as likely right as wrong
-    stretch: float = 0.0  # and by this share of the distance
     apart_steep: float = 1.6
     angle: float = np.pi / 12
     angle_steep: float = 30.0
@@ -53,24 +52,28 @@ def similarities(a: Cylinders, b: Cylinders, rule: Rule = RULE) -> np.ndarray:
     apart = np.sqrt(np.maximum(own + other - 2 * product, 0))
     size = np.sqrt(own) + np.sqrt(other)
     enough = (a.counts @ b.counts.T >= rule.common * a.counts.shape[1]) & (size > 1e-6)
-    enough &= np.abs(wrapped(a.angle[:, None] - b.angle)) <= rule.turned
+    enough &= np.abs(wrapped(a.lie.angle[:, None] - b.lie.angle)) <= rule.turned
     return np.where(enough, 1 - apart / np.maximum(size, 1e-6), 0)
 
 
 def match(a: Cylinders, b: Cylinders, rule: Rule = RULE) -> Match:
     """Compare two prints by their cylinders."""
-    smaller = min(len(a), len(b))
-    if smaller < 2:
+    if min(len(a), len(b)) < 2:
         return NOTHING
-    alike = similarities(a, b, rule)
+    found = relaxed(similarities(a, b, rule), a.lie, b.lie, rule)
+    return Match(found.score, np.stack([a.minutiae[found.pairs[:, 0]], b.minutiae[found.pairs[:, 1]]], 1), found.support)
+
+
+def relaxed(alike: np.ndarray, a: Geometry, b: Geometry, rule: Rule = RULE) -> Match:
+    """Assign the minutiae of two prints (two or more each) to each other by how alike they are (n, m), and let pairs that fit
+    each other support each other. Its pairs are rows and columns of `alike`."""
+    smaller = min(alike.shape)
     rows, columns = linear_sum_assignment(-alike)
     first = alike[rows, columns]
     wanted = rule.fewest + round(float(expit(rule.growth * (smaller - rule.from_))) * (rule.most - rule.fewest))
     wanted = min(wanted, smaller)
     in_a, in_b = np.ix_(rows, rows), np.ix_(columns, columns)
-    far = a.distance[in_a]
-    stretched = np.abs(far - b.distance[in_b]) - rule.stretch * far
-    fits = _fit(stretched, rule.apart, rule.apart_steep)
+    fits = _fit(np.abs(a.distance[in_a] - b.distance[in_b]), rule.apart, rule.apart_steep)
     for turn, other in ((a.turn, b.turn), (a.bearing, b.bearing)):
         fits = fits * _fit(np.abs(wrapped(turn[in_a] - other[in_b])), rule.angle, rule.angle_steep)
     np.fill_diagonal(fits, 0)
@@ -80,8 +83,7 @@ def match(a: Cylinders, b: Cylinders, rule: Rule = RULE) -> Match:
         support = rule.keeps * support + fits @ support
     best = np.argsort(-support / np.maximum(first, 1e-9))[:wanted]
     kept = best[np.argsort(-support[best])]
-    pairs = np.stack([a.minutiae[rows[kept]], b.minutiae[columns[kept]]], 1)
-    return Match(float(support[best].mean()), pairs, support[kept])
+    return Match(float(support[best].mean()), np.stack([rows[kept], columns[kept]], 1), support[kept])
 
 
 def _fit(gap: np.ndarray, middle: float, steep: float) -> np.ndarray:

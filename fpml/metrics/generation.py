@@ -12,6 +12,7 @@ METRICS = (
     Metric("memorised", 3, min, "share of made prints nearer to a training print than to a held-out one"),
     Metric("ks_period", 3, min, "KS distance of the ridges' wavelength"),
     Metric("ks_coherence", 3, min, "KS distance of the orientation's coherence"),
+    Metric("ks_minutiae", 3, min, "KS distance of the number of minutiae a print"),
     Metric("likeness", 3, min, "mean SSIM of two prints: how little they vary"),
 )
 FID_FROM = 2000  # pictures: under that the Fréchet distance says little, and KID stands

@@ -32,6 +32,9 @@ METRICS = (
     Metric("f1_16_typed", 3, max, f"minutiae, F1 within {WIDE}, of the same type"),
     Metric("place_error", 2, min, "minutiae, median error of place, px at 500 dpi"),
     Metric("angle_error", 2, min, "minutiae, median error of direction, degrees"),
+    Metric("kept_precision", 3, max, "minutiae, share of the picture's that the true print has"),
+    Metric("kept_recall", 3, max, "minutiae, share of the true print's that the picture has"),
+    Metric("kept_score", 3, max, "match score against the true print"),
 )
 
 

@@ -56,7 +56,7 @@ def test_similarity_by_the_formula(made: Make) -> None:
     wanted = 1 - np.linalg.norm(first - second) / (np.linalg.norm(first) + np.linalg.norm(second))
     assert alike[3, 7] == pytest.approx(wanted, abs=1e-5)
     narrow = similarities(a, b, Rule(turned=0.1))
-    apart = np.abs((a.angle[:, None] - b.angle + np.pi) % (2 * np.pi) - np.pi)
+    apart = np.abs((a.lie.angle[:, None] - b.lie.angle + np.pi) % (2 * np.pi) - np.pi)
     assert (narrow[apart > 0.11] == 0).all()
 
 

@@ -123,10 +123,10 @@ def test_a_gallery_on_dask_is_the_same(
     for number in range(10):
         Image.fromarray(make_print(900 + number)).save(project / "mine" / f"person{number}_1.png")
     (project / "mine" / "zero_1.png").write_bytes(b"")
-    fingers("enrol", "mine", "--gallery", "local.parquet")
+    fingers("enrol", "mine", "--gallery", "local.parquet", "--model", "recognise")
     change_params("runtime.engine", "dask")
     change_params("runtime.scheduler", cluster.scheduler_address)
-    fingers("enrol", "mine", "--gallery", "dask.parquet")
+    fingers("enrol", "mine", "--gallery", "dask.parquet", "--model", "recognise")
     local, dask = (pd.read_parquet(f"{name}.parquet") for name in ("local", "dask"))
     assert local.drop(columns="embedding").equals(dask.drop(columns="embedding"))
     np.testing.assert_allclose(np.stack(local["embedding"]), np.stack(dask["embedding"]), atol=1e-5)

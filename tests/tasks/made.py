@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,12 @@ from torch import Tensor, nn
 from fpml import tasks
 from fpml.data import manifest
 from fpml.data.store import BOX, Prepared
-from fpml.models import family_of
+from fpml.models import family_of, minutiae
 from fpml.project.params import check
+from fpml.settings.recipe import Model
+from fpml.synth.sensors import SENSORS
+from fpml.synth.truth import Truth
+from fpml.synth.write import Plan, write_prints
 from fpml.tasks.protocol import Album, Trained
 from tests.conftest import make_print, tiny_params
 
@@ -155,3 +160,46 @@ def dreams(**evaluate: Any) -> Trained[Any]:
     return run_of(
         ("generate", "generate", "dcgan"), Dreamer(), pictures, rows, ["train"] * 16 + ["validation"] * 16, **evaluate
     )
+
+
+def generated(folder: Path) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Prints of four generated fingers, two of each, and their rows; their truth lies in the folder."""
+    write_prints(folder / "raw", Plan(5, 4, 2, (SENSORS["fvc2002-db3"],), "synth"), workers=1, device="cpu", force=True)
+    table = Truth(folder / "raw").impressions
+    pictures = np.stack([np.asarray(Image.open(folder / "raw" / file)) for file in table.index])
+    height, width = pictures.shape[1:]
+    rows = [
+        {
+            "image_id": file, "finger_id": f"f{row.finger}", "impression": row.impression, "width": width, "height": height,
+            "file": str(folder / "raw" / str(file)), "truth": str(folder / "raw" / "truth"),
+        }
+        for file, row in zip(table.index, table.itertuples(), strict=True)
+    ]  # fmt: skip
+    return pictures, rows
+
+
+def sought(folder: Path) -> Trained[Any]:
+    """minutiae: a network that has learnt nothing, on generated prints."""
+    pictures, rows = generated(folder)
+    torch.manual_seed(0)
+    network = minutiae.build(Model([4, 4, 8, 8]), *pictures.shape[1:], 0)
+    run = run_of(("minutiae", "minutiae", "minutiae"), network, pictures, rows, ["validation"] * len(rows))
+    run.prints.meta.update(crop="none", dpi=500.0)
+    return run
+
+
+class Faded(Copy):
+    """Gives back the upper half of a print, and grey below."""
+
+    def forward(self, prints: Tensor) -> Tensor:
+        out = prints.clone()
+        out[..., prints.shape[-2] // 2 :, :] = 0.5
+        return out
+
+
+def half_given_back(folder: Path) -> Trained[Any]:
+    """reconstruct: generated prints of which a network loses the lower half."""
+    pictures, rows = generated(folder)
+    side = ["train"] * 4 + ["validation"] * 4
+    run = run_of(("reconstruct", "reconstruct", "autoencoder"), Faded(), pictures, rows, side)
+    return replace(run, recipe=replace(run.recipe, data=replace(run.recipe.data, dpi=500.0)))

@@ -16,6 +16,8 @@ from fpml.metrics.pictures import to_float
 from tests.conftest import make_print, write_fvc
 from tests.tasks.made import SWAPPED, TRAINED, UNSEEN, matches
 
+MINE = ("--model", "recognise")  # without it, minutiae are compared
+
 
 @pytest.fixture
 def fingers(project: Path, fpml: Callable[..., Any], change_params: Callable[..., None]) -> Callable[..., Any]:
@@ -150,7 +152,7 @@ def test_why_there_is_no_threshold(
     change_params("recipes.recognise.split.unseen", unseen)
     for command in ("split", "train", "evaluate"):
         fingers(command, "recognise")
-    assert why in fingers("verify", "raw/prints/DB1_B/1_1.tif", "raw/prints/DB1_B/1_2.tif", code=2).err
+    assert why in fingers("verify", "raw/prints/DB1_B/1_1.tif", "raw/prints/DB1_B/1_2.tif", *MINE, code=2).err
 
 
 def test_enrol_identify_and_verify(project: Path, fingers: Callable[..., Any]) -> None:
@@ -161,17 +163,19 @@ def test_enrol_identify_and_verify(project: Path, fingers: Callable[..., Any]) -
     for finger in range(4):
         for impression in (1, 2):
             Image.fromarray(make_print(900 + finger)).save(mine / f"person{finger}_{impression}.png")
-    assert "no threshold is known" in fingers("verify", "mine/person0_1.png", "mine/person0_2.png", code=2).err
+    assert "no threshold is known" in fingers("verify", "mine/person0_1.png", "mine/person0_2.png", *MINE, code=2).err
     fingers("evaluate", "recognise")
     fingers("export", "recognise")
     weights = project / "models/recognise/weights.safetensors"
     kept = weights.read_bytes()
     weights.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))  # other weights than those that were measured
-    assert "not measured on fingers never seen" in fingers("verify", "mine/person0_1.png", "mine/person0_2.png", code=2).err
+    assert (
+        "not measured on fingers never seen" in fingers("verify", "mine/person0_1.png", "mine/person0_2.png", *MINE, code=2).err
+    )
     weights.write_bytes(kept)
-    said = fingers("enrol", *(f"mine/person{n}_1.png" for n in range(4))).out
+    said = fingers("enrol", *(f"mine/person{n}_1.png" for n in range(4)), *MINE).out
     assert "gallery.parquet: 4 prints of 4 fingers" in said
-    assert "is enrolled already" in fingers("enrol", "mine/person0_1.png", code=2).err
+    assert "is enrolled already" in fingers("enrol", "mine/person0_1.png", *MINE, code=2).err
     found = fingers("identify", "mine/person2_2.png", "--model", "recognise.fpml.zip").out
     assert "mine/person2_2.png: person2 1.000" in found
     assert "FMR 0.00%, counted over 36 impostor pairs of 1 pairs of fingers of prints" in found
@@ -180,17 +184,17 @@ def test_enrol_identify_and_verify(project: Path, fingers: Callable[..., Any]) -
     facts_path.write_text(
         json.dumps(json.loads(facts_path.read_text(encoding="utf-8")) | {"threshold": 0.999}), encoding="utf-8"
     )
-    assert "person2 1.000 match" in fingers("identify", "mine/person2_2.png").out
-    same = fingers("verify", "mine/person1_1.png", "mine/person1_2.png").out
+    assert "person2 1.000 match" in fingers("identify", "mine/person2_2.png", *MINE).out
+    same = fingers("verify", "mine/person1_1.png", "mine/person1_2.png", *MINE).out
     assert "score 1.000: the same finger" in same
-    assert "nobody.parquet is not there" in fingers("identify", "mine", "--gallery", "nobody.parquet", code=2).err
-    assert "no group (?P<finger>" in fingers("enrol", "mine", "--pattern", "x", "--gallery", "g.parquet", code=2).err
+    assert "nobody.parquet is not there" in fingers("identify", "mine", "--gallery", "nobody.parquet", *MINE, code=2).err
+    assert "no group (?P<finger>" in fingers("enrol", "mine", "--pattern", "x", "--gallery", "g.parquet", *MINE, code=2).err
     (project / "names").mkdir()
     (project / "names" / "._José_3.png").touch()
     for impression, form in ((1, "NFC"), (2, "NFD")):
         name = unicodedata.normalize(form, f"José_{impression}.png")
         Image.fromarray(make_print(900 + impression)).save(project / "names" / name)
-    assert "2 prints of 1 fingers" in fingers("enrol", "names", "--gallery", "names.parquet").out
+    assert "2 prints of 1 fingers" in fingers("enrol", "names", "--gallery", "names.parquet", *MINE).out
 
 
 def test_verify_ends_with_one_where_the_fingers_differ(
@@ -204,5 +208,5 @@ def test_verify_ends_with_one_where_the_fingers_differ(
     for n in (1, 2):
         Image.fromarray(make_print(n)).save(project / f"{n}_1.png")
     with pytest.raises(SystemExit) as ended:
-        fingers("verify", "1_1.png", "2_1.png")
+        fingers("verify", "1_1.png", "2_1.png", *MINE)
     assert ended.value.code == 1

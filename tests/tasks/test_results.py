@@ -36,7 +36,16 @@ def test_every_declared_metric_is_measured_by_a_task(
     monkeypatch.setattr(generation, "FID_FROM", 16)
     tables = [table_of(run) for run in (made.given_back, made.mended, made.copies, made.matches)]
     tables.append(made.evaluated(made.dreams(inception=inception(tmp_path / "inception.onnx")), tmp_path))
+    tables += [made.evaluated(run(tmp_path), tmp_path) for run in (made.sought, made.half_given_back)]
     assert {metric for table in tables for metric in table.index.unique("metric")} == set(METRICS)
+
+
+def test_what_a_reconstruction_loses_shows_in_its_minutiae(tmp_path: Path) -> None:
+    """Half of each print is gone: what is left is true, and about half of the minutiae; a low-pass copy loses fine ones."""
+    table = made.evaluated(made.half_given_back(tmp_path), tmp_path)["value"].droplevel("part")
+    assert table["kept_precision", "model"] > 0.85
+    assert 0.3 < table["kept_recall", "model"] < 0.7
+    assert 0.05 < table["kept_score", "model"] < 0.95
 
 
 def test_the_table_has_every_metric_that_a_file_declares() -> None:

@@ -14,6 +14,7 @@ from fpml.base.errors import FpmlError
 from fpml.base.files import root
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.drawing import figures
+from fpml.inference.kept import template
 from fpml.metrics import generation
 from fpml.metrics.judge import load_judge
 from fpml.metrics.pictures import to_bytes, to_float
@@ -44,6 +45,7 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
     seen = {name: judge(prints) for name, prints in (("made", samples), ("training", real[0]), ("held", real[1]))}
     part = str(index["dataset"].iloc[training[0]])
     values = _by_the_judge(seen, fingers[training], fingers[held]) + _by_ridges(samples, real, recipe.data.dpi)
+    values += _by_minutiae(samples, real, recipe.data.dpi)
     values.append(("likeness", MODEL, _likeness(samples), np.nan))
     values.append(("likeness", REAL, _likeness(real[1]), np.nan))
     if recipe.evaluate.inception:
@@ -134,6 +136,18 @@ def _by_ridges(samples: Tensor, real: list[Tensor], dpi: float) -> list[Value]:
 
 def _in_batches(measure: Any, prints: Tensor) -> np.ndarray:
     return np.concatenate([measure(prints[s : s + BATCH]).numpy() for s in range(0, len(prints), BATCH)])
+
+
+def _by_minutiae(samples: Tensor, real: list[Tensor], dpi: float) -> list[Value]:
+    """How many minutiae the model that comes with fpml finds in a print; of at most MAPPED of each kind."""
+    from scipy.stats import ks_2samp
+
+    few = [to_bytes(prints[torch.from_numpy(some(len(prints), MAPPED))]) for prints in (samples, *real)]
+    made, training, held = ([len(template(picture, dpi)) for picture in prints] for prints in few)
+    return [
+        ("ks_minutiae", MODEL, float(ks_2samp(made, training).statistic), np.nan),
+        ("ks_minutiae", REAL, float(ks_2samp(held, training).statistic), np.nan),
+    ]
 
 
 def _likeness(prints: Tensor) -> float:

@@ -10,6 +10,7 @@ from fpml.base.progress import progress
 from fpml.data.split import TRAIN, UNSEEN, VALIDATION
 from fpml.data.store import Prepared
 from fpml.drawing import figures
+from fpml.inference.kept import kept, template
 from fpml.metrics.baselines import COARSE, LOW_PASS, PCA, PictureToPicture, fit_pca, low_pass
 from fpml.metrics.pictures import INSIDE, WHOLE, Masked, measure, to_bytes, to_float
 from fpml.metrics.results import as_table, summarise
@@ -34,7 +35,7 @@ def evaluate(trained: Trained[Reconstruct], album: Album) -> Findings:
         LOW_PASS: low_pass,
     }
     rows = np.flatnonzero((trained.side == VALIDATION) | (trained.side == UNSEEN))
-    scores = measured(methods, prints, rows, trained.device)
+    scores = measured(methods, prints, rows, trained.device, recipe.data.dpi)
     scores["side"] = trained.side[scores["row"]]
     scores["part"] = sensor_labels(prints.index).to_numpy()[scores["row"]]
     for column in ("image_id", "finger_id"):
@@ -67,7 +68,9 @@ def evaluate(trained: Trained[Reconstruct], album: Album) -> Findings:
 
 
 @torch.inference_mode()
-def measured(methods: dict[str, PictureToPicture], prints: Prepared, rows: np.ndarray, device: torch.device) -> pd.DataFrame:
+def measured(
+    methods: dict[str, PictureToPicture], prints: Prepared, rows: np.ndarray, device: torch.device, dpi: float
+) -> pd.DataFrame:
     """A row for each print and method: row (in the prepared set), method, and the metrics."""
     parts: list[pd.DataFrame] = []
     starts = range(0, len(rows), BATCH)
@@ -75,7 +78,11 @@ def measured(methods: dict[str, PictureToPicture], prints: Prepared, rows: np.nd
         here = rows[start : start + BATCH]
         batch = to_float(prints.take(here), device)
         masks = torch.from_numpy(prints.take(here, "masks"))[:, None].float().to(device)
+        true = [template(print_, dpi) for print_ in to_bytes(batch)]
         for name, reconstruct in methods.items():
             outcome = Masked(reconstruct(batch).float(), batch, masks)
-            parts.append(pd.DataFrame({"row": here, "method": name, **measure(outcome, WHOLE, INSIDE)}))
+            seen = [template(picture, dpi) for picture in to_bytes(outcome.output)]
+            minutiae = pd.DataFrame([kept(mine, theirs) for mine, theirs in zip(seen, true, strict=True)])
+            found = pd.DataFrame({"row": here, "method": name, **measure(outcome, WHOLE, INSIDE)})
+            parts.append(found.join(minutiae))
     return pd.concat(parts, ignore_index=True)

@@ -14,6 +14,8 @@ from fpml.base.progress import progress
 from fpml.data.split import UNSEEN, VALIDATION
 from fpml.data.store import BOX
 from fpml.drawing import figures
+from fpml.inference.kept import kept, template
+from fpml.matching.template import Template
 from fpml.metrics.pictures import DAMAGE, WHOLE, Repaired, measure, to_bytes, to_float
 from fpml.metrics.results import as_table, summarise
 from fpml.metrics.ridges import gabor_enhanced
@@ -46,6 +48,7 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
     table = table[held].reset_index(drop=True)
     filters: dict[str, Filter] = {"clahe": clahe, "gabor": lambda p: gabor_enhanced(p, trained.recipe.data.dpi)}
     parts: list[pd.DataFrame] = []
+    true: dict[int, Template] = {}  # of each real print
     boxes = index.loc[table["altered"], list(BOX)].set_axis(table.index)
     batches = [
         (box, rows[start : start + BATCH])
@@ -67,10 +70,17 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
             outputs[f"{filter_} alone"] = inside(filtered)
         target = inside(target)
         differs = (inside(before) - target).abs() > DIFFERENT
+        for row, print_ in zip(real, to_bytes(target), strict=True):
+            if row not in true:
+                true[row] = template(print_, trained.recipe.data.dpi)
         for name, output in outputs.items():
             outcome = Repaired(output.float(), target, inside(before), damage > SURE, differs)
             kinds = (WHOLE, DAMAGE) if name == MODEL else (WHOLE,)  # nothing else says what is damaged
-            parts.append(pd.DataFrame({"altered": altered, "method": name, **measure(outcome, *kinds)}))
+            found = pd.DataFrame({"altered": altered, "method": name, **measure(outcome, *kinds)})
+            if name in (MODEL, UNTOUCHED):
+                seen = [template(picture, trained.recipe.data.dpi) for picture in to_bytes(output)]
+                found = found.join(pd.DataFrame([kept(t, true[row]) for t, row in zip(seen, real, strict=True)]))
+            parts.append(found)
     scores_of = pd.concat(parts, ignore_index=True)
     own = index.iloc[scores_of["altered"]].reset_index(drop=True)
     scores_of["side"] = trained.side[scores_of["altered"]]
