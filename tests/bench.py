@@ -4,14 +4,17 @@ python -m tests.bench
 """
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+import onnxruntime
 import torch
 from PIL import Image
 from scipy import signal
@@ -33,10 +36,11 @@ from fpml.synth.write import Plan, write_prints
 from fpml.training.batches import Batches
 from fpml.training.pictures import train
 from fpml.training.session import Session, Sets
-from tests.conftest import make_print
+from tests.conftest import REPOSITORY, make_print
 
 ROUNDS = 3
 PRINTS, SIDE, BATCH = 48, 224, 16
+ENROLLED = 10_000  # prints that one is looked up among; the time grows with their number
 
 
 def compare(what: str, unit: str, count: int, ours: Callable[[], None], plain: Callable[[], None]) -> None:
@@ -191,6 +195,68 @@ def bench_generator() -> None:
         print(f"{'a folder of 320 prints':28} {together:8.1f} prints/s, one process {rate:8.1f}, ratio {together / rate:.2f}")
 
 
+def bench_matching() -> None:
+    """Templates and matches a second on one core, of generated prints; a search among ENROLLED of them, made many by turning
+    halves of them against each other. Beside mindtct and bozorth3 where $FPML_NBIS names their library (docs/nbis.py)."""
+    from fpml.inference.load import SHIPPED
+    from fpml.inference.minutiae import look
+    from fpml.inference.model import Model as Opened
+    from fpml.matching import search
+    from fpml.matching.cylinders import cylinders
+    from fpml.matching.match import match
+    from fpml.matching.template import from_table
+    from fpml.settings.recipe import Data
+    from fpml.synth.generate import generate
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(SHIPPED / "minutiae-1" / "model.onnx", options)
+    model = Opened("minutiae-1", session, Data(["-"], [], 512, 400, 500.0, "none"), {}, {}, "")
+    prints = generate(8, 4, "fvc2002-db1", 9, "normal", device="cpu").pictures
+    looks = [look(model, p, 500) for p in prints]
+    codes = [cylinders(seen.template) for seen in looks]
+    pairs = [(a, b) for a in codes for b in codes if a is not b]
+    rates = {
+        "templates": len(prints) / timed(lambda: [cylinders(look(model, p, 500).template) for p in prints]),
+        "matches": len(pairs) / timed(lambda: [match(a, b) for a, b in pairs]),
+    }
+    beside = ""
+    if library := os.environ.get("FPML_NBIS"):
+        sys.path.insert(0, str(REPOSITORY / "docs"))
+        from nbis import Nbis
+
+        nist = Nbis(Path(library))
+        theirs = [nist.extract(p, 500) for p in prints]
+        extracted = len(prints) / timed(lambda: [nist.extract(p, 500) for p in prints])
+        matched = len(pairs) / timed(lambda: [nist.match(a, b) for a in theirs for b in theirs if a is not b])
+        beside = f"; mindtct {extracted:.0f} templates/s, bozorth3 {matched:.0f} matches/s"
+    said = f"{rates['templates']:8.1f} templates/s of 374 x 388, {rates['matches']:.0f} matches/s{beside}"
+    print(f"{'matching, one core':28} {said}", flush=True)
+
+    rng = np.random.default_rng(0)
+    tables = [seen.template.table() for seen in looks]
+    many = [_mixed(tables, rng) for _ in range(ENROLLED)]
+    every = [cylinders(from_table(t, 0, 0)) for t in many]
+    index = search.index_of(many, [search.code(c) for c in every], [c.minutiae for c in every])
+    spent = median(timed(partial(search.search, index, table, 5)) for table in tables[:8])
+    print(f"{'search, two cores':28} {spent:8.3f} s for one print among {ENROLLED:,}", flush=True)
+
+
+def _mixed(tables: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Half of one print's minutiae beside half of another's, each turned and moved a little."""
+    way, halves = rng.uniform(0, np.pi), []
+    for table, side in zip(rng.choice(len(tables), 2, replace=False), (1, -1), strict=True):
+        minutiae = tables[table].copy()
+        at = minutiae[:, :2] - np.median(minutiae[:, :2], 0)
+        kept = side * (at @ np.array([np.cos(way), np.sin(way)])) > 0
+        turn = rng.uniform(-0.5, 0.5)
+        c, s = np.cos(turn), np.sin(turn)
+        minutiae[:, :2] = at @ np.array([[c, -s], [s, c]]) + 160 + rng.normal(0, 2, at.shape)
+        minutiae[:, 2] += turn
+        halves.append(minutiae[kept])
+    return np.concatenate(halves).astype(np.float32)
+
+
 def timed(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
@@ -202,3 +268,4 @@ if __name__ == "__main__":
     bench_training()
     bench_ingest()
     bench_generator()
+    bench_matching()
