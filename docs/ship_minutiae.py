@@ -78,7 +78,8 @@ def main() -> None:
     card = {
         "name": NAME, "licence": "Apache-2.0", "sha256": sha256,
         "trained_on": f"generated prints only, of generator {GENERATOR}: nobody's fingers",
-        "command": ["fpml preset release", "dvc repro evaluate@minutiae", f"python docs/ship_minutiae.py . # at {commit.stdout[:12]}"],
+        "command": ["fpml preset release", "dvc repro evaluate@minutiae", "python docs/ship_minutiae.py ."],
+        "commit": commit.stdout.strip(),
         "epochs": len(history), "validation loss": round(float(history["validation/loss"].iloc[-1]), 4),
         "facts": _facts(measured.get("impostors")), "measured": measured,
     }  # fmt: skip

@@ -48,11 +48,6 @@ def normalised(pictures: Tensor) -> Tensor:
     return ((centred - mean) / (spread + FLOOR)).clamp(-4, 4)
 
 
-def _unit(vectors: Tensor) -> Tensor:
-    """Vectors (B, 2, h, w) of nearly length 1, and of length 0 where the network says nothing."""
-    return vectors / (vectors.square().sum(1, keepdim=True) + 0.01).sqrt()
-
-
 def _convolution(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     layer = nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(layer, nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
@@ -118,7 +113,8 @@ def build(model: Model, height: int, width: int, classes: int) -> MinutiaeNet:
 class Exported(nn.Module):
     """The network as it is registered: uint8 (B, 1, H, W), H and W multiples of 16 → at stride 4 presence (B, 1, h, w) as a
     calibrated probability, offset (B, 2, h, w) in pixels, direction (cosine, sine), ending as a probability; at stride 8
-    orientation (cosine and sine of twice the angle), period in pixels, foreground as a probability."""
+    orientation (cosine and sine of twice the angle), period in pixels, foreground as a probability. Where it is not sure of
+    an angle, cosine and sine are both small."""
 
     OUTPUTS = ("presence", "offset", "direction", "ending", "orientation", "period", "foreground")
 
@@ -132,9 +128,9 @@ class Exported(nn.Module):
         return (
             torch.sigmoid(scale * maps.presence + shift)[:, None],
             4 * maps.offset,
-            _unit(maps.direction),
+            maps.direction,
             torch.sigmoid(maps.ending)[:, None],
-            _unit(maps.orientation),
+            maps.orientation,
             PERIOD * torch.exp(maps.period)[:, None],
             torch.sigmoid(maps.foreground)[:, None],
         )
