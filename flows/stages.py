@@ -19,6 +19,8 @@ from fpml.admin.cache import mend
 from fpml.admin.doctor import DVC_BUSY
 
 ROOT = Path(__file__).parent.parent
+# DVC's words, since nothing else of it tells: what dvc.repo.reproduce gives back holds a stage that ran and one that was
+# restored from the run-cache alike.
 CACHED = re.compile(r"didn't change, skipping|is cached - skipping run")
 HINT = re.compile(
     r"^To (track the changes with git|enable auto staging)|^\s+(git add dvc\.lock|dvc config core\.autostage)|^Use `dvc push`"
