@@ -42,7 +42,7 @@ def purge(found: Found, params: Params) -> list[str]:
                 frame = pd.read_parquet(gallery)
                 with new_file(Path(gallery)) as temporary:
                     frame[~is_of_person(frame, found.rows, found.person)].to_parquet(temporary, index=False)
-                said.append(f"{gallery}: {count} embeddings removed")
+                said.append(f"{gallery}: {count} enrolled prints removed")
         said += _from_mlflow(mlflow, found, params)
         for store in stores.every:
             for old, (new, content) in found.listings.items():
