@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT = "minutiae-1"  # comes with fpml
 PART = 64  # pictures that a worker of a cluster reads at a time
 OPEN: dict[str, "Model"] = {}  # on such a worker
-Outcome = tuple["np.ndarray | None", str]  # what is kept of a picture, or None and the reason
+Outcome = tuple["np.ndarray | None", str]  # what is kept of a picture, and what is said of it; or None and the reason
 
 
 def enrol(a: Arguments) -> None:
@@ -66,6 +66,11 @@ def verify(a: Arguments) -> None:
     from fpml.inference.compare import kind_of
     from fpml.inference.gallery import threshold_of
 
+    for path in (a.a, a.b):
+        if path.is_dir():
+            raise FpmlError(f"{path} is a folder; verify takes two pictures or templates")
+    if a.explain is not None and (a.explain.suffix != ".png" or a.explain.is_dir() or a.explain.resolve() in _resolved(a)):
+        raise FpmlError(f"--explain is {a.explain}; give the name of a new picture, OUT.png")
     model = fpml.load(a.model)
     kind = kind_of(model)
     threshold = threshold_of(model)
@@ -77,6 +82,8 @@ def verify(a: Arguments) -> None:
         feature, why = _outcome(model, path, of_it, a.reader)
         if feature is None:
             raise FpmlError(f"{path} can't be compared: {why}")
+        if why:
+            print(f"{path}: {why}")
         features.append(feature)
     score = float(kind.against(kind.columns(features[:1]))(features[1])[0])
     match = score >= threshold.value
@@ -88,6 +95,10 @@ def verify(a: Arguments) -> None:
         print(f"{a.explain} shows the two prints, their minutiae and which belong together")
     if not match:
         raise SystemExit(1)
+
+
+def _resolved(a: Arguments) -> list[Path]:
+    return [a.a.resolve(), a.b.resolve()]
 
 
 def _files(inputs: list[Path]) -> list[Path]:
@@ -104,7 +115,7 @@ def _outcome(model: "Model", path: Path, dpi: float | None, reader: str) -> Outc
 
     find_pictures([path])  # says so where it is not there
     try:
-        return kind_of(model).feature(path, dpi, reader), ""
+        return kind_of(model).feature(path, dpi, reader)
     except BadPicture as error:
         return None, str(error)
 
@@ -130,6 +141,8 @@ def _features(inputs: list[Path], a: Arguments, model: "Model", what: str) -> "I
         if feature is None:
             print(f"{path}: left out: {why}")
             continue
+        if why:
+            print(f"{path}: {why}")
         good += 1
         yield path, feature
     say_how_many(good, len(files))

@@ -31,8 +31,9 @@ class Kind(Protocol):
     @property
     def model(self) -> "Model": ...
 
-    def feature(self, path: Path, dpi: float | None, reader: str) -> Feature:
-        """What is kept of a file. BadPicture, with the reason, where nothing can be."""
+    def feature(self, path: Path, dpi: float | None, reader: str) -> tuple[Feature, str]:
+        """What is kept of a file, and what has to be said of it, if anything. BadPicture, with the reason, where nothing can
+        be kept."""
 
     def columns(self, features: list[Feature]) -> dict[str, list[Any]]:
         """What a gallery keeps of some features, by column."""
@@ -46,12 +47,12 @@ class Kind(Protocol):
 class Embeddings:
     model: "Model"
 
-    def feature(self, path: Path, dpi: float | None, reader: str) -> Feature:
+    def feature(self, path: Path, dpi: float | None, reader: str) -> tuple[Feature, str]:
         if dpi is None:
             raise FpmlError(f"{self.model.name} compares embeddings, which need the dpi of the pictures; give --dpi")
         placement = place(reader_named(reader).crop(read_grey(path, MAX_PIXELS)), dpi, self.model.data)
         vector: np.ndarray = self.model.run(["embedding"], prints=placement.canvas[None, None])[0][0]
-        return vector
+        return vector, ""
 
     def columns(self, features: list[Feature]) -> dict[str, list[Any]]:
         return {"embedding": features}
@@ -65,17 +66,15 @@ class Embeddings:
 class Minutiae:
     model: "Model"
 
-    def feature(self, path: Path, dpi: float | None, reader: str) -> Feature:
-        return self.template(path, dpi, reader).table().ravel()
-
-    def template(self, path: Path, dpi: float | None, reader: str) -> Template:
+    def feature(self, path: Path, dpi: float | None, reader: str) -> tuple[Feature, str]:
         """Of a picture, or of a template's file."""
         if not formats.is_template(path):
-            return minutiae.template_of(self.model, reader_named(reader).crop(read_grey(path, MAX_PIXELS)), dpi)
+            seen = minutiae.comparable(self.model, reader_named(reader).crop(read_grey(path, MAX_PIXELS)), dpi)
+            return seen.template.table().ravel(), f"{seen.dpi:.0f} dpi, estimated by its ridges" if seen.dpi_estimated else ""
         found = formats.read(path)
         if len(found) < minutiae.FEWEST:
             raise minutiae.TooPoor(f"{len(found)} minutiae, and at least {minutiae.FEWEST} are needed")
-        return found
+        return found.table().ravel(), ""
 
     def columns(self, features: list[Feature]) -> dict[str, list[Any]]:
         """The minutiae, and the short codes of their cylinders, by which a large gallery is searched."""

@@ -59,10 +59,10 @@ class Gallery:
             frame[["finger", "picture", "model"]]
         except FileNotFoundError:
             raise FpmlError(f"{path} is not there; make it by: fpml enrol PICTURES --gallery {path}") from None
-        except (OSError, ValueError, KeyError) as error:
-            raise FpmlError(f"{path} is not a gallery: {str(error).splitlines()[0]}") from None
+        except (OSError, ValueError, KeyError):
+            frame = pd.DataFrame()
         if not {"embedding", "minutiae"} & set(frame):
-            raise FpmlError(f"{path} is not a gallery: it has neither embeddings nor minutiae")
+            raise FpmlError(f"{path} is not a gallery; make one by: fpml enrol PICTURES --gallery {path}")
         if frame.empty:
             raise FpmlError(f"{path} is empty")
         return cls(frame.assign(finger=frame["finger"].map(normal)))  # one that was made before names had one form

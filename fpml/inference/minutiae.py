@@ -8,6 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from fpml.data.pictures import BadPicture, check_print
+from fpml.inference.place import check_dpi
 from fpml.matching.template import DPI, Template, from_table
 
 if TYPE_CHECKING:
@@ -52,10 +53,12 @@ class Look:
 def look(model: "Model", grey: np.ndarray, dpi: float | None) -> Look:
     """The minutiae and fields of a grey picture (H, W) uint8, 0 black. dpi: of the picture; None: told by its ridges.
 
-    BadPicture for one with nothing on it, and one too large for a print."""
+    BadPicture for one with nothing on it, and one too large for a print; FpmlError for a dpi that no print has."""
     if grey.ndim != 2 or grey.dtype != np.uint8:
         raise BadPicture(f"an array of shape {grey.shape} and type {grey.dtype}; allowed: (height, width) of uint8")
     check_print(grey)
+    if dpi is not None:
+        check_dpi(dpi)
     said = dpi if dpi is not None else _told_by_ridges(model, grey)
     picture = _scaled(grey, DPI / said)
     maps = _run(model, picture)
@@ -84,8 +87,8 @@ def look(model: "Model", grey: np.ndarray, dpi: float | None) -> Look:
     )  # fmt: skip
 
 
-def template_of(model: "Model", grey: np.ndarray, dpi: float | None) -> Template:
-    """The template of a picture. TooPoor, with the reason, where it shows too little to be compared."""
+def comparable(model: "Model", grey: np.ndarray, dpi: float | None) -> Look:
+    """A picture that shows enough to be compared; else TooPoor, with the reason."""
     seen = look(model, grey, dpi)
     if len(seen.template) < FEWEST:
         share = float((seen.foreground > SKIN).mean())
@@ -93,7 +96,7 @@ def template_of(model: "Model", grey: np.ndarray, dpi: float | None) -> Template
             f"{len(seen.template)} minutiae, and at least {FEWEST} are needed; {share:.0%} of the picture is taken for skin"
             + ("" if dpi is None else f", at {dpi:g} dpi: is it the picture's?")
         )
-    return seen.template
+    return seen
 
 
 def _scaled(grey: np.ndarray, scale: float) -> np.ndarray:

@@ -52,8 +52,7 @@ def place(grey: np.ndarray, dpi: float, data: Data) -> Placement:
 
     BadPicture for one without anything on it, and for one that is larger than the canvas of a model that takes whole
     pictures; FpmlError for a dpi that no print has."""
-    if not DPI[0] <= dpi <= DPI[1]:
-        raise FpmlError(f"dpi is {dpi:g}; allowed: {DPI[0]} to {DPI[1]}")
+    check_dpi(dpi)
     if grey.ndim != 2 or grey.dtype != np.uint8:
         raise BadPicture(f"an array of shape {grey.shape} and type {grey.dtype}; allowed: (height, width) of uint8")
     check_print(grey)
@@ -70,6 +69,12 @@ def place(grey: np.ndarray, dpi: float, data: Data) -> Placement:
     canvas = canvas.copy()
     canvas[outside] = 255 if plate is None else plate
     return Placement(canvas, mask, box)
+
+
+def check_dpi(dpi: float) -> None:
+    """FpmlError for a resolution that no print has."""
+    if not DPI[0] <= dpi <= DPI[1]:
+        raise FpmlError(f"dpi is {dpi}; allowed: {DPI[0]} to {DPI[1]}")
 
 
 def find_pictures(inputs: list[Path]) -> list[Path]:

@@ -15,6 +15,7 @@ from fpml.matching.template import DPI, Template, from_table
 JSON_FORMAT = "fpml-minutiae-1"
 ENDINGS = (".json", ".fmr", ".ist", ".dat", ".xyt")  # of files that are read as templates
 LARGEST_FILE = 1_000_000  # bytes; a template has some thousands
+LARGEST_SIDE = 10_000  # pixels at 500 dpi, of a picture
 MOST = 255  # minutiae that a record holds
 HEADER = struct.Struct(">4s4sIHHHHHBB")  # magic, version, length, device, width, height, pixels a cm (x, y), views, reserved
 VIEW = struct.Struct(">BBBB")  # finger, view and impression type, quality, minutiae
@@ -82,11 +83,12 @@ def from_json(text: str) -> Template:
         record: dict[str, Any] = json.loads(text)
         if record["format"] != JSON_FORMAT:
             raise FpmlError(f"its format is '{record['format']}'; allowed: {JSON_FORMAT}")
-        rows = [(m["x"], m["y"], np.deg2rad(m["angle"]), m["ending"], m["quality"]) for m in record["minutiae"]]
-        table = np.array(rows, np.float32).reshape(-1, 5)
-        whole = from_table(table, int(record["width"]), int(record["height"]))
+        rows = [(m["x"], m["y"], m["angle"] % 360, m["ending"], m["quality"]) for m in record["minutiae"]]
+        scale = DPI / float(record["dpi"])
+        table = np.array(rows, float).reshape(-1, 5) * [scale, scale, np.pi / 180, 1, 1]
+        whole = from_table(table, round(record["width"] * scale), round(record["height"] * scale))
         found = replace(whole, finger=int(record["finger"]), print_quality=float(record["print_quality"]))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, ArithmeticError) as error:
         raise FpmlError(f"not a template in JSON as fpml minutiae writes it ({type(error).__name__}: {error})") from None
     return _inside(found)
 
@@ -165,7 +167,14 @@ def from_xyt(text: str) -> Template:
 
 
 def _inside(template: Template) -> Template:
-    """The template, if its minutiae lie in its picture and are no more than a print can have."""
+    """The template, if its picture can be one, its minutiae lie in it, and what it says of them is in range."""
+    if not (1 <= template.width <= LARGEST_SIDE and 1 <= template.height <= LARGEST_SIDE):
+        raise FpmlError(
+            f"its picture has {template.width} x {template.height} pixels at {DPI} dpi; allowed: 1 to {LARGEST_SIDE} a side"
+        )
+    shares = np.concatenate([template.ending, template.quality, [template.print_quality]])
+    if not (0 <= template.finger <= 10 and (shares >= 0).all() and (shares <= 1).all()):
+        raise FpmlError("its finger is from 0 to 10, and endings and qualities from 0 to 1; one of these is not")
     out = (template.x < -1) | (template.y < -1) | (template.x > template.width) | (template.y > template.height)
     if out.any():
         where = int(np.flatnonzero(out)[0])

@@ -32,7 +32,10 @@ def add_model(p: argparse.ArgumentParser, model: str, dpi: int) -> None:
 
 def dpi_or_auto(said: str) -> float | None:
     """A resolution; None for auto."""
-    return None if said == "auto" else float(said)
+    try:
+        return None if said == "auto" else float(said)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{said}' is neither a number nor auto") from None
 
 
 def add_dpi(p: argparse.ArgumentParser, each: bool) -> None:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 import fpml
 from fpml.data.pictures import BadPicture
-from fpml.inference.minutiae import APART, TooPoor, look, template_of
+from fpml.inference.minutiae import APART, TooPoor, comparable, look
 from fpml.inference.model import Model
 from fpml.matching import formats
 from fpml.metrics.minutiae import WIDE, paired
@@ -81,8 +81,8 @@ def test_an_unknown_dpi_is_told_by_the_ridges(model: Model, prints: Prints, fact
 def test_a_mirrored_print_is_another_finger(model: Model, prints: Prints) -> None:
     from fpml.inference.compare import compared
 
-    one, mate = (template_of(model, prints.pictures[row], 500) for row in (0, 1))
-    mirrored = template_of(model, np.ascontiguousarray(prints.pictures[1][:, ::-1]), 500)
+    mirror = np.ascontiguousarray(prints.pictures[1][:, ::-1])
+    one, mate, mirrored = (comparable(model, p, 500).template for p in (*prints.pictures[:2], mirror))
     assert compared(one, mate).score > 2 * compared(one, mirrored).score
 
 
@@ -113,7 +113,7 @@ def face() -> np.ndarray:
 )
 def test_what_is_no_print_is_said_to_be_none(model: Model, picture: np.ndarray, error: type[BadPicture]) -> None:
     with pytest.raises(error):
-        template_of(model, picture, 500)
+        comparable(model, picture, 500)
 
 
 def test_a_picture_too_large_for_a_print(model: Model) -> None:
@@ -147,11 +147,32 @@ def test_verify_says_same_other_and_can_t_be_said(project: Path, fpml: Callable[
     assert "--dpi has 3 values" in fpml("verify", "mine/f1_1.png", "mine/f1_2.png", "--dpi", "1", "2", "3", code=2).err
 
 
+@pytest.mark.parametrize("dpi", ["0", "-5", "nan", "inf", "1e9"])
+@pytest.mark.parametrize("command", ["verify", "minutiae", "enrol"])
+def test_a_dpi_that_no_print_has(fpml: Callable[..., Any], files: Path, command: str, dpi: str) -> None:
+    others = {"verify": ["mine/f1_2.png"], "minutiae": ["--out", "out"], "enrol": ["--gallery", "g.parquet"]}
+    said = fpml(command, "mine/f1_1.png", *others[command], "--dpi", dpi, code=2).err
+    assert f"dpi is {float(dpi)}; allowed: 50 to 5000" in said
+
+
+@pytest.mark.parametrize("out", ["mine/f1_1.png", "mine", "people.parquet"])
+def test_a_drawing_takes_no_other_file_s_place(project: Path, fpml: Callable[..., Any], files: Path, out: str) -> None:
+    before = (files / "f1_1.png").read_bytes()
+    assert "give the name of a new picture" in fpml("verify", "mine/f1_1.png", "mine/f1_2.png", "--explain", out, code=2).err
+    assert (files / "f1_1.png").read_bytes() == before
+
+
+def test_a_folder_is_no_print(fpml: Callable[..., Any], files: Path) -> None:
+    assert "mine is a folder; verify takes two" in fpml("verify", "mine", "mine/f1_2.png", code=2).err
+
+
 def test_verify_takes_prints_of_different_dpi(project: Path, fpml: Callable[..., Any], files: Path) -> None:
     picture = Image.open(files / "f1_2.png")
     picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.LANCZOS).save(project / "fine.png")
     assert "the same finger" in fpml("verify", "mine/f1_1.png", "fine.png", "--dpi", "500", "1000").out
-    assert "the same finger" in fpml("verify", "mine/f1_1.png", "fine.png", "--dpi", "500", "auto").out
+    said = fpml("verify", "mine/f1_1.png", "fine.png", "--dpi", "500", "auto").out
+    assert "the same finger" in said
+    assert "dpi, estimated by its ridges" in said
 
 
 def test_templates_in_the_place_of_pictures(project: Path, fpml: Callable[..., Any], files: Path) -> None:

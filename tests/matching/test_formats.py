@@ -103,6 +103,37 @@ def test_numbers_that_are_none(tmp_path: Path, made: Make) -> None:
         formats.read(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("width", 10**9, "pixels at 500 dpi; allowed: 1 to 10000"),
+        ("dpi", 0, "not a template in JSON"),
+        ("dpi", "500", "lie outside"),
+        ("finger", 99, "its finger is from 0 to 10"),
+        ("print_quality", 7, "qualities from 0 to 1"),
+        ("width", None, "not a template in JSON"),
+    ],
+)
+def test_json_out_of_range(tmp_path: Path, made: Make, key: str, value: object, why: str) -> None:
+    record = json.loads(formats.to_json(made(1)))
+    record[key] = value
+    if value == "500":
+        record["width"] = 10
+    (tmp_path / "a.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(FpmlError, match=r"a\.json") as error:
+        formats.read(tmp_path / "a.json")
+    assert why in str(error.value)
+
+
+def test_json_of_another_dpi_is_brought_to_500(tmp_path: Path, made: Make) -> None:
+    record = json.loads(formats.to_json(made(1)))
+    record["dpi"] = 1000
+    (tmp_path / "a.json").write_text(json.dumps(record), encoding="utf-8")
+    found = formats.read(tmp_path / "a.json")
+    np.testing.assert_allclose(found.x, made(1).x / 2, atol=0.01)
+    assert (found.width, found.height) == (170, 190)
+
+
 @pytest.mark.parametrize("text", ["1 2\n", "a b c d\n", "1 2 3 4\n5\n"])
 def test_xyt_that_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.xyt").write_text(text, encoding="ascii")
