@@ -77,6 +77,24 @@ def with_altered_prints(project: Path, recipe: str, change_params: Callable[...,
     change_params(f"recipes.{recipe}.split.validation", 0.5)
 
 
+GENERATED_ON = ("fvc2002-db3", "random-1")  # sensors
+
+
+def with_generated_prints(recipe: str, change_params: Callable[..., None], fpml: Callable[..., Any]) -> None:
+    """A dataset 'made' of four generated fingers with their truth, on two sensors, and a tiny minutiae recipe for it."""
+    counts = ("--fingers", "4", "--impressions", "2")
+    fpml("synth", "--out", "raw/made", *counts, "--sensor", *GENERATED_ON, "--condition", "hard")
+    dpi = dict.fromkeys(GENERATED_ON, 500)
+    change_params("datasets.made", {"path": "raw/made", "reader": "synth", "dpi": dpi, "pattern": ""})
+    change_params(f"recipes.{recipe}.data", {
+        "train": ["made"], "test": [], "height": 416, "width": 400, "dpi": 500, "crop": "none",
+    })  # fmt: skip
+    change_params(f"recipes.{recipe}.model.widths", [4, 4, 8, 8])
+    for key, value in {"epochs": 2, "steps": 2, "batch_size": 4, "crop": 96, "fresh_fingers": 1, "kept_epochs": 1}.items():
+        change_params(f"recipes.{recipe}.train.{key}", value)
+    fpml("ingest", "made")
+
+
 def demo_settings() -> dict[str, Any]:
     """All settings, with the demo's values, whatever the project's user has set in params.yaml."""
     from fpml.project import PRESETS

@@ -130,7 +130,8 @@ def test_made_prints_are_measured_beside_real_ones(project: Path, conditional: C
     methods = table.groupby("metric")["method"].agg(list).map(set).to_dict()
     both = {"model", "real against real"}
     assert methods == {
-        "judge_score": both, "kid": both, "memorised": both, "ks_coherence": both, "ks_period": both, "likeness": both,
+        "judge_score": both, "kid": both, "memorised": both, "ks_coherence": both, "ks_period": both, "ks_minutiae": both,
+        "likeness": both,
     }  # fmt: skip
     figures = json.loads((project / "results/generate/figures.json").read_text(encoding="utf-8"))
     assert {f["file"] for f in figures} == {"growth.gif", "sheet.png", "nearest.png", "t-sne.png", "loss.png"}

@@ -19,11 +19,12 @@ from safetensors.torch import load_file
 from fpml.base.errors import FpmlError
 from fpml.models import family
 from fpml.project.params import load
+from fpml.tasks.minutiae import train as minutiae
 from fpml.tasks.recognise import train as recognise
 from fpml.tasks.reconstruct import train as reconstruct
 from fpml.training import export, pictures
 from fpml.training.checkpoint import Checkpoints
-from tests.conftest import IN_BACKGROUND, demo_settings, with_altered_prints, write_fvc
+from tests.conftest import IN_BACKGROUND, demo_settings, with_altered_prints, with_generated_prints, write_fvc
 
 RUNS = {name: (run["task"], run["model"]) for name, run in demo_settings()["run"].items()}
 
@@ -52,6 +53,8 @@ def ready(project: Path, prepared: Callable[..., Any], change_params: Callable[.
         if task == "repair":
             with_altered_prints(project, recipe, change_params)
             prepared("ingest", "altered")
+        if task == "minutiae":
+            with_generated_prints(recipe, change_params, prepared)
         for command in ("prepare", "split"):
             prepared(command, recipe)
 
@@ -148,6 +151,8 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_weights(
     rate, save = pictures.learning_rate, Checkpoints.save
     for module in (pictures, recognise):
         monkeypatch.setattr(module, "learning_rate", lambda settings, epoch: 1e30 if epoch > 2 else rate(settings, epoch))
+    of_step = minutiae._learning_rate
+    monkeypatch.setattr(minutiae, "_learning_rate", lambda s, step: 1e30 if step >= 2 * s.steps else of_step(s, step))
 
     def save_and_widen(self: Checkpoints, network: Any, optimisers: Any, history: Any) -> None:
         save(self, network, optimisers, history)

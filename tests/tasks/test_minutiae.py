@@ -12,26 +12,17 @@ from fpml.models.minutiae import Maps
 from fpml.synth.stream import Example
 from fpml.tasks.minutiae import train
 from fpml.training import crops
+from tests.conftest import GENERATED_ON, with_generated_prints
 from tests.training.test_crops import blank
-
-SENSORS = ("fvc2002-db3", "random-1")
 
 
 @pytest.fixture
 def generated(project: Path, fpml: Callable[..., Any], change_params: Callable[..., None]) -> Callable[..., Any]:
     """Four generated fingers on two sensors, prepared for a tiny minutiae recipe."""
-    fpml("synth", "--out", "raw/made", "--fingers", "4", "--impressions", "2", "--sensor", *SENSORS, "--condition", "hard")
-    dpi = dict.fromkeys(SENSORS, 500)
-    change_params("datasets.made", {"path": "raw/made", "reader": "synth", "dpi": dpi, "pattern": ""})
     change_params("run", {"minutiae": {"task": "minutiae", "model": "minutiae"}})
-    change_params("recipes.minutiae.data", {
-        "train": ["made"], "test": [], "height": 416, "width": 400, "dpi": 500, "crop": "none",
-    })  # fmt: skip
-    change_params("recipes.minutiae.model.widths", [4, 4, 8, 8])
-    for key, value in {"epochs": 2, "steps": 2, "batch_size": 4, "crop": 96, "fresh_fingers": 1, "kept_epochs": 1}.items():
-        change_params(f"recipes.minutiae.train.{key}", value)
-    for command in (("ingest", "made"), ("prepare", "minutiae"), ("split", "minutiae")):
-        fpml(*command)
+    with_generated_prints("minutiae", change_params, fpml)
+    for command in ("prepare", "split"):
+        fpml(command, "minutiae")
     return fpml
 
 
@@ -44,13 +35,13 @@ def test_from_settings_to_templates(project: Path, generated: Callable[..., Any]
     generated("evaluate", "minutiae")
     table = pd.read_parquet(project / "results/minutiae/table.parquet")
     assert set(table["method"]) == {MODEL, "thinned ridges"}
-    parts = {f"made/{sensor}" for sensor in SENSORS}
+    parts = {f"made/{sensor}" for sensor in GENERATED_ON}
     for metric in ("recall_16", "eer_all", "rank1"):
         assert set(table.loc[table["metric"] == metric, "part"]) == parts, metric
     baseline = table[(table["method"] == "thinned ridges") & (table["metric"] == "f1_16")]
     assert baseline["value"].between(0.15, 1).all()  # a textbook extractor finds a good part of a generated print's minutiae
     assert (project / "results/minutiae/figures/minutiae.png").stat().st_size > 10_000
-    said = generated("minutiae", f"raw/made/{SENSORS[1]}/1_1.png", "--model", "minutiae", "--out", "templates").out
+    said = generated("minutiae", f"raw/made/{GENERATED_ON[1]}/1_1.png", "--model", "minutiae", "--out", "templates").out
     assert "1 of 1 pictures" in said
     assert {p.suffix for p in (project / "templates").iterdir()} == {".json", ".fmr", ".xyt"}
 
