@@ -16,7 +16,7 @@ from PIL import Image
 
 from fpml.base.errors import FpmlError
 from fpml.base.parallel import each_in_parallel, in_parallel
-from fpml.tasks.recognise import commands
+from fpml.cli import fingers as commands
 from tests.conftest import make_print
 from tests.tasks.test_recognise import fingers  # noqa: F401
 
