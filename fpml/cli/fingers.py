@@ -28,11 +28,12 @@ def enrol(a: Arguments) -> None:
     its last _. FpmlError for a gallery of another model and for a picture that is enrolled already."""
     from fpml.inference.compare import kind_of
     from fpml.inference.gallery import Gallery, enrolled
+    from fpml.inference.place import find_pictures
 
     model = fpml.load(a.model)
     kind = kind_of(model)
     finger = _namer(a.pattern, a.reader)
-    names = {p: finger(p) for p in _files(a.inputs)}
+    names = {p: finger(p) for p in find_pictures(a.inputs)}
     before = Gallery.read(a.gallery) if a.gallery.exists() else None
     if before is not None and not before.made_by(model):
         raise FpmlError(f"{a.gallery} was made with another model than {a.model}; enrol into a new file")
@@ -69,7 +70,9 @@ def verify(a: Arguments) -> None:
     for path in (a.a, a.b):
         if path.is_dir():
             raise FpmlError(f"{path} is a folder; verify takes two pictures or templates")
-    if a.explain is not None and (a.explain.suffix != ".png" or a.explain.is_dir() or a.explain.resolve() in _resolved(a)):
+    if a.explain is not None and (
+        a.explain.suffix != ".png" or a.explain.is_dir() or a.explain.resolve() in (a.a.resolve(), a.b.resolve())
+    ):
         raise FpmlError(f"--explain is {a.explain}; give the name of a new picture, OUT.png")
     model = fpml.load(a.model)
     kind = kind_of(model)
@@ -97,17 +100,6 @@ def verify(a: Arguments) -> None:
         raise SystemExit(1)
 
 
-def _resolved(a: Arguments) -> list[Path]:
-    return [a.a.resolve(), a.b.resolve()]
-
-
-def _files(inputs: list[Path]) -> list[Path]:
-    """The pictures that were given or lie in folders that were given, and the templates' files that were given."""
-    from fpml.inference.place import find_pictures
-
-    return [found for path in inputs for found in find_pictures([path])]
-
-
 def _outcome(model: "Model", path: Path, dpi: float | None, reader: str) -> Outcome:
     from fpml.data.pictures import BadPicture
     from fpml.inference.compare import kind_of
@@ -124,8 +116,9 @@ def _features(inputs: list[Path], a: Arguments, model: "Model", what: str) -> "I
     """What is kept of each print that can be used; one that can't is named. A cluster's workers each open the model for
     themselves. FpmlError where none can be used."""
     from fpml.base.progress import progress
+    from fpml.inference.place import find_pictures
 
-    files, dpi = _files(inputs), a.dpi[0]
+    files, dpi = find_pictures(inputs), a.dpi[0]
     scheduler = _scheduler()
     outcomes: Iterator[Outcome]
     if scheduler:

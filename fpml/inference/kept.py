@@ -16,7 +16,7 @@ from fpml.matching.template import Template, from_table
 from fpml.metrics.minutiae import WIDE, Counts, paired
 
 JUDGE = "minutiae-1"
-SURE = 0.4  # quality from which a minutia counts
+SURE = 0.4  # quality from which a minutia counts where minutiae are counted; the matcher takes less sure ones too
 
 
 @cache

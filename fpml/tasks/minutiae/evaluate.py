@@ -16,6 +16,7 @@ from fpml.base.progress import progress
 from fpml.data.split import UNSEEN, VALIDATION
 from fpml.data.store import BOX
 from fpml.drawing import figures
+from fpml.inference.kept import SURE
 from fpml.inference.minutiae import look
 from fpml.matching.cylinders import Cylinders, cylinders
 from fpml.matching.match import match
@@ -33,7 +34,6 @@ from fpml.training.truth import prepared
 
 SKELETON = "thinned ridges"
 DEEP = 16.0  # pixels inside the print's edge from which a minutia is asked for
-SURE = 0.4  # quality from which a found minutia counts: where F1 is best; the matcher takes less sure ones too
 Find = Callable[[np.ndarray], Template]
 
 

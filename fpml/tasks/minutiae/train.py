@@ -90,7 +90,7 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
             del fresh[made]
         for number in wanted:  # all of them after a killed run
             if number not in fresh:
-                fresh[number] = _made(settings, number, world)
+                fresh[number] = _made(settings, number)
         pool = own + [example for number in wanted for example in fresh[number]]
         start, wrapped_train = perf_counter(), wrapped.train()
         totals: dict[str, Tensor] = {name: torch.zeros((), device=accelerator.device) for name in SHARES}
@@ -123,7 +123,7 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
     return learned
 
 
-def _made(settings: TrainMinutiae, epoch: int, world: int) -> list[Example]:
+def _made(settings: TrainMinutiae, epoch: int) -> list[Example]:
     """The prints that come in with an epoch, the same in every process."""
     first = (epoch - 1) * settings.fresh_fingers + 1
     jobs = [(settings.seed, number) for number in range(first, first + settings.fresh_fingers)]
