@@ -28,7 +28,7 @@ from fpml.training.truth import prepared
 WARM_UP = 150  # steps in which the learning rate rises
 DECAY = 0.02  # of the weights, AdamW's
 CLIP = 3.0  # norm of the gradient
-SHARES = {"presence": 1.0, "offset": 0.5, "direction": 1.0, "ending": 0.2, "orientation": 0.3, "period": 1.0, "foreground": 0.3}
+SHARES = {"presence": 1.0, "offset": 0.5, "direction": 1.0, "ending": 1.0, "orientation": 0.3, "period": 1.0, "foreground": 0.3}
 VALIDATED = 8  # crops of each validation print
 
 
