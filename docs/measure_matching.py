@@ -35,6 +35,7 @@ from fpml.matching.template import Template, from_table
 from fpml.metrics.intervals import wilson
 from fpml.metrics.minutiae import MIDDLE, NARROW, WIDE, counted
 from fpml.metrics.verification import Comparisons, eer, eer_interval, fnmr_at, threshold_for
+from fpml.metrics.verified import tail
 from fpml.synth.generate import generate
 
 HERE = Path(__file__).parent / "matching"
@@ -163,7 +164,7 @@ def sfinge(a: argparse.Namespace) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for method in ("fpml", *(("mindtct",) if a.nbis else ())):
         counts: dict[str, list[Any]] = {}
-        for path in sorted(a.folder.glob("*.ist")):
+        for path in sorted(a.folder.rglob("*.ist")):
             record = formats.read(path)
             picture = np.asarray(Image.open(path.with_suffix(".png")).convert("L"))
             scale = picture.shape[1] / record.width
@@ -214,7 +215,7 @@ def impostors(a: argparse.Namespace) -> dict[str, Any]:
     out: dict[str, Any] = {
         "prints": len(names), "fingers": FINGERS, "sensors": SENSORS, "impostor pairs": len(other),
         "finger pairs": FINGERS * (FINGERS - 1) // 2, "genuine pairs": int(same.sum()),
-        "EER": round(100 * eer(scores, same), 3), "thresholds": {},
+        "EER": round(100 * eer(scores, same), 3), "scores": tail(other), "thresholds": {},
     }  # fmt: skip
     for fmr in (1e-2, 1e-3, 1e-4, 1e-5):
         threshold, counted_fmr = threshold_for(other, fmr)

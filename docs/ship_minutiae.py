@@ -95,7 +95,7 @@ def _facts(impostors: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "threshold": row["threshold"], "threshold_fmr": row["FMR"], "threshold_fmr_high": row["FMR, upper end"],
         "threshold_impostors": impostors["impostor pairs"], "threshold_finger_pairs": pairs,
-        "trained_on": "the generator, on sensors never trained on",
+        "trained_on": "the generator, on sensors never trained on", "impostor_scores": impostors["scores"],
     }  # fmt: skip
 
 

@@ -29,11 +29,12 @@ def enrol(a: Arguments) -> None:
     from fpml.inference.compare import kind_of
     from fpml.inference.gallery import Gallery, enrolled
     from fpml.inference.place import find_pictures
+    from fpml.matching.formats import ENDINGS
 
     model = fpml.load(a.model)
     kind = kind_of(model)
     finger = _namer(a.pattern, a.reader)
-    names = {p: finger(p) for p in find_pictures(a.inputs)}
+    names = {p: finger(p) for p in find_pictures(a.inputs, ENDINGS)}
     before = Gallery.read(a.gallery) if a.gallery.exists() else None
     if before is not None and not before.made_by(model):
         raise FpmlError(f"{a.gallery} was made with another model than {a.model}; enrol into a new file")
@@ -90,7 +91,7 @@ def verify(a: Arguments) -> None:
         features.append(feature)
     score = float(kind.against(kind.columns(features[:1]))(features[1])[0])
     match = score >= threshold.value
-    print(f"score {score:.3f}: {'the same finger' if match else 'not the same finger'}\n{threshold}")
+    print(f"score {score:.3f}: {'the same finger' if match else 'not the same finger'}; {threshold.reached_by(score)}\n{threshold}")
     if a.explain is not None:
         from fpml.inference.explain import explain
 
@@ -117,8 +118,9 @@ def _features(inputs: list[Path], a: Arguments, model: "Model", what: str) -> "I
     themselves. FpmlError where none can be used."""
     from fpml.base.progress import progress
     from fpml.inference.place import find_pictures
+    from fpml.matching.formats import ENDINGS
 
-    files, dpi = find_pictures(inputs), a.dpi[0]
+    files, dpi = find_pictures(inputs, ENDINGS), a.dpi[0]
     scheduler = _scheduler()
     outcomes: Iterator[Outcome]
     if scheduler:
@@ -202,7 +204,7 @@ def _of_both(p: argparse.ArgumentParser, each: bool) -> None:
 
 
 def of_gallery(p: argparse.ArgumentParser) -> None:
-    p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, folders of pictures, or templates")
+    p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, templates, or folders of either")
     _of_both(p, False)
     p.add_argument("--gallery", type=Path, default=Path("gallery.parquet"), metavar="FILE", help="default gallery.parquet")
 

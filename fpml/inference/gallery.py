@@ -5,6 +5,7 @@ Embeddings and minutiae are biometric data, like the prints they were made from.
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from fpml.base.errors import FpmlError
@@ -34,6 +35,19 @@ class Threshold:
     impostors: int  # pairs of prints that it was counted on,
     finger_pairs: int  # and of fingers
     trained_on: str
+    tail: list[tuple[float, float]]  # scores, and the share of the impostor pairs that reached each, falling; may be empty
+
+    def reached_by(self, score: float) -> str:
+        """How many of the impostor pairs scored as high; between the scores that were kept, by the share's logarithm."""
+        if not self.tail:
+            return ""
+        scores, shares = np.array(self.tail).T
+        if score > scores[-1]:
+            return f"none of the {self.impostors:,} impostor pairs scored as high"
+        if score < scores[0]:
+            return f"over {shares[0]:.0%} of the impostor pairs scored as high"
+        share = np.exp(np.interp(score, scores, np.log(shares)))
+        return f"{share:.2g} of the impostor pairs scored as high: one in {1 / share:,.0f}"
 
     def __str__(self) -> str:
         said = (
@@ -102,5 +116,5 @@ def threshold_of(model: Model) -> Threshold:
         raise FpmlError(f"no threshold is known for {model.name}: {facts.get('no_threshold', unmeasured)}")
     return Threshold(
         facts["threshold"], facts["threshold_fmr"], facts["threshold_fmr_high"], facts["threshold_impostors"],
-        facts["threshold_finger_pairs"], facts["trained_on"],
+        facts["threshold_finger_pairs"], facts["trained_on"], [tuple(row) for row in facts.get("impostor_scores", [])],
     )  # fmt: skip

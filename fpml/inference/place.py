@@ -77,15 +77,21 @@ def check_dpi(dpi: float) -> None:
         raise FpmlError(f"dpi is {dpi}; allowed: {DPI[0]} to {DPI[1]}")
 
 
-def find_pictures(inputs: list[Path]) -> list[Path]:
-    """The pictures that were given, and those below folders that were given. FpmlError for what is missing or has none."""
+def find_pictures(inputs: list[Path], templates: tuple[str, ...] = ()) -> list[Path]:
+    """The files that were given, and the pictures below folders that were given. templates: file endings, best first, of which
+    a folder without pictures may have some instead, of each name one. FpmlError for what is missing or has none."""
     out: list[Path] = []
     for path in inputs:
         check_name(path)
         if path.is_dir():
-            inside = [path / f for f in find_files(path, may_be_empty=True) if f.suffix.lower() in PICTURES]
+            files = [path / f for f in find_files(path, may_be_empty=True)]
+            inside = [file for file in files if file.suffix.lower() in PICTURES]
             if not inside:
-                raise FpmlError(f"{path} has no pictures ({', '.join(sorted(EXTENSIONS))})")
+                best = sorted((f for f in files if f.suffix.lower() in templates), key=lambda f: templates.index(f.suffix.lower()))
+                inside = sorted({file.with_suffix(""): file for file in reversed(best)}.values())
+            if not inside:
+                or_templates = f" and no templates ({', '.join(templates)})" if templates else ""
+                raise FpmlError(f"{path} has no pictures ({', '.join(sorted(EXTENSIONS))}){or_templates}")
             out += inside
         elif path.is_file():
             out.append(path)

@@ -1,6 +1,7 @@
 """The rows of a table that say how well a set of prints is told apart, from how alike each is to each other."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,14 +59,26 @@ def verified(
     return Verified(rows, (fmr, fnmr), impostors)
 
 
-def threshold_facts(impostors: pd.DataFrame, fmr: float) -> dict[str, float | int]:
+TAIL = (1.0, 2.0, 5.0)  # of each power of ten: the shares at which the impostors' scores are kept
+
+
+def tail(impostors: np.ndarray) -> list[tuple[float, float]]:
+    """Scores of pairs of different fingers, and the share of these that scored at least so high: falling, down to the highest."""
+    falling = np.sort(impostors)[::-1]
+    count = len(falling)
+    wanted = {round(share * count / 10**power) for power in range(1, 13) for share in TAIL}
+    return [(float(falling[n - 1]), n / count) for n in sorted(wanted | {1}, reverse=True) if 1 <= n <= count]
+
+
+def threshold_facts(impostors: pd.DataFrame, fmr: float) -> dict[str, Any]:
     """The threshold that is kept with the model, with the FMR that was counted for it and how high it may really be.
 
     The 95 % interval takes each pair of fingers for one trial, however many prints were compared: those of one pair are far
     from independent."""
-    threshold, counted = verification.threshold_for(impostors["score"].to_numpy(float), fmr)
+    scores = impostors["score"].to_numpy(float)
+    threshold, counted = verification.threshold_for(scores, fmr)
     pairs = len(impostors.drop_duplicates(["a", "b"]))
     return {
         "threshold": threshold, "threshold_fmr": counted, "threshold_fmr_high": wilson(counted * pairs, pairs)[1],
-        "threshold_impostors": len(impostors), "threshold_finger_pairs": pairs,
+        "threshold_impostors": len(impostors), "threshold_finger_pairs": pairs, "impostor_scores": tail(scores),
     }  # fmt: skip

@@ -189,6 +189,20 @@ def test_templates_in_the_place_of_pictures(project: Path, fpml: Callable[..., A
     assert "1 minutiae, and at least 4 are needed" in fpml("verify", "mine/f1_1.png", "one.json", code=2).err
 
 
+def test_a_folder_of_templates(project: Path, fpml: Callable[..., Any], files: Path) -> None:
+    """Of three formats of one print, one is taken: JSON, which keeps most. A folder with pictures gives its pictures."""
+    fpml("minutiae", "mine", "--out", "templates")
+    assert "6 prints of 3 fingers" in fpml("enrol", "templates", "--gallery", "g.parquet").out
+    import pandas as pd
+
+    assert {Path(p).suffix for p in pd.read_parquet(project / "g.parquet")["picture"]} == {".json"}
+    (files / "f1_1.json").write_bytes((project / "templates/f1_1-minutiae.json").read_bytes())
+    assert "6 prints of 3 fingers" in fpml("enrol", "mine", "--gallery", "h.parquet").out
+    (project / "empty").mkdir()
+    assert "empty has no pictures (" in (said := fpml("enrol", "empty", "--gallery", "i.parquet", code=2).err)
+    assert "and no templates (.json, " in said
+
+
 def test_a_gallery_of_minutiae(project: Path, fpml: Callable[..., Any], files: Path) -> None:
     said = fpml("enrol", *(f"mine/f{n}_1.png" for n in (1, 2, 3)), "--gallery", "g.parquet").out
     assert "3 prints of 3 fingers" in said

@@ -5,7 +5,9 @@ from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn.metrics import roc_curve
 
+from fpml.inference.gallery import Threshold
 from fpml.metrics import verification
+from fpml.metrics.verified import tail
 from fpml.tasks.recognise import saliency
 
 
@@ -124,3 +126,14 @@ def test_d_prime_is_the_distance_that_was_drawn() -> None:
     values, genuine = scores(2.0, count=4000)
     assert verification.d_prime(values, genuine) == pytest.approx(2.0, abs=0.1)
     assert np.isnan(verification.d_prime(np.ones(4), np.arange(4) < 2))
+
+
+def test_how_many_impostors_score_as_high() -> None:
+    """Between the shares that are kept it is told within a fifth; beyond the highest score nothing is claimed."""
+    scores = np.random.default_rng(0).exponential(0.1, 50_000)
+    threshold = Threshold(0.5, 0.01, 0.02, len(scores), 45, "made scores", tail(scores))
+    for score in (0.1, 0.3, 0.7):
+        share = float(threshold.reached_by(score).split()[0])
+        assert share == pytest.approx((scores >= score).mean(), rel=0.2)
+    assert threshold.reached_by(scores.max() + 1) == "none of the 50,000 impostor pairs scored as high"
+    assert threshold.reached_by(0.0) == "over 50% of the impostor pairs scored as high"
