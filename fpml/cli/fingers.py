@@ -13,14 +13,13 @@ from fpml.base.errors import FpmlError
 from fpml.tasks.command import OF_MODEL, Arguments, Command, add_dpi, add_reader, say_how_many
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from fpml.inference.compare import Feature
     from fpml.inference.model import Model
 
 DEFAULT = "minutiae-1"  # comes with fpml
 PART = 64  # pictures that a worker of a cluster reads at a time
 OPEN: dict[str, "Model"] = {}  # on such a worker
-Outcome = tuple["np.ndarray | None", str]  # what is kept of a picture, and what is said of it; or None and the reason
+Outcome = tuple["Feature | None", str]  # what is kept of a picture, and what is said of it; or None and the reason
 
 
 def enrol(a: Arguments) -> None:
@@ -91,7 +90,8 @@ def verify(a: Arguments) -> None:
         features.append(feature)
     score = float(kind.against(kind.columns(features[:1]))(features[1])[0])
     match = score >= threshold.value
-    print(f"score {score:.3f}: {'the same finger' if match else 'not the same finger'}; {threshold.reached_by(score)}\n{threshold}")
+    said = "the same finger" if match else "not the same finger"
+    print(f"score {score:.3f}: {said}; {threshold.reached_by(score)}\n{threshold}")
     if a.explain is not None:
         from fpml.inference.explain import explain
 
@@ -113,7 +113,7 @@ def _outcome(model: "Model", path: Path, dpi: float | None, reader: str) -> Outc
         return None, str(error)
 
 
-def _features(inputs: list[Path], a: Arguments, model: "Model", what: str) -> "Iterator[tuple[Path, np.ndarray]]":
+def _features(inputs: list[Path], a: Arguments, model: "Model", what: str) -> "Iterator[tuple[Path, Feature]]":
     """What is kept of each print that can be used; one that can't is named. A cluster's workers each open the model for
     themselves. FpmlError where none can be used."""
     from fpml.base.progress import progress

@@ -1,7 +1,7 @@
 """What a model keeps of a print to compare it by, and how two of these are compared: an embedding, or minutiae."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,13 +14,13 @@ from fpml.inference import minutiae
 from fpml.inference.place import MAX_PIXELS, place
 from fpml.matching import formats, search
 from fpml.matching.cylinders import Cylinders, cylinders
-from fpml.matching.match import Match, match
+from fpml.matching.match import Match, match, textures_alike
 from fpml.matching.template import Template, from_table
 
 if TYPE_CHECKING:
     from fpml.inference.model import Model
 
-Feature = np.ndarray  # float32 (numbers,)
+Feature = np.ndarray | Template  # an embedding, float32 (numbers,), or minutiae
 COMPARED_IN_FULL = 500  # prints; a larger gallery is searched by short codes first
 RANKED = 20  # prints of it that get a score
 
@@ -70,33 +70,53 @@ class Minutiae:
         """Of a picture, or of a template's file."""
         if not formats.is_template(path):
             seen = minutiae.comparable(self.model, reader_named(reader).crop(read_grey(path, MAX_PIXELS)), dpi)
-            return seen.template.table().ravel(), f"{seen.dpi:.0f} dpi, estimated by its ridges" if seen.dpi_estimated else ""
+            return seen.template, f"{seen.dpi:.0f} dpi, estimated by its ridges" if seen.dpi_estimated else ""
         found = formats.read(path)
         if len(found) < minutiae.FEWEST:
             raise minutiae.TooPoor(f"{len(found)} minutiae, and at least {minutiae.FEWEST} are needed")
-        return found.table().ravel(), ""
+        return found, ""
 
-    def columns(self, features: list[Feature]) -> dict[str, list[Any]]:
-        """The minutiae, and the short codes of their cylinders, by which a large gallery is searched."""
-        every = [_cylinders(feature) for feature in features]
-        rows = [c.minutiae.astype(np.int16) for c in every]
-        return {"minutiae": features, "codes": [search.code(c).tobytes() for c in every], "code_rows": rows}
+    def columns(self, features: list[Any]) -> dict[str, list[Any]]:
+        """The minutiae, the skin round them, and the short codes of their cylinders, by which a large gallery is searched."""
+        every = [cylinders(template) for template in features]
+        return {
+            "minutiae": [template.table().ravel() for template in features],
+            "texture": [b"" if t.texture is None else t.texture.tobytes() for t in features],
+            "texture_of": [template.texture_of for template in features],
+            "codes": [search.code(c).tobytes() for c in every],
+            "code_rows": [c.minutiae.astype(np.int16) for c in every],
+        }
 
-    def against(self, gallery: dict[str, list[Any]]) -> Callable[[Feature], np.ndarray]:
-        features = gallery["minutiae"]
-        if len(features) <= COMPARED_IN_FULL:
-            every = [_cylinders(feature) for feature in features]
-            return lambda probe: np.array([match(_cylinders(probe), one).score for one in every])
+    def against(self, gallery: dict[str, list[Any]]) -> Callable[[Any], np.ndarray]:
+        columns = (gallery[name] for name in ("minutiae", "texture", "texture_of"))
+        templates = [_template(*row) for row in zip(*columns, strict=True)]
+        if len(templates) <= COMPARED_IN_FULL:
+            every = [cylinders(template) for template in templates]
+            return lambda probe: np.array([self.score(cylinders(probe), one) for one in every])
         codes = [np.frombuffer(c, np.uint64).reshape(-1, search.BITS // 64) for c in gallery["codes"]]
-        index = search.index_of([f.reshape(-1, 5) for f in features], codes, gallery["code_rows"])
+        index = search.index_of(templates, codes, gallery["code_rows"])
 
-        def scores_of(probe: Feature) -> np.ndarray:
-            scores = np.zeros(len(features))
-            for row, score in search.search(index, probe.reshape(-1, 5), RANKED):
-                scores[row] = score
+        def scores_of(probe: Template) -> np.ndarray:
+            scores = np.zeros(len(templates))
+            for row, _ in search.search(index, probe, RANKED):
+                scores[row] = self.score(cylinders(probe), cylinders(templates[row]))
             return scores
 
         return scores_of
+
+    def score(self, a: Cylinders, b: Cylinders) -> float:
+        """Of two prints. Where the skin round their minutiae can't be compared, as of another program's template, the score is
+        brought to the scale of the others: at the model's threshold the FMR is the same."""
+        plain = textures_alike(a, b) is None
+        return match(a, b).score * (float(self.model.facts.get("plain_scale", 1.0)) if plain else 1.0)
+
+
+def _template(table: np.ndarray, texture: bytes, texture_of: str) -> Template:
+    """A gallery's row."""
+    found = from_table(table, 0, 0)
+    if not texture:
+        return found
+    return replace(found, texture=np.frombuffer(texture, np.int8).reshape(len(found), -1), texture_of=texture_of)
 
 
 def compared(a: Template, b: Template) -> Match:
@@ -111,7 +131,3 @@ def kind_of(model: "Model") -> Kind:
     if "presence" in model.outputs:
         return Minutiae(model)
     raise FpmlError(f"{model.name} gives {' and '.join(model.outputs)}; prints are compared by a minutiae or recognise model")
-
-
-def _cylinders(feature: Feature) -> Cylinders:
-    return cylinders(from_table(feature, 0, 0))

@@ -61,7 +61,8 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Enrolled prints. frame: finger, picture, model (its SHA-256), and the features: embedding; or minutiae and codes."""
+    """Enrolled prints. frame: finger, picture, model (its SHA-256), and the features: embedding; or minutiae,
+    texture and codes."""
 
     frame: pd.DataFrame
 

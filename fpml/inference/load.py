@@ -29,10 +29,10 @@ def load(model: str | Path) -> Model:
         folder = shipped()[name]
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         config = read_config((folder / "config.json").read_bytes(), str(folder))
-        model = open_model(name, (folder / "model.onnx").read_bytes(), config, card.get("facts", {}))
-        if model.sha256 != card["sha256"]:
+        opened = open_model(name, (folder / "model.onnx").read_bytes(), config, card.get("facts", {}))
+        if opened.sha256 != card["sha256"]:
             raise FpmlError(f"{folder}/model.onnx is not the one that its card.json describes; install fpml anew")
-        return model
+        return opened
     with_it = f"; with fpml come {', '.join(shipped())}" if shipped() else ""
     raise FpmlError(
         f"no model '{name}': {root() / 'models' / name}/model.onnx is not there{with_it}; run `dvc repro`, or name a folder, "

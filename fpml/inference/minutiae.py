@@ -1,6 +1,6 @@
 """A minutiae model on a person's pictures: grey pixels in, a template and the print's fields out. ONNX Runtime alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +10,14 @@ from scipy import ndimage
 from fpml.data.pictures import BadPicture, check_print
 from fpml.inference.place import check_dpi
 from fpml.matching.template import DPI, Template, from_table
+from fpml.matching.texture import SIDE, kept, patches
 
 if TYPE_CHECKING:
     from fpml.inference.model import Model
 
-OUTPUTS = ("presence", "offset", "direction", "ending", "orientation", "period", "foreground")
+MAPS = ("presence", "offset", "direction", "orientation", "period", "foreground")
+OUTPUTS = (*MAPS, "texture", "ending")
+NO_PRINT, NO_PATCH = np.zeros((1, 1, 32, 32), np.uint8), np.zeros((1, 1, SIDE, SIDE), np.uint8)  # for the other
 CELL, BLOCK, MULTIPLE = 4, 8, 16  # pixels: what minutiae and fields are read at; sides the network takes are multiples of
 LARGEST = 2048  # pixels at 500 dpi, of a side: 10 cm
 LEAST = 0.25  # of the presence: cylinder codes bear a false minutia better than a missing one (docs/matching.md)
@@ -81,10 +84,9 @@ def look(model: "Model", grey: np.ndarray, dpi: float | None) -> Look:
         return np.asarray(values[:, i][:, :, j], np.float32)
 
     twice = field("orientation")
-    return Look(
-        from_table(table, width, height), np.mod(np.arctan2(twice[1], twice[0]) / 2, np.pi).astype(np.float32),
-        field("period")[0] / scale, field("foreground")[0], said, dpi is None,
-    )  # fmt: skip
+    orientation = np.mod(np.arctan2(twice[1], twice[0]) / 2, np.pi).astype(np.float32)
+    template = _described(model, picture, from_table(table, width, height))
+    return Look(template, orientation, field("period")[0] / scale, field("foreground")[0], said, dpi is None)
 
 
 def comparable(model: "Model", grey: np.ndarray, dpi: float | None) -> Look:
@@ -116,7 +118,16 @@ def _run(model: "Model", picture: np.ndarray) -> dict[str, np.ndarray]:
     """The maps of one picture, each (channels, h, w)."""
     pad = [(0, max(2 * MULTIPLE, -(-side // MULTIPLE) * MULTIPLE) - side) for side in picture.shape]
     prints = np.pad(picture, pad, mode="edge")[None, None]
-    return {name: out[0] for name, out in zip(OUTPUTS, model.run(list(OUTPUTS), prints=prints), strict=True)}
+    return {name: out[0] for name, out in zip(MAPS, model.run(list(MAPS), prints=prints, patches=NO_PATCH), strict=True)}
+
+
+def _described(model: "Model", picture: np.ndarray, template: Template) -> Template:
+    """The template with the type of its minutiae and the skin round them, of a picture at 500 dpi."""
+    if not len(template):
+        return template
+    cut = patches(picture, template.x, template.y, template.angle)[:, None]
+    texture, ending = model.run(["texture", "ending"], prints=NO_PRINT, patches=cut)
+    return replace(template, ending=ending, texture=kept(texture), texture_of=model.sha256[:16])
 
 
 def _median_period(maps: dict[str, np.ndarray]) -> float | None:
@@ -157,7 +168,8 @@ def _decoded(maps: dict[str, np.ndarray], scale: float, height: int, width: int)
     x = (CELL * column + (CELL - 1) / 2 + offset[0] + 0.5) / scale - 0.5
     y = (CELL * row + (CELL - 1) / 2 + offset[1] + 0.5) / scale - 0.5
     angle = np.mod(np.arctan2(direction[1], direction[0]), 2 * np.pi)
-    table = np.stack([x, y, angle, maps["ending"][0, row, column], presence[row, column]], 1).astype(np.float32)
+    untold = np.full(len(row), 0.5)  # the type is read later
+    table = np.stack([x, y, angle, untold, presence[row, column]], 1).astype(np.float32)
     table = table[(x > -0.5) & (y > -0.5) & (x < width - 0.5) & (y < height - 0.5)]
     near = np.hypot(table[:, None, 0] - table[:, 0], table[:, None, 1] - table[:, 1]) <= APART / min(1.0, scale)
     kept = np.zeros(len(table), bool)

@@ -87,7 +87,9 @@ def find_pictures(inputs: list[Path], templates: tuple[str, ...] = ()) -> list[P
             files = [path / f for f in find_files(path, may_be_empty=True)]
             inside = [file for file in files if file.suffix.lower() in PICTURES]
             if not inside:
-                best = sorted((f for f in files if f.suffix.lower() in templates), key=lambda f: templates.index(f.suffix.lower()))
+                best = sorted(
+                    (f for f in files if f.suffix.lower() in templates), key=lambda f: templates.index(f.suffix.lower())
+                )
                 inside = sorted({file.with_suffix(""): file for file in reversed(best)}.values())
             if not inside:
                 or_templates = f" and no templates ({', '.join(templates)})" if templates else ""

@@ -13,6 +13,7 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.special import expit, ndtr
 
 from fpml.matching.template import Template
+from fpml.matching.texture import UNIT
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Cylinders:
     squares: np.ndarray  # float32 (n, cells): sum of the squared values over a cell's layers
     counts: np.ndarray  # float32 (n, cells): 1 where the cell counts
     lie: Geometry
+    texture: np.ndarray | None  # float32 (n, numbers), of length 1: the skin round each minutia; None: not known
+    texture_of: str
 
     def __len__(self) -> int:
         return len(self.minutiae)
@@ -115,7 +118,8 @@ def _assembled(template: Template, kept: np.ndarray, values: np.ndarray, valid: 
     values = np.ascontiguousarray(values, np.float32)
     squares = (values**2).reshape(len(kept), valid.shape[1], code.layers).sum(2)
     lie = geometry(template.x[kept], template.y[kept], template.angle[kept])
-    return Cylinders(kept, values, squares, valid.astype(np.float32), lie)
+    texture = None if template.texture is None else template.texture[kept] / np.float32(UNIT)
+    return Cylinders(kept, values, squares, valid.astype(np.float32), lie, texture, template.texture_of)
 
 
 def _hull(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:

@@ -1,5 +1,6 @@
 """Templates as files: JSON of our own, ISO/IEC 19794-2:2005 records (.fmr), and NIST's .xyt, which bozorth3 takes."""
 
+import base64
 import json
 import struct
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 from fpml.base.errors import FpmlError
 from fpml.base.files import new_file
 from fpml.matching.template import DPI, Template, from_table
+from fpml.matching.texture import NUMBERS
 
 JSON_FORMAT = "fpml-minutiae-1"
 ENDINGS = (".json", ".fmr", ".ist", ".dat", ".xyt")  # of files that are read as templates
@@ -63,7 +65,7 @@ def write(template: Template, path: Path) -> None:
 
 
 def to_json(template: Template) -> str:
-    """Places in pixels at 500 dpi, y down; angles in degrees as ISO/IEC 19794-2 has them."""
+    """Places in pixels at 500 dpi, y down; angles in degrees as ISO/IEC 19794-2 has them; textures in base64."""
     minutiae = [
         {
             "x": round(float(x), 2), "y": round(float(y), 2), "angle": round(float(np.rad2deg(a)) % 360, 2),
@@ -75,6 +77,9 @@ def to_json(template: Template) -> str:
         "format": JSON_FORMAT, "dpi": DPI, "width": template.width, "height": template.height, "finger": template.finger,
         "print_quality": round(template.print_quality, 3), "minutiae": minutiae,
     }  # fmt: skip
+    if template.texture is not None:
+        content = base64.b64encode(np.ascontiguousarray(template.texture).tobytes()).decode("ascii")
+        record |= {"texture": content, "texture_of": template.texture_of}
     return json.dumps(record, indent=1) + "\n"
 
 
@@ -88,6 +93,9 @@ def from_json(text: str) -> Template:
         table = np.array(rows, float).reshape(-1, 5) * [scale, scale, np.pi / 180, 1, 1]
         whole = from_table(table, round(record["width"] * scale), round(record["height"] * scale))
         found = replace(whole, finger=int(record["finger"]), print_quality=float(record["print_quality"]))
+        if len(found) and "texture" in record:
+            texture = np.frombuffer(base64.b64decode(record["texture"], validate=True), np.int8).reshape(len(found), NUMBERS)
+            found = replace(found, texture=texture, texture_of=str(record["texture_of"]))
     except (ValueError, TypeError, KeyError, ArithmeticError) as error:
         raise FpmlError(f"not a template in JSON as fpml minutiae writes it ({type(error).__name__}: {error})") from None
     return _inside(found)

@@ -1,7 +1,7 @@
 """Two prints compared: which minutiae belong together, and how sure it is that one finger made both.
 
-Local similarity of cylinders, an assignment, and a relaxation in which pairs that fit each other's places and directions
-support each other (LSA-R of Cappelli, Ferrara and Maltoni 2010).
+Local similarity of cylinders, weighed by that of the skin round the two minutiae; an assignment; and a relaxation in which
+pairs that fit each other's places and directions support each other (LSA-R of Cappelli, Ferrara and Maltoni 2010).
 """
 
 from dataclasses import dataclass
@@ -29,6 +29,9 @@ class Rule:
     apart_steep: float = 1.6
     angle: float = np.pi / 12
     angle_steep: float = 30.0
+    texture: float = 0.45  # likeness of two textures that is as likely one place's as another's
+    texture_steep: float = 8.0
+    untold: float = 0.2  # what is left of a pair's likeness whose textures have nothing in common
 
 
 RULE = Rule()
@@ -56,11 +59,23 @@ def similarities(a: Cylinders, b: Cylinders, rule: Rule = RULE) -> np.ndarray:
     return np.where(enough, 1 - apart / np.maximum(size, 1e-6), 0)
 
 
+def textures_alike(a: Cylinders, b: Cylinders) -> np.ndarray | None:
+    """How alike the skin round each minutia of one is to that round each of the other, -1..1, float32 (n, m); None where one of
+    the two prints has no textures, or they were made by different models."""
+    if a.texture is None or b.texture is None or a.texture_of != b.texture_of:
+        return None
+    return np.asarray(a.texture @ b.texture.T)
+
+
 def match(a: Cylinders, b: Cylinders, rule: Rule = RULE) -> Match:
-    """Compare two prints by their cylinders."""
+    """Compare two prints by their cylinders, and by the skin round their minutiae where that is known of both."""
     if min(len(a), len(b)) < 2:
         return NOTHING
-    found = relaxed(similarities(a, b, rule), a.lie, b.lie, rule)
+    alike = similarities(a, b, rule)
+    if (likeness := textures_alike(a, b)) is not None:
+        told = expit(np.float32(rule.texture_steep) * (likeness - np.float32(rule.texture)))
+        alike = alike * (rule.untold + (1 - rule.untold) * told)
+    found = relaxed(alike, a.lie, b.lie, rule)
     return Match(found.score, np.stack([a.minutiae[found.pairs[:, 0]], b.minutiae[found.pairs[:, 1]]], 1), found.support)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from fpml.matching.cylinders import CODE, Cylinders, cylinders, geometry
 from fpml.matching.match import RULE, match, relaxed
-from fpml.matching.template import from_table
+from fpml.matching.template import Template
 
 BITS = 256
 ASKED = 24  # cylinders of a probe by which the first choice is made, the surest
@@ -28,19 +28,19 @@ BATCH = 5000  # prints a thread counts bits of at a time
 class Index:
     """Many prints, ready to be searched."""
 
-    tables: Sequence[np.ndarray]  # of each print its minutiae, float32 (N, 5): x, y, angle, ending, quality
+    templates: Sequence[Template]
     codes: np.ndarray  # uint64 (cylinders of all, BITS / 64)
     rows: np.ndarray  # int (cylinders of all,): which minutia of its print each stands on
     starts: np.ndarray  # int (prints + 1,): each print's first cylinder; it may have none
 
     def __len__(self) -> int:
-        return len(self.tables)
+        return len(self.templates)
 
 
-def index_of(tables: Sequence[np.ndarray], codes: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> Index:
-    """An index of one print or more, of each its minutiae, its cylinders' codes, and which minutiae these stand on."""
+def index_of(templates: Sequence[Template], codes: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> Index:
+    """An index of one print or more, of each its template, its cylinders' codes, and which minutiae these stand on."""
     starts = np.concatenate([[0], np.cumsum([len(c) for c in codes])])
-    return Index(tables, np.concatenate(codes), np.concatenate(rows), starts)
+    return Index(templates, np.concatenate(codes), np.concatenate(rows), starts)
 
 
 @cache
@@ -57,20 +57,20 @@ def code(of: Cylinders) -> np.ndarray:
     return np.packbits(bits, axis=1).view(np.uint64)
 
 
-def search(index: Index, probe: np.ndarray, best: int) -> list[tuple[int, float]]:
-    """The `best` prints of an index by their score against a probe (N, 5), highest first: place in the index, and score."""
-    sought = cylinders(from_table(probe, 0, 0))
+def search(index: Index, probe: Template, best: int) -> list[tuple[int, float]]:
+    """The `best` prints of an index by their score against a probe, highest first: place in the index, and score."""
+    sought = cylinders(probe)
     if len(sought) < 2:
         return []
     asked = code(sought)
-    surest = np.argsort(-probe[sought.minutiae, 4], kind="stable")[:ASKED]
+    surest = np.argsort(-probe.quality[sought.minutiae], kind="stable")[:ASKED]
     with ThreadPoolExecutor(THREADS) as pool:
         starts = range(0, len(index), BATCH)
         first = np.concatenate(list(pool.map(lambda s: _common(index, s, min(s + BATCH, len(index)), asked[surest]), starts)))
         left = _largest(first, FIRST)
         second = np.array(list(pool.map(lambda place: _by_codes(index, place, asked, sought), left)))
         left = left[_largest(second, max(SECOND, best))]
-        scores = list(pool.map(lambda place: match(sought, cylinders(from_table(index.tables[place], 0, 0))).score, left))
+        scores = list(pool.map(lambda place: match(sought, cylinders(index.templates[place])).score, left))
     order = np.argsort(-np.array(scores), kind="stable")[:best]
     return [(int(left[place]), scores[place]) for place in order]
 
@@ -104,6 +104,6 @@ def _by_codes(index: Index, place: int, asked: np.ndarray, sought: Cylinders) ->
     if len(codes) < 2:
         return 0.0
     differ = np.bitwise_count(asked[:, None] ^ codes).sum(2, dtype=np.int32)
-    x, y, angle = index.tables[place][rows, :3].T
+    found = index.templates[place]
     alike = np.maximum(1 - differ / np.float32(NEAR * BITS), 0)
-    return relaxed(alike, sought.lie, geometry(x, y, angle), RULE).score
+    return relaxed(alike, sought.lie, geometry(found.x[rows], found.y[rows], found.angle[rows]), RULE).score

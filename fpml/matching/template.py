@@ -24,6 +24,8 @@ class Template:
     height: int
     finger: int = 0  # position code of ISO/IEC 19794-2: 0 unknown, 1 right thumb … 10 left little finger
     print_quality: float = 1.0  # 0..1, of the whole
+    texture: np.ndarray | None = None  # int8 (N, numbers): the skin round each (fpml/matching/texture.py); None: not known
+    texture_of: str = ""  # the model that it was made by: only textures of one model can be compared
 
     def __post_init__(self) -> None:
         for name in ("x", "y", "angle", "ending", "quality"):
@@ -31,15 +33,18 @@ class Template:
             if values.shape != np.shape(self.x) or values.ndim != 1 or not np.isfinite(values).all():
                 raise FpmlError(f"a template's {name} is no list of {np.size(self.x)} numbers")
             object.__setattr__(self, name, values)
+        if self.texture is not None and (self.texture.dtype != np.int8 or self.texture.shape[:1] != np.shape(self.x)):
+            raise FpmlError(
+                f"a template's texture is {self.texture.dtype} {self.texture.shape}, not int8 ({np.size(self.x)}, …)"
+            )
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, rows: np.ndarray) -> "Template":
         """Some of the minutiae."""
-        return replace(
-            self, x=self.x[rows], y=self.y[rows], angle=self.angle[rows], ending=self.ending[rows], quality=self.quality[rows]
-        )
+        columns = {name: getattr(self, name)[rows] for name in ("x", "y", "angle", "ending", "quality")}
+        return replace(self, **columns, texture=None if self.texture is None else self.texture[rows])
 
     def of_finger(self, finger: int) -> "Template":
         return replace(self, finger=finger)

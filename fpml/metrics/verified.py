@@ -63,7 +63,7 @@ TAIL = (1.0, 2.0, 5.0)  # of each power of ten: the shares at which the impostor
 
 
 def tail(impostors: np.ndarray) -> list[tuple[float, float]]:
-    """Scores of pairs of different fingers, and the share of these that scored at least so high: falling, down to the highest."""
+    """Scores of pairs of different fingers, and the share of these that scored at least so high, down to the highest."""
     falling = np.sort(impostors)[::-1]
     count = len(falling)
     wanted = {round(share * count / 10**power) for power in range(1, 13) for share in TAIL}

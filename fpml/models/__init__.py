@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fpml.models.layers import PictureLoss
 
-SHARED = ("layers",)  # files that are no family
+SHARED = ("layers", "texture")  # files that are no family
 
 
 class Family(Protocol):

@@ -34,6 +34,12 @@ def glorot(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
+def convolution(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """A convolution, batch normalisation (Ioffe and Szegedy 2015) and ReLU."""
+    layer = nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
+
+
 class FromBytes(nn.Module):
     """The network as it is registered: uint8 (B, 1, H, W) → float32 0..1, the scaling inside the graph."""
 

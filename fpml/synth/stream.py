@@ -30,7 +30,9 @@ class Example:
     mask: np.ndarray  # bool (H, W): skin
     orientation: np.ndarray  # float16 (H / BLOCK, W / BLOCK), radians
     period: np.ndarray  # float16, the same shape, pixels
-    minutiae: np.ndarray  # float32 (N, 6): x, y (pixels, y down), angle (ISO/IEC 19794-2), 1 for an ending, clarity, depth
+    minutiae: (
+        np.ndarray
+    )  # float32 (N, 7): x, y (pixels, y down), angle (ISO/IEC 19794-2), 1 for an ending, clarity, depth, number
 
 
 def made_for(job: tuple[int, int]) -> list[Example]:
@@ -60,7 +62,13 @@ def _print(finger: Finger, minutiae: list[Minutiae], skin: torch.Tensor, impress
     theta, period = true_fields([finger], [capture], sensor)
     table = true_minutiae(minutiae, [capture], sensor, masks.numpy())[0]
     height, width = (BLOCK * (side // BLOCK) for side in (sensor.height, sensor.width))
-    columns = [table["x"], table["y"], table["angle"], table["type"] == "ending", table["clarity"], table["depth"]]
+    columns = [
+        table["x"],
+        table["y"],
+        table["angle"],
+        table["type"] == "ending",
+        *(table[c] for c in ("clarity", "depth", "number")),
+    ]
     return Example(
         pictures[0].numpy()[:height, :width], masks[0].numpy()[:height, :width],
         theta[0].numpy()[: height // BLOCK, : width // BLOCK].astype(np.float16),

@@ -4,7 +4,7 @@ Below a folder's truth/ lie, each cut into the same numbered shards:
 
 fingers/SHARD.parquet        a row for each finger: class, singular points, every number it was grown from
 impressions/SHARD.parquet    a row for each picture: file, finger, sensor, how it was laid down, shard and row
-minutiae/SHARD.parquet       a row for each minutia that lies in a print: file, x, y, angle, type
+minutiae/SHARD.parquet       a row for each minutia that lies in a print: file, x, y, angle, type, clarity, depth, number
 mask/SENSOR/SHARD.npy        uint8 (n, H, ceil(W / 8)): where skin touched, eight pixels a byte (numpy.packbits)
 orientation/SENSOR/SHARD.npy float16 (n, ceil(H / 8), ceil(W / 8)), radians in 0..pi, counter-clockwise from the right
 period/SENSOR/SHARD.npy      float16, the same shape: the ridge period in pixels of the picture
@@ -12,7 +12,8 @@ sensors.parquet              a row for each sensor; synth.json: the settings, an
 
 In a picture, positions are pixels from the middle of the upper left one, x to the right and y down; a minutia's angle
 is that of ISO/IEC 19794-2: counter-clockwise from the right, along an ending's ridge or into a bifurcation's valley.
-Its clarity (0..1) is how sure its type is, its depth how many pixels it lies inside the print's edge.
+Its clarity (0..1) is how sure its type is, its depth how many pixels it lies inside the print's edge. All prints of a finger
+have the same numbers for the same minutiae.
 In fingers/, places are pixels at 500 dpi from the middle of the master, y up; the pose in impressions/ is explained at
 `Capture` (fpml/synth/capture.py). Altered copies have no rows: what is true of them is their source's, but for the
 altered part, which is where the two pictures differ.
@@ -35,7 +36,7 @@ from fpml.synth.minutiae import Minutiae
 from fpml.synth.sensors import Sensor
 
 BLOCK = 8  # pixels from one value of a field to the next
-MINUTIAE = ("x", "y", "angle", "type", "clarity", "depth")
+MINUTIAE = ("x", "y", "angle", "type", "clarity", "depth", "number")
 
 
 def _jacobian(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -109,7 +110,7 @@ def true_minutiae(minutiae: list[Minutiae], captures: list[Capture], sensor: Sen
         kinds = np.where(one.ending, "ending", "bifurcation")
         inner = ndimage.distance_transform_edt(np.pad(masks[number][::4, ::4], 1))[1:-1, 1:-1]  # a picture's edge is an edge
         depth = 4 * inner[tuple(np.clip(at // 4, 0, np.array(inner.shape)[:, None] - 1))].astype(np.float32)
-        columns = (column[number, :n], row[number, :n], angle[number, 0, :n].numpy(), kinds, one.clarity, depth)
+        columns = (column[number, :n], row[number, :n], angle[number, 0, :n].numpy(), kinds, one.clarity, depth, np.arange(n))
         tables.append(pd.DataFrame({name: v[seen] for name, v in zip(MINUTIAE, columns, strict=True)}))
     return tables
 
@@ -144,7 +145,7 @@ class Truth:
 
     def minutiae(self, file: str) -> pd.DataFrame:
         """x, y (pixels from the upper left), angle (radians, counter-clockwise), type (ending or bifurcation), clarity
-        of the type (0..1), depth inside the print (pixels)."""
+        of the type (0..1), depth inside the print (pixels), number on the finger."""
         self._row(file)
         return self._minutiae.get(file, pd.DataFrame(columns=list(MINUTIAE)))
 

@@ -15,11 +15,7 @@ CELL = 4  # pixels: the stride at which minutiae are read
 SPREAD = 3.2  # pixels, standard deviation of the Gaussian round a minutia, within which a wrong cell costs less
 NEAR = 7.5  # pixels: cells so near learn its place, direction and type
 DOUBTFUL = 13.0  # pixels round a minutia that can't be asked for
-SHALLOW, UNCLEAR, TYPED = (
-    9.0,
-    0.06,
-    0.2,
-)  # depth (pixels) and clarity below which a minutia is doubtful; clarity that has a type
+SHALLOW, UNCLEAR = 9.0, 0.06  # depth (pixels) and clarity below which a minutia is doubtful
 
 
 @dataclass(frozen=True)
@@ -36,8 +32,6 @@ class Crops:
     near: Tensor  # (B, h, h) bool: the cells that learn the nearest one's
     offset: Tensor  # (B, 2, h, h) x and y of the nearest from the middle of the cell, in cells
     direction: Tensor  # (B, 2, h, h) cosine and sine
-    ending: Tensor  # (B, h, h) float32
-    typed: Tensor  # (B, h, h) bool: the nearest one's type is clear
 
 
 def cut(examples: list[Example], side: int, rng: np.random.Generator) -> list[Example]:
@@ -48,7 +42,7 @@ def cut(examples: list[Example], side: int, rng: np.random.Generator) -> list[Ex
 def _cut_one(example: Example, side: int, rng: np.random.Generator) -> Example:
     height, width = example.mask.shape
     if min(height, width) < side:  # a small print is laid on a larger plate of its own grey
-        return _cut_one(_padded(example, max(height, side), max(width, side)), side, rng)
+        return _cut_one(padded(example, max(height, side), max(width, side)), side, rng)
     for _ in range(5):
         top, left = (BLOCK * int(rng.integers(0, (size - side) // BLOCK + 1)) for size in (height, width))
         skin = example.mask[top : top + side : BLOCK, left : left + side : BLOCK].mean()
@@ -56,14 +50,15 @@ def _cut_one(example: Example, side: int, rng: np.random.Generator) -> Example:
             break
     here = np.s_[top : top + side, left : left + side]
     blocks = np.s_[top // BLOCK : (top + side) // BLOCK, left // BLOCK : (left + side) // BLOCK]
-    minutiae = example.minutiae - np.array([left, top, 0, 0, 0, 0], np.float32)
+    minutiae = example.minutiae - np.array([left, top, 0, 0, 0, 0, 0], np.float32)
     inside = ((minutiae[:, :2] > -BLOCK) & (minutiae[:, :2] < side + BLOCK)).all(1)
     return Example(
         example.picture[here], example.mask[here], example.orientation[blocks], example.period[blocks], minutiae[inside]
     )
 
 
-def _padded(example: Example, height: int, width: int) -> Example:
+def padded(example: Example, height: int, width: int) -> Example:
+    """A print laid on a larger plate, its own grey drawn out to the right and below."""
     below, right = height - example.mask.shape[0], width - example.mask.shape[1]
     picture = np.pad(example.picture, ((0, below), (0, right)), mode="edge")
     theta, period = (
@@ -100,8 +95,8 @@ def batch(crops: list[Example], generator: torch.Generator, spoil: bool) -> Crop
     there = stacked([np.arange(most) < len(c.minutiae) for c in crops]) > 0
     hidden = torch.zeros_like(there)
     if spoil:
-        pictures, minutiae, hidden = _spoilt(pictures, masks, minutiae, generator)
-    x, y, angle, ending, clarity, depth = minutiae.unbind(2)
+        pictures, minutiae, hidden = spoilt(pictures, masks, minutiae, generator)
+    x, y, angle, _, clarity, depth, _ = minutiae.unbind(2)
     asked = there & (depth >= SHALLOW) & (clarity >= UNCLEAR) & ~hidden
     side = pictures.shape[2] // CELL
     middles = torch.arange(side, device=device) * CELL + (CELL - 1) / 2
@@ -127,11 +122,10 @@ def batch(crops: list[Example], generator: torch.Generator, spoil: bool) -> Crop
         orientation=stacked([c.orientation for c in crops]), period=stacked([c.period for c in crops]),
         heat=heat, weight=torch.where(doubt & (heat < 0.5), 0.0, 1.0), centre=centre, near=least < NEAR**2,
         offset=offset, direction=torch.stack([nearest(angle.cos()), nearest(angle.sin())], 1),
-        ending=nearest(ending), typed=nearest(clarity) > TYPED,
     )  # fmt: skip
 
 
-def _spoilt(pictures: Tensor, masks: Tensor, minutiae: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def spoilt(pictures: Tensor, masks: Tensor, minutiae: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Pictures (B, 1, S, S) as worse sensors and skin would give them; the minutiae, whose type changes where greys are
     inverted; and which of them are hidden, bool (B, N)."""
     count, side, device = len(pictures), pictures.shape[-1], pictures.device

@@ -38,7 +38,8 @@ def prepared(prints: Prepared, row: int) -> Example:
         )
     table = truth.minutiae(file)
     x, y = ((table[c].to_numpy(np.float32) + 0.5) * scale - 0.5 for c in ("x", "y"))
-    columns = [x + left, y + top, table["angle"], table["type"] == "ending", table["clarity"], table["depth"] * scale]
+    depth = table["depth"] * scale
+    columns = [x + left, y + top, table["angle"], table["type"] == "ending", table["clarity"], depth, table["number"]]
     mask = np.zeros((height, width), bool)
     touched = truth.mask(file)
     mask[top:bottom, left:right] = _near(touched, *((np.arange(side) + 0.5) / scale - 0.5 for side in size))

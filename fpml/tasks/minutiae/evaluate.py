@@ -3,7 +3,7 @@
 Beside every number stands the textbook's way to find minutiae, with the same matcher."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -33,6 +33,7 @@ from fpml.tasks.protocol import Album, Findings, Trained, sensor_labels, some
 from fpml.training.truth import prepared
 
 SKELETON = "thinned ridges"
+PLAIN = "minutiae alone"  # without the skin round them
 DEEP = 16.0  # pixels inside the print's edge from which a minutia is asked for
 Find = Callable[[np.ndarray], Template]
 
@@ -45,10 +46,13 @@ class _OnDevice:
     device: torch.device
     name: str = "the network"
 
+    sha256: str = ""
+
     def run(self, outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
-            found = self.network(torch.from_numpy(inputs["prints"]).to(self.device))
-        return [v.float().cpu().numpy() for v in found]
+            found = self.network(*(torch.from_numpy(inputs[name]).to(self.device) for name in ("prints", "patches")))
+        said = dict(zip(Exported.OUTPUTS, found, strict=True))
+        return [said[name].float().cpu().numpy() for name in outputs]
 
 
 def evaluate(trained: Trained[Minutiae], album: Album) -> Findings:
@@ -65,7 +69,7 @@ def evaluate(trained: Trained[Minutiae], album: Album) -> Findings:
         top, bottom, left, right = boxes[row]
         grey = trained.prints.take(np.array([row]))[0][top:bottom, left:right]
         example = prepared(trained.prints, int(row))
-        true = example.minutiae - np.array([left, top, 0, 0, 0, 0], np.float32)
+        true = example.minutiae - np.array([left, top, 0, 0, 0, 0, 0], np.float32)
         inner = ndimage.distance_transform_edt(np.pad(example.mask[top:bottom, left:right], 1))[1:-1, 1:-1]
         for method, find in finders.items():
             template = found[method][int(row)] = find(grey)
@@ -78,8 +82,9 @@ def evaluate(trained: Trained[Minutiae], album: Album) -> Findings:
     facts: dict[str, Any] = {"headline": "f1_16"}
     notes = [
         f"A minutia is asked for from {DEEP:g} pixels inside the print's edge on; found ones count from a quality of {SURE:g} "
-        f"on. Verification takes all of them, by cylinder codes, and {SKELETON} with the same matcher."
+        f"on. Verification takes all of them, by cylinder codes and the skin round them; {PLAIN} and {SKELETON}: by the codes."
     ]
+    found[PLAIN] = {row: replace(template, texture=None) for row, template in found[MODEL].items()}
     verified_rows, more, verification_notes = _told_apart(trained, album, held, parts, found)
     table = as_table([*rows, *verified_rows])
     _draw(trained, album, held, found[MODEL])
@@ -122,6 +127,7 @@ def _told_apart(
     rows: list[Row] = []
     det: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     impostors: list[pd.DataFrame] = []
+    plain_impostors: list[pd.DataFrame] = []
     crossed = pd.DataFrame(np.nan, sensors, sensors)
     for first, second in combinations_with_replacement(sensors, 2):
         a, b = (held[parts[held] == name] for name in (first, second))
@@ -138,6 +144,8 @@ def _told_apart(
                     det[first] = told.curve
                     impostors.append(told.impostors)
                     crossed.loc[first, first] = 100 * verification.eer(alike[every.a, every.b], every.genuine)
+                elif method == PLAIN:
+                    plain_impostors.append(told.impostors)
         elif same.any() and not same.all():
             alike = _alike([codes[MODEL][r] for r in a], [codes[MODEL][r] for r in b])
             crossed.loc[first, second] = crossed.loc[second, first] = 100 * verification.eer(alike.ravel(), same.ravel())
@@ -152,6 +160,8 @@ def _told_apart(
     path = album.add("cross-sensor.png", title)
     figures.heat_map(crossed, title, "EER, %", path, ("second print's sensor", "first print's sensor"))
     facts = threshold_facts(pd.concat(impostors), settings.fmr)
+    plain = threshold_facts(pd.concat(plain_impostors), settings.fmr)["threshold"]
+    facts["plain_scale"] = facts["threshold"] / plain if plain > 0 else 1.0
     notes = [
         f"Threshold {facts['threshold']:.3f}: FMR {facts['threshold_fmr']:.2%} counted over {facts['threshold_impostors']:,} "
         f"impostor pairs of {facts['threshold_finger_pairs']:,} pairs of fingers, on one sensor and on two."

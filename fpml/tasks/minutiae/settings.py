@@ -13,9 +13,11 @@ from fpml.settings.types import STRICT, Count, LearningRate, Pictures, Resamples
 class TrainMinutiae:
     seed: Seed
     epochs: Annotated[Whole, Field(ge=1, le=100_000)]
-    steps: Count  # batches an epoch
+    steps: Annotated[Whole, Field(ge=0, le=1_000_000)]  # batches of crops an epoch; 0: only textures are learned
     batch_size: Annotated[Whole, Field(ge=2, le=65_536)]  # crops
     crop: Annotated[Whole, Field(ge=64, le=1024, multiple_of=16)]  # pixels, the side of a crop
+    texture_steps: Annotated[Whole, Field(ge=0, le=1_000_000)]  # batches of patches an epoch
+    minutiae: Annotated[Whole, Field(ge=2, le=65_536)]  # of a batch of patches, two impressions of each
     fresh_fingers: Annotated[Whole, Field(ge=0, le=1_000_000)]  # generated anew for each epoch, four prints of each; 0: none
     kept_epochs: Count  # how many epochs such prints stay among those that crops are taken from
     learning_rate: LearningRate

@@ -1,8 +1,10 @@
-"""minutiae: a network learns where minutiae lie, from crops of generated prints whose truth is known exactly."""
+"""minutiae: one network learns where minutiae lie, from crops of generated prints whose truth is known exactly; another to
+know a minutia again by the skin round it, from patches of several impressions (fpml/tasks/minutiae/texture.py)."""
 
 import math
 from dataclasses import fields
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,20 +17,23 @@ from fpml.base.errors import FpmlError
 from fpml.base.parallel import in_parallel
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared
+from fpml.matching.texture import SIDE
 from fpml.models.minutiae import MULTIPLE, PERIOD, Exported, Maps, MinutiaeNet
 from fpml.synth.stream import Example, made_for
 from fpml.tasks.minutiae.settings import Minutiae, TrainMinutiae
+from fpml.tasks.minutiae.texture import texture_loss, validate_texture
 from fpml.training import crops as crop
 from fpml.training.batches import Batches
 from fpml.training.crops import Crops
 from fpml.training.export import Registered
+from fpml.training.patches import Patches, cut_patches, joined
 from fpml.training.session import Row, Session, Sets
 from fpml.training.truth import prepared
 
 WARM_UP = 150  # steps in which the learning rate rises
 DECAY = 0.02  # of the weights, AdamW's
 CLIP = 3.0  # norm of the gradient
-SHARES = {"presence": 1.0, "offset": 0.5, "direction": 1.0, "ending": 1.0, "orientation": 0.3, "period": 1.0, "foreground": 0.3}
+SHARES = {"presence": 1.0, "offset": 0.5, "direction": 1.0, "orientation": 0.3, "period": 1.0, "foreground": 0.3}
 VALIDATED = 8  # crops of each validation print
 
 
@@ -47,7 +52,7 @@ def losses(maps: Maps, batch: Crops) -> dict[str, Tensor]:
     logit, chance = maps.presence, torch.sigmoid(maps.presence)
     hit = F.logsigmoid(logit) * (1 - chance) ** 2 * batch.centre
     miss = F.logsigmoid(-logit) * chance**2 * (1 - batch.heat) ** 4 * batch.weight * ~batch.centre
-    near, typed = (v.float() / v.sum().clamp(min=1) for v in (batch.near, batch.near & batch.typed))
+    near = batch.near / batch.near.sum().clamp(min=1)
     skin = batch.mask / batch.mask.sum().clamp(min=1)
     twice = torch.stack([(2 * batch.orientation).cos(), (2 * batch.orientation).sin()], 1)
     period = (batch.period.clamp(4, 25) / PERIOD).log()
@@ -55,7 +60,6 @@ def losses(maps: Maps, batch: Crops) -> dict[str, Tensor]:
         "presence": -(hit + miss).sum() / batch.centre.sum().clamp(min=1),
         "offset": ((maps.offset - batch.offset).square().sum(1) * near).sum(),
         "direction": ((maps.direction - batch.direction).square().sum(1) * near).sum(),
-        "ending": (F.binary_cross_entropy_with_logits(maps.ending, batch.ending, reduction="none") * typed).sum(),
         "orientation": ((maps.orientation - twice).square().sum(1) * skin).sum(),
         "period": (F.smooth_l1_loss(maps.period, period, reduction="none", beta=0.05) * skin).sum(),
         "foreground": F.binary_cross_entropy_with_logits(maps.foreground, batch.mask),
@@ -77,68 +81,116 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
     accelerator, prints = session.accelerator, sets.training.prints
     own = [prepared(prints, int(row)) for row in sets.training.rows]
     held = [prepared(prints, int(row)) for row in sets.validation.rows]
+    own_fingers = by_finger(prints, sets.training.rows, own)
+    held_patches = cut_patches(by_finger(prints, sets.validation.rows, held), torch.Generator(accelerator.device), spoil=False)
     bare = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(bare.parameters(), settings.learning_rate, weight_decay=DECAY)
-    wrapped, optimiser = accelerator.prepare(bare, optimiser)
-    both = _Averaged(accelerator.unwrap_model(wrapped), settings.average).to(accelerator.device)
+    find = torch.optim.AdamW(bare.maps.parameters(), settings.learning_rate, weight_decay=DECAY)
+    tell = torch.optim.AdamW(bare.texture.parameters(), settings.learning_rate, weight_decay=DECAY)
+    finder, teller, find, tell = accelerator.prepare(bare.maps, bare.texture, find, tell)
+    both = _Averaged(bare, settings.average).to(accelerator.device)
     world, rank = accelerator.num_processes, accelerator.process_index
-    fresh: dict[int, list[Example]] = {}
+    fresh: dict[int, list[list[Example]]] = {}
+    patches: dict[int, Patches] = {}
 
     def one_epoch(epoch: int) -> Row:
-        wanted = range(max(1, epoch - settings.kept_epochs + 1), epoch + 1) if settings.fresh_fingers else range(0)
+        wanted = range(max(1, epoch - settings.kept_epochs + 1), epoch + 1) if settings.fresh_fingers else range(1, 2)
         for made in [number for number in fresh if number not in wanted]:
             del fresh[made]
+            patches.pop(made, None)
         for number in wanted:  # all of them after a killed run
             if number not in fresh:
-                fresh[number] = _made(settings, number)
-        pool = own + [example for number in wanted for example in fresh[number]]
-        start, wrapped_train = perf_counter(), wrapped.train()
+                fresh[number] = _made(settings, number) if settings.fresh_fingers else own_fingers
+            if settings.texture_steps and number not in patches:
+                generator = torch.Generator(accelerator.device).manual_seed(settings.seed * 1_000_003 + number)
+                patches[number] = cut_patches(fresh[number], generator, spoil=True, first=number * len(fresh[number]))
+        pool = own + [example for number in wanted for finger in fresh[number] for example in finger]
         totals: dict[str, Tensor] = {name: torch.zeros((), device=accelerator.device) for name in SHARES}
+        start = perf_counter()
         for step in range(settings.steps):
-            for group in optimiser.param_groups:
-                group["lr"] = _learning_rate(settings, (epoch - 1) * settings.steps + step)
+            _paced(find, settings, (epoch - 1) * settings.steps + step, settings.steps)
             rng = np.random.default_rng([settings.seed, epoch, step, rank])
             chosen = [pool[i] for i in rng.integers(len(pool), size=-(-settings.batch_size // world))]
             generator = torch.Generator(accelerator.device).manual_seed(int(rng.integers(2**62)))
             batch = crop.batch(crop.cut(chosen, settings.crop, rng), generator, spoil=True)
-            parts = losses(wrapped_train(batch.pictures), batch)
-            accelerator.backward(sum(SHARES[name] * part for name, part in parts.items()))
-            accelerator.clip_grad_norm_(bare.parameters(), CLIP)
-            optimiser.step()
-            optimiser.zero_grad()
+            parts = losses(finder.train()(batch.pictures), batch)
+            _step(accelerator, sum(SHARES[name] * part for name, part in parts.items()), find, bare.maps)
             both.average.update_parameters(both.network)
             for name, part in parts.items():
                 totals[name] += part.detach()
             session.still_wanted()
         seconds = perf_counter() - start
-        row: Row = {f"train/{name}_loss": session.mean(total, settings.steps * world) for name, total in totals.items()}
-        row["train/loss"] = sum(SHARES[name] * row[f"train/{name}_loss"] for name in SHARES)
-        row["validation/loss"] = validate(both.average.module, held, settings)
-        row["images_per_second"] = settings.steps * settings.batch_size / seconds
+        row: Row = {"images_per_second": settings.steps * settings.batch_size / seconds} if settings.steps else {}
+        if settings.steps:
+            row |= {f"train/{name}_loss": session.mean(total, settings.steps * world) for name, total in totals.items()}
+            row["train/loss"] = sum(SHARES[name] * row[f"train/{name}_loss"] for name in SHARES)
+        total = torch.zeros((), device=accelerator.device)
+        every = joined([patches[number] for number in wanted]) if settings.texture_steps else None
+        for step in range(settings.texture_steps):
+            assert every is not None
+            _paced(tell, settings, (epoch - 1) * settings.texture_steps + step, settings.texture_steps)
+            rng = np.random.default_rng([settings.seed, epoch, step, rank, 1])
+            loss = texture_loss(teller.train(), every, -(-settings.minutiae // world), rng, accelerator.device, moved=True)
+            _step(accelerator, loss, tell, bare.texture)
+            both.average.update_parameters(both.network)
+            total += loss.detach()
+            session.still_wanted()
+        if settings.texture_steps:
+            row["train/texture_loss"] = session.mean(total, settings.texture_steps * world)
+        learned = _learned(both)
+        row["validation/loss"] = validate(learned.maps, held, settings)
+        if settings.texture_steps and len(held_patches.minutia):
+            row["validation/texture_loss"] = validate_texture(learned.texture, held_patches, settings)
         return row
 
-    session.run(settings.epochs, both, [optimiser], one_epoch)
-    learned = both.average.module
-    calibrate(learned, held, settings)
+    session.run(settings.epochs, both, [find, tell], one_epoch)
+    learned = _learned(both)
+    calibrate(learned.maps, held, settings)
     return learned
 
 
-def _made(settings: TrainMinutiae, epoch: int) -> list[Example]:
-    """The prints that come in with an epoch, the same in every process."""
+def _learned(both: _Averaged) -> MinutiaeNet:
+    network = both.average.module
+    assert isinstance(network, MinutiaeNet)
+    return network
+
+
+def by_finger(prints: Prepared, rows: np.ndarray, examples: list[Example]) -> list[list[Example]]:
+    """The prints of each finger."""
+    index: Any = prints.index
+    found: dict[str, list[Example]] = {}
+    for row, example in zip(rows, examples, strict=True):
+        found.setdefault(str(index["finger_id"].iat[row]), []).append(example)
+    return list(found.values())
+
+
+def _step(accelerator: Accelerator, loss: Any, optimiser: torch.optim.Optimizer, network: nn.Module) -> None:
+    accelerator.backward(loss)
+    accelerator.clip_grad_norm_(network.parameters(), CLIP)
+    optimiser.step()
+    optimiser.zero_grad()
+
+
+def _paced(optimiser: torch.optim.Optimizer, settings: TrainMinutiae, step: int, an_epoch: int) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = _learning_rate(settings, step, an_epoch)
+
+
+def _made(settings: TrainMinutiae, epoch: int) -> list[list[Example]]:
+    """The prints that come in with an epoch, by finger, the same in every process."""
     first = (epoch - 1) * settings.fresh_fingers + 1
     jobs = [(settings.seed, number) for number in range(first, first + settings.fresh_fingers)]
     threads = torch.get_num_threads()
     made = in_parallel(made_for, jobs, 0, f"prints of epoch {epoch}", "fingers", chunk=8)
     torch.set_num_threads(threads)  # the generator takes one, in this process where there are few fingers
-    return [example for finger in made for example in finger]
+    return list(made)
 
 
-def _learning_rate(settings: TrainMinutiae, step: int) -> float:
+def _learning_rate(settings: TrainMinutiae, step: int, an_epoch: int) -> float:
     """Rising over WARM_UP steps; then, cosine: falling towards a fiftieth (Loshchilov and Hutter 2017)."""
     rate = settings.learning_rate * min(1.0, (step + 1) / WARM_UP)
     if settings.schedule == "constant":
         return rate
-    return rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / (settings.epochs * settings.steps))))
+    return rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / (settings.epochs * an_epoch))))
 
 
 def _held_crops(held: list[Example], settings: TrainMinutiae, device: torch.device) -> list[Crops]:
@@ -182,9 +234,10 @@ def calibrate(network: nn.Module, held: list[Example], settings: TrainMinutiae) 
 
 
 def registered(network: nn.Module, prints: Tensor) -> Registered:
-    """Grey pictures of any size → the maps of fpml.models.minutiae.Exported."""
+    """Grey pictures of any size, and patches → what fpml.models.minutiae.Exported says."""
     assert isinstance(network, MinutiaeNet)
-    return Registered(Exported(network), {"prints": prints}, Exported.OUTPUTS, any_size=MULTIPLE)
+    inputs = {"prints": prints, "patches": prints[:, :, :SIDE, :SIDE].contiguous()}
+    return Registered(Exported(network), inputs, Exported.OUTPUTS, any_size=MULTIPLE, apart=("patches",))
 
 
 assert set(SHARES) == {field.name for field in fields(Maps)}
