@@ -15,6 +15,7 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -27,6 +28,7 @@ from nbis import Nbis
 from PIL import Image
 
 import fpml
+from fpml.inference.kept import SURE
 from fpml.inference.minutiae import look
 from fpml.matching import formats
 from fpml.matching.cylinders import Cylinders, cylinders
@@ -44,6 +46,7 @@ DATABASES = {
     "FVC2002 DB4 B": ("DB4_B", 500), "FVC2002 DB3 A": ("DB3_A", 500),
 }  # fmt: skip
 FINGERS, SENSORS, SEED = 120, 6, 4711  # of the impostors: random-1 to random-6, which no training draws
+PLAIN = "fpml, minutiae alone"  # without the skin round them
 PART = 20_000  # pairs a process is given at a time
 Key = tuple[str, int]  # finger, impression
 state: dict[str, Any] = {}  # of a process
@@ -87,6 +90,7 @@ EXTRACTORS: dict[str, Callable[[np.ndarray], Template]] = {"fpml": ours, "LEADER
 
 def extracted(picture: np.ndarray, extractors: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {name: cylinders(EXTRACTORS[name](picture)) for name in extractors}
+    found[PLAIN] = replace(found["fpml"], texture=None)
     if "nbis" in state:
         found["bozorth3"] = state["nbis"].extract(picture, 500)
     return found
@@ -206,16 +210,12 @@ def impostors(a: argparse.Namespace) -> dict[str, Any]:
         kept = (names[i] != names[j]) | (on_one[i] == on_one[j])
         i, j = i[kept], j[kept]
         same = names[i] == names[j]
-        starts = range(0, len(i), PART)
-        state["features"] = features
-        with ProcessPoolExecutor(a.workers, multiprocessing.get_context("fork")) as matchers:
-            parts = matchers.map(_matched, [(i[s : s + PART], j[s : s + PART]) for s in starts])
-            scores = np.concatenate(list(parts))
+        scores, plain = _all_matched(features, i, j, a.workers), _all_matched([_alone(f) for f in features], i, j, a.workers)
     other = np.sort(scores[~same])
     out: dict[str, Any] = {
         "prints": len(names), "fingers": FINGERS, "sensors": SENSORS, "impostor pairs": len(other),
         "finger pairs": FINGERS * (FINGERS - 1) // 2, "genuine pairs": int(same.sum()),
-        "EER": round(100 * eer(scores, same), 3), "scores": tail(other), "thresholds": {},
+        "EER": round(100 * eer(scores, same), 3), "scores": tail(other), "thresholds": {}, "minutiae alone": {},
     }  # fmt: skip
     for fmr in (1e-2, 1e-3, 1e-4, 1e-5):
         threshold, counted_fmr = threshold_for(other, fmr)
@@ -223,6 +223,8 @@ def impostors(a: argparse.Namespace) -> dict[str, Any]:
         row = {"threshold": threshold, "FMR": counted_fmr, "FMR, upper end": high}
         row["FNMR"] = float((scores[same] < threshold).mean())
         out["thresholds"][f"{fmr:g}"] = row
+        alone = threshold_for(plain[~same], fmr)[0]
+        out["minutiae alone"][f"{fmr:g}"] = {"threshold": alone, "FNMR": float((plain[same] < alone).mean())}
     return out
 
 
@@ -236,12 +238,9 @@ def second(a: argparse.Namespace) -> dict[str, Any]:
         for name, (folder, dpi) in folders.items():
             prints = real_prints(folder, dpi)
             rows = list(pool.map(partial(extracted, extractors=("fpml",)), prints.values(), chunksize=8))
-            state["features"] = [row["fpml"] for row in rows]
             fingers = np.array([finger for finger, _ in prints])
             i, j = np.triu_indices(len(fingers), 1)
-            starts = range(0, len(i), PART)
-            with ProcessPoolExecutor(a.workers, multiprocessing.get_context("fork")) as matchers:
-                scores = np.concatenate(list(matchers.map(_matched, [(i[s : s + PART], j[s : s + PART]) for s in starts])))
+            scores = _all_matched([row["fpml"] for row in rows], i, j, a.workers)
             same = fingers[i] == fingers[j]
             out[name] = {"genuine": int(same.sum()), "impostor": int((~same).sum())}
             for fmr, row in thresholds.items():
@@ -257,6 +256,18 @@ def _some_prints(job: tuple[int, int]) -> list[tuple[int, Cylinders]]:
     prints = generate(min(10, FINGERS - first), 2, f"random-{number}", SEED + first, "hard", device="cpu")
     rows = zip(prints.fingers, prints.pictures, strict=True)
     return [(first + finger.number, cylinders(ours(picture))) for finger, picture in rows]
+
+
+def _alone(of: Cylinders) -> Cylinders:
+    return replace(of, texture=None)
+
+
+def _all_matched(features: list[Cylinders], i: np.ndarray, j: np.ndarray, workers: int) -> np.ndarray:
+    """The scores of pairs of features, by processes that have them from this one."""
+    state["features"] = features
+    parts = [(i[s : s + PART], j[s : s + PART]) for s in range(0, len(i), PART)]
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as matchers:
+        return np.concatenate(list(matchers.map(_matched, parts)))
 
 
 def _matched(rows: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -276,7 +287,7 @@ def main() -> None:
     of_real.add_argument("crossmatch", type=Path)
     of_sfinge = below.add_parser("sfinge")
     of_sfinge.add_argument("folder", type=Path)
-    of_sfinge.add_argument("--sure", type=float, default=0.4)
+    of_sfinge.add_argument("--sure", type=float, default=SURE)
     of_impostors = below.add_parser("impostors")
     of_second = below.add_parser("second")
     of_second.add_argument("fvc", type=Path)

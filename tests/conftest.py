@@ -90,7 +90,8 @@ def with_generated_prints(recipe: str, change_params: Callable[..., None], fpml:
         "train": ["made"], "test": [], "height": 416, "width": 400, "dpi": 500, "crop": "none",
     })  # fmt: skip
     change_params(f"recipes.{recipe}.model.widths", [4, 4, 8, 8])
-    for key, value in {"epochs": 2, "steps": 2, "batch_size": 4, "crop": 96, "fresh_fingers": 1, "kept_epochs": 1}.items():
+    tiny = {"epochs": 2, "steps": 2, "batch_size": 4, "crop": 96, "fresh_fingers": 1, "kept_epochs": 1}
+    for key, value in {**tiny, "texture_steps": 1, "minutiae": 4}.items():
         change_params(f"recipes.{recipe}.train.{key}", value)
     fpml("ingest", "made")
 

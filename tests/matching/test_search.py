@@ -13,7 +13,7 @@ from tests.matching.conftest import Make
 
 def indexed(templates: Sequence[Template]) -> Index:
     every = [cylinders(t) for t in templates]
-    return index_of([t.table() for t in templates], [code(c) for c in every], [c.minutiae for c in every])
+    return index_of(templates, [code(c) for c in every], [c.minutiae for c in every])
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_mate_is_found_among_many_with_its_full_score(
     index = indexed(many)
     for finger in (0, 17, 59):
         probe = made(finger, 0.3, (14, -9), lost=0.2, false=0.2, noise=1.5, again=1)
-        found = search.search(index, probe.table(), 3)
+        found = search.search(index, probe, 3)
         assert found[0][0] == finger
         assert found[0][1] == pytest.approx(match(cylinders(probe), cylinders(many[finger])).score, abs=1e-6)
         assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
@@ -48,6 +48,6 @@ def test_codes_tell_how_alike_cylinders_are(made: Make) -> None:
 def test_prints_without_cylinders_are_in_nobody_s_way(made: Make, many: list[Template]) -> None:
     empty = from_table(np.empty((0, 5)), 300, 300)
     index = indexed([empty, many[0], empty, empty, many[1], empty])
-    assert search.search(index, made(1, again=1).table(), 2)[0][0] == 4
-    assert search.search(index, empty.table(), 2) == []
-    assert search.search(indexed([empty, empty]), made(1).table(), 2)[0][1] == 0
+    assert search.search(index, made(1, again=1), 2)[0][0] == 4
+    assert search.search(index, empty, 2) == []
+    assert search.search(indexed([empty, empty]), made(1), 2)[0][1] == 0

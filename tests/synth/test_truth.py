@@ -163,5 +163,5 @@ def test_no_minutiae_at_all(fingers: dict[str, Finger]) -> None:
     sensor = SENSORS["secugen"]
     capture = draw_capture(fingers["arch"], 1, sensor)
     (table,) = true_minutiae([none], [capture], sensor, np.ones((1, sensor.height, sensor.width), bool))
-    assert list(table.columns) == ["x", "y", "angle", "type", "clarity", "depth"]
+    assert list(table.columns) == ["x", "y", "angle", "type", "clarity", "depth", "number"]
     assert table.empty

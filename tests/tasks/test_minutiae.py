@@ -34,7 +34,7 @@ def test_from_settings_to_templates(project: Path, generated: Callable[..., Any]
     assert np.isfinite(history.select_dtypes("number").to_numpy()).all()
     generated("evaluate", "minutiae")
     table = pd.read_parquet(project / "results/minutiae/table.parquet")
-    assert set(table["method"]) == {MODEL, "thinned ridges"}
+    assert set(table["method"]) == {MODEL, "minutiae alone", "thinned ridges"}
     parts = {f"made/{sensor}" for sensor in GENERATED_ON}
     for metric in ("recall_16", "eer_all", "rank1"):
         assert set(table.loc[table["metric"] == metric, "part"]) == parts, metric
@@ -92,7 +92,7 @@ def said(batch: crops.Crops) -> Maps:
     twice = 2 * batch.orientation
     return Maps(
         presence=torch.where(batch.centre, 12.0, -12.0), offset=batch.offset.clone(), direction=batch.direction.clone(),
-        ending=24 * batch.ending - 12, orientation=torch.stack([twice.cos(), twice.sin()], 1),
+        orientation=torch.stack([twice.cos(), twice.sin()], 1),
         period=(batch.period / train.PERIOD).log(), foreground=24 * batch.mask - 12,
     )  # fmt: skip
 
@@ -108,7 +108,7 @@ def test_every_part_of_the_loss_sees_its_own_fault() -> None:
     for name in right:
         maps = said(batch)
         spoilt = getattr(maps, name)
-        spoilt.copy_(-spoilt if name in ("presence", "ending", "foreground") else spoilt + 0.5)
+        spoilt.copy_(-spoilt if name in ("presence", "foreground") else spoilt + 0.5)
         wrong = {other: float(v) for other, v in train.losses(maps, batch).items()}
         assert wrong.pop(name) > 0.05, name
         assert wrong == {other: v for other, v in right.items() if other != name}, name
@@ -128,7 +128,7 @@ def test_calibration_turns_logits_into_shares() -> None:
             presence = torch.full((len(pictures), 24, 24), -9.0)
             presence[:, 4:20:5, 4:20:5] = 2.0
             presence[:, 9:15:5, 9:15:5] = -1.0
-            return Maps(presence, *[torch.zeros(())] * 6)
+            return Maps(presence, *[torch.zeros(())] * 5)
 
     outer = [(r, c) for r in (4, 9, 14, 19) for c in (4, 9, 14, 19) if (r in (4, 19)) != (c in (4, 19))]
     rows = [(4 * c + 1.5, 4 * r + 1.5, 0.0, 1.0, 1.0, 50.0) for r, c in outer]

