@@ -94,7 +94,8 @@ def _facts(impostors: dict[str, Any] | None) -> dict[str, Any]:
     row, pairs = impostors["thresholds"][FMR], impostors["finger pairs"]
     alone = impostors["minutiae alone"][FMR]["threshold"]
     return {
-        "threshold": row["threshold"], "plain_scale": row["threshold"] / alone, "threshold_fmr": row["FMR"], "threshold_fmr_high": row["FMR, upper end"],
+        "threshold": row["threshold"], "threshold_fmr": row["FMR"], "threshold_fmr_high": row["FMR, upper end"],
+        "plain_scale": row["threshold"] / alone,
         "threshold_impostors": impostors["impostor pairs"], "threshold_finger_pairs": pairs,
         "trained_on": "the generator, on sensors never trained on", "impostor_scores": impostors["scores"],
     }  # fmt: skip

@@ -40,7 +40,7 @@ from tests.conftest import REPOSITORY, make_print
 
 ROUNDS = 3
 PRINTS, SIDE, BATCH = 48, 224, 16
-ENROLLED = 10_000  # prints that one is looked up among; the time grows with their number
+ENROLLED, MIXED = 100_000, 2_000  # prints of a gallery, and how many of them differ in their minutiae
 
 
 def compare(what: str, unit: str, count: int, ours: Callable[[], None], plain: Callable[[], None]) -> None:
@@ -197,7 +197,8 @@ def bench_generator() -> None:
 
 def bench_matching() -> None:
     """Templates and matches a second on one core, of generated prints; a search among ENROLLED of them, made many by turning
-    halves of them against each other. Beside mindtct and bozorth3 where $FPML_NBIS names their library (docs/nbis.py)."""
+    halves of them against each other and by other codes for the same minutiae. Beside mindtct and bozorth3 where $FPML_NBIS
+    names their library (docs/nbis.py)."""
     from fpml.inference.load import SHIPPED
     from fpml.inference.minutiae import look
     from fpml.inference.model import Model as Opened
@@ -235,11 +236,19 @@ def bench_matching() -> None:
 
     rng = np.random.default_rng(0)
     tables = [seen.template.table() for seen in looks]
-    many = [from_table(_mixed(tables, rng), 0, 0) for _ in range(ENROLLED)]
-    every = [cylinders(template) for template in many]
-    index = search.index_of(many, [search.code(c) for c in every], [c.minutiae for c in every])
+    some = [from_table(_mixed(tables, rng), 0, 0) for _ in range(MIXED)]
+    every = [cylinders(template) for template in some]
+    chosen = np.arange(ENROLLED) % MIXED
+    noisy = [search.code(every[n]) ^ _few_bits(len(every[n]), rng) for n in chosen]  # as of so many different prints
+    index = search.index_of([some[n] for n in chosen], noisy, [every[n].minutiae for n in chosen])
     spent = median(timed(partial(search.search, index, seen.template, 5)) for seen in looks[:8])
     print(f"{'search, two cores':28} {spent:8.3f} s for one print among {ENROLLED:,}", flush=True)
+
+
+def _few_bits(count: int, rng: np.random.Generator) -> np.ndarray:
+    """A quarter of the bits of `count` codes."""
+    one, other = rng.integers(0, 2**64, (2, count, 4), dtype=np.uint64)
+    return np.asarray(one & other)
 
 
 def _mixed(tables: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:

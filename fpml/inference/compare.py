@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from fpml.base.errors import FpmlError
 from fpml.data.pictures import read_grey
@@ -92,7 +93,13 @@ class Minutiae:
         templates = [_template(*row) for row in zip(*columns, strict=True)]
         if len(templates) <= COMPARED_IN_FULL:
             every = [cylinders(template) for template in templates]
-            return lambda probe: np.array([self.score(cylinders(probe), one) for one in every])
+
+            def scores_of_all(probe: Template) -> np.ndarray:
+                sought = cylinders(probe)
+                with threadpool_limits(1):  # small products, which more threads only slow down
+                    return np.array([self.score(sought, one) for one in every])
+
+            return scores_of_all
         codes = [np.frombuffer(c, np.uint64).reshape(-1, search.BITS // 64) for c in gallery["codes"]]
         index = search.index_of(templates, codes, gallery["code_rows"])
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from fpml.matching.cylinders import CODE, Cylinders, cylinders, geometry
 from fpml.matching.match import RULE, match, relaxed
@@ -64,7 +65,7 @@ def search(index: Index, probe: Template, best: int) -> list[tuple[int, float]]:
         return []
     asked = code(sought)
     surest = np.argsort(-probe.quality[sought.minutiae], kind="stable")[:ASKED]
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool, threadpool_limits(1):  # small products, which more threads only slow down
         starts = range(0, len(index), BATCH)
         first = np.concatenate(list(pool.map(lambda s: _common(index, s, min(s + BATCH, len(index)), asked[surest]), starts)))
         left = _largest(first, FIRST)

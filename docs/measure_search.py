@@ -1,0 +1,72 @@
+"""How often a search in steps loses a finger that comparing in full would find; writes docs/matching/search.json.
+
+    python docs/measure_search.py
+
+Of FINGERS generated fingers on each of SENSORS sensors that no training draws one print is enrolled, another looked up; beside
+them stand DECOYS prints, each of two halves of such prints turned against each other. A finger is lost whose two prints match by
+the model's threshold, while the enrolled one is not among the BEST that the search gives.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+import fpml
+from fpml.base.progress import progress
+from fpml.inference.gallery import threshold_of
+from fpml.inference.minutiae import look
+from fpml.matching import search
+from fpml.matching.cylinders import cylinders
+from fpml.matching.match import match
+from fpml.matching.template import Template, from_table
+from fpml.metrics.intervals import wilson
+from fpml.synth.generate import generate
+
+FINGERS, SENSORS, DECOYS, BEST, SEED = 120, 6, 10_000, 5, 815
+
+
+def mixed(templates: list[Template], rng: np.random.Generator) -> Template:
+    """Half of one print's minutiae beside half of another's, each turned and moved a little."""
+    way, halves = rng.uniform(0, np.pi), []
+    for number, side in zip(rng.choice(len(templates), 2, replace=False), (1, -1), strict=True):
+        minutiae = templates[number].table()
+        at = minutiae[:, :2] - np.median(minutiae[:, :2], 0)
+        kept = side * (at @ np.array([np.cos(way), np.sin(way)])) > 0
+        turn = rng.uniform(-0.5, 0.5)
+        c, s = np.cos(turn), np.sin(turn)
+        minutiae[:, :2] = at @ np.array([[c, -s], [s, c]]) + 160 + rng.normal(0, 2, at.shape)
+        minutiae[:, 2] += turn
+        halves.append(minutiae[kept])
+    return from_table(np.concatenate(halves), 0, 0)
+
+
+def main() -> None:
+    model, rng = fpml.load("minutiae-1"), np.random.default_rng(0)
+    enrolled: list[Template] = []
+    probes: list[Template] = []
+    for number in range(1, SENSORS + 1):
+        prints = generate(FINGERS, 2, f"random-{number}", SEED + number, "hard", device="cpu")
+        for row, picture in enumerate(progress(prints.pictures, f"random-{number}", len(prints.pictures), "prints")):
+            (probes if row % 2 else enrolled).append(look(model, picture, 500).template)
+    many = enrolled + [mixed(enrolled, rng) for _ in progress(range(DECOYS), "decoys", DECOYS, "prints")]
+    codes = [cylinders(template) for template in progress(many, "codes", len(many), "prints")]
+    index = search.index_of(many, [search.code(c) for c in codes], [c.minutiae for c in codes])
+    threshold = threshold_of(model).value
+    asked, lost = 0, 0
+    for own, probe in enumerate(progress(probes, "searches", len(probes), "prints")):
+        if match(cylinders(probe), codes[own]).score < threshold:
+            continue
+        asked += 1
+        lost += own not in [place for place, _ in search.search(index, probe, BEST)]
+    low, high = wilson(lost, asked)
+    said = {
+        "model": model.sha256, "gallery": len(many), "probes": len(probes), "that match in full": asked, "of these lost": lost,
+        "share lost, 95 %": [round(lost / asked, 4), round(low, 4), round(high, 4)],
+    }  # fmt: skip
+    (Path(__file__).parent / "matching" / "search.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    print(said)
+
+
+if __name__ == "__main__":
+    main()
