@@ -3,8 +3,8 @@
     python docs/measure_search.py
 
 Of FINGERS generated fingers on each of SENSORS sensors that no training draws one print is enrolled, another looked up; beside
-them stand DECOYS prints, each of two halves of such prints turned against each other. A finger is lost whose two prints match by
-the model's threshold, while the enrolled one is not among the BEST that the search gives.
+them stand DECOYS prints, each of two halves of such prints turned against each other. A finger is lost whose two prints match
+by the model's threshold, while the enrolled one is not among the BEST that the search gives.
 """
 
 import json

@@ -35,8 +35,9 @@ def evened(patches: Tensor) -> Tensor:
     """Each pixel less the mean round it, over the standard deviation round it."""
     centred = patches - 128
 
-    def round_it(values: Tensor) -> Tensor:
-        return F.avg_pool2d(values, AREA, 1, AREA // 2, count_include_pad=False)
+    def round_it(values: Tensor) -> Tensor:  # along one axis, then along the other: a tenth of the work
+        rows = F.avg_pool2d(values, (AREA, 1), 1, (AREA // 2, 0), count_include_pad=False)
+        return F.avg_pool2d(rows, (1, AREA), 1, (0, AREA // 2), count_include_pad=False)
 
     mean = round_it(centred)
     spread = (round_it(centred * centred) - mean * mean).clamp(min=0).sqrt()

@@ -118,8 +118,7 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
             for name, part in parts.items():
                 totals[name] += part.detach()
             session.still_wanted()
-        seconds = perf_counter() - start
-        row: Row = {"images_per_second": settings.steps * settings.batch_size / seconds} if settings.steps else {}
+        row: Row = {}
         if settings.steps:
             row |= {f"train/{name}_loss": session.mean(total, settings.steps * world) for name, total in totals.items()}
             row["train/loss"] = sum(SHARES[name] * row[f"train/{name}_loss"] for name in SHARES)
@@ -134,6 +133,8 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
             both.average.update_parameters(both.network)
             total += loss.detach()
             session.still_wanted()
+        seen = settings.steps * settings.batch_size + 2 * settings.texture_steps * settings.minutiae  # crops and patches
+        row["images_per_second"] = seen / (perf_counter() - start)
         if settings.texture_steps:
             row["train/texture_loss"] = session.mean(total, settings.texture_steps * world)
         learned = _learned(both)
