@@ -138,7 +138,8 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
         if settings.texture_steps:
             row["train/texture_loss"] = session.mean(total, settings.texture_steps * world)
         learned = _learned(both)
-        row["validation/loss"] = validate(learned.maps, held, settings)
+        if settings.steps:
+            row["validation/loss"] = validate(learned.maps, held, settings)
         if settings.texture_steps and len(held_patches.minutia):
             row["validation/texture_loss"] = validate_texture(learned.texture, held_patches, settings)
         return row
