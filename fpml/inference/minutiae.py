@@ -104,7 +104,7 @@ def comparable(model: "Model", grey: np.ndarray, dpi: float | None) -> Look:
         )
     if seen.certainty < CLEAR:
         raise TooPoor(
-            f"no ridges that flow, or too unclear ones: their direction is sure to {seen.certainty:.2f}, and {CLEAR} is the least"
+            f"no ridges that flow, or too unclear ones: certainty {seen.certainty:.2f}, at least {CLEAR} is needed"
             + (" at the estimated dpi" if dpi is None else f"; is {dpi:g} dpi the picture's?")
         )
     return seen
