@@ -39,9 +39,10 @@ def compare(model: Model, pictures: tuple[Picture, Picture], dpi: tuple[float | 
 
 def _verdict(score: float, threshold: Threshold) -> dict[str, Any]:
     same = score >= threshold.value
+    often = f"about one in {round(1 / threshold.fmr):,} pairs" if threshold.fmr else "no pair"
     return {
         "same": same, "verdict": "the same finger" if same else "not the same finger", "threshold": str(threshold),
-        "fmr": f"Of two different fingers, {threshold.fmr:.2%} of the pairs of prints reach the threshold.",
+        "in_words": f"Of two prints of different fingers {often} reached this threshold when it was counted.",
     }  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def listed(gallery: Gallery | None) -> list[dict[str, str]]:
     if gallery is None:
         return []
     columns = gallery.frame["finger"], gallery.frame["picture"]
-    return [{"finger": finger, "picture": picture} for finger, picture in zip(*columns, strict=True)]
+    return [{"finger": finger, "picture": picture.rpartition(" ")[0]} for finger, picture in zip(*columns, strict=True)]
 
 
 def identify(model: Model, gallery: Gallery | None, picture: Picture, dpi: float | None) -> dict[str, Any]:
@@ -112,7 +113,9 @@ def inside(model: Model, picture: Picture, dpi: float | None) -> dict[str, Any]:
 def drawing(template: Template) -> dict[str, Any]:
     """Minutiae as x, y, degrees, whether an ending, certainty; and the picture's size at 500 dpi."""
     table = template.table().astype(float) * [1, 1, 180 / np.pi, 1, 1]
-    rows = [[round(x, 1), round(y, 1), round(angle), bool(ending >= 0.5), round(sure, 2)] for x, y, angle, ending, sure in table]
+    rows = [
+        [round(x, 1), round(y, 1), round(angle), bool(ending >= 0.5), round(sure, 2)] for x, y, angle, ending, sure in table
+    ]
     return {"width": template.width, "height": template.height, "minutiae": rows}
 
 

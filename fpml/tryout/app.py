@@ -74,7 +74,9 @@ def create_app(models: Models, sessions: Sessions | None = None, queue: Queue | 
         with suppress(asyncio.CancelledError):
             await task
 
-    app = FastAPI(lifespan=sweeping, docs_url=None, redoc_url=None, openapi_url=None)  # their pages load from elsewhere
+    # FastAPI's own pages load scripts from elsewhere; and it would tell a collector of telemetry that the environment names.
+    silent: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+    app = FastAPI(lifespan=sweeping, docs_url=None, redoc_url=None, openapi_url=None, telemetry=silent)
     app.add_middleware(Door, largest={"/api/picture/": pictures.LARGEST})
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     _errors_in_one_line(app)

@@ -12,8 +12,8 @@ from fpml.inference.model import Model
 
 SHIPPED = ("minutiae-1", "repair-1")  # tried where they are there
 NO_REPAIR = (
-    "no repair model is installed; train one (dvc repro train@repair-gated) and name it: fpml try repair-gated, "
-    "or a file of `fpml export`"
+    "No repair model is installed. Train one (dvc repro train@repair-gated) and name it (fpml try repair-gated); a file of "
+    "fpml export does as well."
 )
 
 

@@ -21,6 +21,7 @@ LARGEST = 32 * 2**20  # bytes of an uploaded file
 SHOWN = 1200  # pixels of the longer side of a picture that is sent back to be looked at
 USUAL = 500  # dpi of most sensors,
 NEAR = (400, 625)  # taken where the ridges tell something near it: fingers differ by as much
+OPAQUE = 140  # of 255, where a map is 1: what lies under it shows
 EXAMPLES = Path(__file__).parent / "examples"
 
 
@@ -52,7 +53,7 @@ def _guessed(grey: np.ndarray, finder: Model) -> tuple[float, str]:
     try:
         told = look(finder, grey, None).dpi
     except BadPicture:
-        return USUAL, "no ridges are seen, so that this is no more than what most sensors have"
+        return USUAL, "what most sensors have; no ridges are seen that would tell"
     if NEAR[0] <= told <= NEAR[1]:
         return USUAL, f"what most sensors have; the ridges tell about {told:.0f}"
     return round(told), "guessed by the ridges; give the sensor's if you know it"
@@ -69,7 +70,7 @@ def example(file: str) -> Picture:
     if file not in examples():
         raise FpmlError(f"no example '{file}'; there are {', '.join(examples())}")
     with (EXAMPLES / file).open("rb") as opened_file:
-        return Picture(file, read_open(opened_file, file, MAX_PIXELS), examples()[file]["dpi"], "as it was generated")
+        return Picture(file, read_open(opened_file, file, MAX_PIXELS), examples()[file]["dpi"], "so it was generated")
 
 
 def shown(grey: np.ndarray) -> str:
@@ -83,7 +84,7 @@ def tinted(share: np.ndarray, colour: tuple[int, int, int]) -> str:
     """A map of 0..1 (H, W) as a data: address of one colour, the more opaque, the higher."""
     layers = np.empty((*share.shape, 4), np.uint8)
     layers[..., :3] = colour
-    layers[..., 3] = np.round(share.clip(0, 1) * 255)
+    layers[..., 3] = np.round(share.clip(0, 1) * OPAQUE)
     return address(Image.fromarray(layers))
 
 

@@ -42,6 +42,7 @@ def _listening(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen()  # the browser may ask before the server does; it waits
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:

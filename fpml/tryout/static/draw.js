@@ -23,8 +23,12 @@ export function minutia([x, y, degrees, ending, sure], paired = false) {
   const line = svg("line", { x1: x, y1: y, x2: x + 10 * Math.cos(angle), y2: y - 10 * Math.sin(angle) });
   const kind = ending ? "ending" : "bifurcation";
   const title = svg("title", {}, `${kind}, ${degrees}°, certainty ${Math.round(100 * sure)} %`);
-  return svg("g", { class: `${paired ? "paired" : "found"}${sure < 0.4 ? " unsure" : ""}` }, shape, line, title);
+  const drawn = svg("g", { class: `${paired ? "paired" : "found"}${sure < 0.4 ? " unsure" : ""}` }, shape, line, title);
+  return svg("g", {}, halo(shape, line), drawn);
 }
+
+// White under what is drawn, so that it shows on dark ridges and dark plates too.
+const halo = (...drawn) => svg("g", { class: "halo" }, ...drawn.map((one) => one.cloneNode()));
 
 export const minutiae = (rows) => svg("g", {}, ...rows.map((row) => minutia(row)));
 
@@ -40,32 +44,35 @@ export function flow({ orientation, skin, block }) {
       lines.push(svg("line", { x1: x - dx, y1: y - dy, x2: x + dx, y2: y + dy }));
     }
   }
-  return svg("g", { class: "flow" }, ...lines);
+  return svg("g", {}, halo(...lines), svg("g", { class: "flow" }, ...lines));
 }
 
-// A map with one value a block, coloured: colour(value, row, column) gives red, green, blue, alpha in 0..255.
-function tiles(map, block, colour) {
+// A map with one value a block, coloured: colour(row, column) gives red, green, blue, alpha in 0..255. The last block's value
+// goes on to the picture's edge.
+function tiles({ skin, width, height, block }, colour) {
   const canvas = document.createElement("canvas");
-  canvas.width = map[0].length;
-  canvas.height = map.length;
+  canvas.width = Math.ceil(width / block);
+  canvas.height = Math.ceil(height / block);
   const pixels = new ImageData(canvas.width, canvas.height);
-  map.forEach((line, row) => line.forEach((value, column) => {
-    pixels.data.set(colour(value, row, column), 4 * (row * canvas.width + column));
-  }));
+  for (let row = 0; row < canvas.height; row += 1) {
+    for (let column = 0; column < canvas.width; column += 1) {
+      const own = colour(Math.min(row, skin.length - 1), Math.min(column, skin[0].length - 1));
+      pixels.data.set(own, 4 * (row * canvas.width + column));
+    }
+  }
   canvas.getContext("2d").putImageData(pixels, 0, 0);
   return picture(canvas.toDataURL(), canvas.width * block, canvas.height * block);
 }
 
 // What is not skin, shaded.
-export const segmentation = ({ skin, block }) =>
-  tiles(skin, block, (value) => [20, 40, 90, Math.round(150 * (1 - value))]);
+export const segmentation = (of) => tiles(of, (row, column) => [20, 40, 90, Math.round(150 * (1 - of.skin[row][column]))]);
 
 // From narrow ridges (blue) to wide ones (orange); the scale's ends are those of this print.
-export function periods({ period, skin, block }) {
-  const [low, high] = ends({ period, skin });
-  return tiles(period, block, (value, row, column) => {
-    const share = Math.min(1, Math.max(0, (value - low) / Math.max(high - low, 0.1)));
-    return [40 + 200 * share, 90 + 60 * share, 220 - 190 * share, skin[row][column] > 0.5 ? 140 : 0];
+export function periods(of) {
+  const [low, high] = ends(of);
+  return tiles(of, (row, column) => {
+    const share = Math.min(1, Math.max(0, (of.period[row][column] - low) / Math.max(high - low, 0.1)));
+    return [40 + 200 * share, 90 + 60 * share, 220 - 190 * share, of.skin[row][column] > 0.5 ? 140 : 0];
   });
 }
 

@@ -7,10 +7,9 @@ const NARROW = 640; // pixels: prints stand below each other
 
 export function compare() {
   const panel = document.getElementById("compare");
-  const form = panel.querySelector("form"), result = panel.querySelector(".result");
+  const form = panel.querySelector(".row"), result = panel.querySelector(".result");
   const error = result.previousElementSibling, button = form.querySelector(".go");
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
+  form.addEventListener("submit", () => {
     working(button, error, async () => {
       result.replaceChildren();
       const [first, second] = [slot("first"), slot("second")];
@@ -19,7 +18,7 @@ export function compare() {
       result.append(
         element("p", { class: `verdict ${answer.same ? "yes" : "no"}` }, answer.verdict[0].toUpperCase() + answer.verdict.slice(1)),
         element("p", {}, `Score ${answer.score.toFixed(3)}; ${answer.threshold}.`),
-        element("p", { class: "hint" }, answer.fmr));
+        element("p", { class: "hint" }, answer.in_words + (answer.same ? "" : " A poor print of the same finger may stay below it.")));
       if (answer.prints.length) drawn(result, answer, addresses, names);
       else result.append(element("p", { class: "hint" }, "This model compares embeddings, so that there are no minutiae to draw."));
       result.append(about(answer));
@@ -38,14 +37,14 @@ function drawn(result, answer, addresses, names) {
     place.replaceChildren(pair(a, b, addresses, answer.pairs, narrow));
   };
   const which = `${names[0]}: ${a.said}. ${names[1]}: ${b.said}. ${answer.pairs.length} pairs, on which the score rests, in red.`;
-  result.append(place, element("p", { class: "hint" }, `${which} A ring is an ending, a square a bifurcation.`));
+  result.append(place, element("p", { class: "hint" }, `${which} A ring is an ending, a square a bifurcation; this type counts for nothing here.`));
   draw();
   new ResizeObserver(draw).observe(result);
 }
 
 export function who() {
   const panel = document.getElementById("who");
-  const [choose, enrol, identify] = panel.querySelectorAll("form");
+  const [choose, enrol, identify] = panel.querySelectorAll(".row");
   const result = panel.querySelector(".result"), gallery = panel.querySelector(".gallery");
   const enrolError = gallery.previousElementSibling, error = result.previousElementSibling;
   const model = () => choose.model.value;
@@ -62,13 +61,11 @@ export function who() {
       table(["Enrolled finger", "Print"], rows.map((row) => [row.finger, row.picture])), forget);
   };
 
-  choose.addEventListener("submit", (event) => event.preventDefault());
   choose.model.addEventListener("change", async () => {
     result.replaceChildren();
     listed((await ask("/api/enrolled", { model: model() })).gallery);
   });
-  enrol.addEventListener("submit", (event) => {
-    event.preventDefault();
+  enrol.addEventListener("submit", () => {
     working(enrol.querySelector(".go"), enrolError, async () => {
       const answer = await ask("/api/enrol", { model: model(), finger: enrol.finger.value, dpi: slot("enrol").resolution });
       listed(answer.gallery);
@@ -76,8 +73,7 @@ export function who() {
       enrol.finger.value = "";
     });
   });
-  identify.addEventListener("submit", (event) => {
-    event.preventDefault();
+  identify.addEventListener("submit", () => {
     working(identify.querySelector(".go"), error, async () => {
       result.replaceChildren();
       const answer = await ask("/api/identify", { model: model(), dpi: slot("probe").resolution });
@@ -86,7 +82,7 @@ export function who() {
         element("p", { class: `verdict ${best.same ? "yes" : "no"}` }, best.same ? best.finger : "Nobody who is enrolled"),
         table(["Rank", "Finger", "Score", ""], answer.matches.map((m, place) =>
           [place + 1, m.finger, m.score.toFixed(3), m.same ? "match" : "below the threshold"])),
-        element("p", { class: "hint" }, `Among ${answer.among} ${answer.among === 1 ? "finger" : "fingers"}. ${answer.threshold}. ` +
+        element("p", { class: "hint" }, `Among ${answer.among} ${answer.among === 1 ? "finger" : "fingers"}; ${answer.threshold}. ` +
           "A false match is the likelier, the more are enrolled."),
         about(answer));
     });

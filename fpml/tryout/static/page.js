@@ -28,6 +28,9 @@ tabs.forEach((tab, number) => {
   });
 });
 
+// Every form is the script's: none is ever submitted, by Enter in a field either.
+addEventListener("submit", (event) => event.preventDefault());
+
 // A page that the browser kept and shows again has nothing left on the server.
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 

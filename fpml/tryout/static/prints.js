@@ -4,11 +4,10 @@ import { ends, flow, layers, minutiae, periods, picture, segmentation, sheet, sv
 import { slot } from "./slots.js";
 
 function wired(id, work) {
-  const panel = document.getElementById(id), form = panel.querySelector("form");
+  const panel = document.getElementById(id), form = panel.querySelector(".row");
   if (!form) return null; // what it needs is not installed, as it says
   const result = panel.querySelector(".result"), error = result.previousElementSibling;
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
+  form.addEventListener("submit", () => {
     working(form.querySelector(".go"), error, async () => {
       result.replaceChildren();
       await work(form, result);
@@ -22,11 +21,11 @@ export const repair = () => wired("repair", async (form, result) => {
   const answer = await ask("/api/repair", { model: form.model.value, dpi: from.resolution });
   const { width, height } = answer;
   const cut = svg("rect", { x: 0, y: 0, width: width / 2, height });
-  const before = svg("g", { "clip-path": "url(#cut)" }, picture(answer.before, width, height));
-  const edge = svg("line", { class: "join", x1: width / 2, y1: 0, x2: width / 2, y2: height });
   const damage = picture(answer.damage, width, height);
+  const before = svg("g", { "clip-path": "url(#cut)" }, picture(answer.before, width, height), damage, place(answer.found));
+  const edge = svg("line", { class: "edge", x1: width / 2, y1: 0, x2: width / 2, y2: height });
   const drawing = sheet(width, height, "the print before and after its repair", svg("clipPath", { id: "cut" }, cut),
-    picture(answer.after, width, height), before, damage, place(answer.found), edge);
+    picture(answer.after, width, height), before, edge);
   drawing.classList.add("single");
   const slider = element("input", { type: "range", min: 0, max: 100, value: 50 });
   slider.addEventListener("input", () => {
@@ -38,7 +37,7 @@ export const repair = () => wired("repair", async (form, result) => {
   result.append(
     element("p", {}, `${(100 * answer.damaged).toFixed(1)} % of the picture counts as damaged. It is shown at ${answer.dpi} dpi.`),
     layers([["damage map", damage, true]]), drawing,
-    element("label", { class: "slide" }, "Left of the line: before. Right of it: after.", slider,
+    element("label", { class: "slide" }, "Left of the line: before, with the damage in red. Right of it: after.", slider,
       element("span", { class: "ends" }, element("span", {}, "all after"), element("span", {}, "all before"))));
   if (answer.found) result.append(facts(answer.found));
   result.append(about(answer));
@@ -83,7 +82,7 @@ export function make() {
     const shown = [["minutiae", all.minutiae, true], ["ridge flow", all.flow, false], ["ridge period", all.periods, false],
       ["where no skin touched", all.segmentation, false]];
     if (all.changed.length) shown.push(["what was altered", all.changed, true]);
-    const said = `A finger of the class ${answer.pattern}. The same prints: `;
+    const said = `A finger of the class ${answer.pattern}. The same prints${all.changed.length ? ", not altered," : ""} by a command: `;
     result.append(element("p", {}, said, element("code", {}, answer.command)));
     if (all.changed.length) {
       result.append(element("p", { class: "hint" }, "Minutiae and fields are those before the alteration; inside it they no longer hold."));
@@ -137,6 +136,6 @@ export const inside = () => wired("inside", async (form, result) => {
     layers([["minutiae", parts.minutiae, true], ["orientation field", parts.flow, false],
       [`ridge period (blue ${low} to orange ${high} pixels at 500 dpi)`, parts.periods, false],
       ["segmentation (what is not skin is shaded)", parts.segmentation, false]]),
-    drawing, element("p", { class: "hint" }, "A ring is an ending, a square a bifurcation; which of the two is right half of the time."),
+    drawing, element("p", { class: "hint" }, "A ring is an ending, a square a bifurcation; this type is less sure than the place."),
     files, about(answer));
 });

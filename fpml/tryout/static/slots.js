@@ -54,7 +54,7 @@ class Slot {
       this.image.alt = `${picture.name}, ${picture.width} × ${picture.height} pixels`;
       this.image.hidden = false;
       this.dpi.value = picture.dpi;
-      this.why.textContent = `${picture.name}, ${picture.width} × ${picture.height} pixels. Its dpi: ${picture.why}.`;
+      this.why.textContent = `${picture.name}, ${picture.width} × ${picture.height} pixels. ${picture.dpi} dpi: ${picture.why}.`;
       this.box.dispatchEvent(new CustomEvent("filled", { bubbles: true }));
     } catch (problem) {
       if (turn !== this.turn) return;
