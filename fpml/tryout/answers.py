@@ -15,6 +15,7 @@ from fpml.inference.compare import Feature, Kind, Minutiae, compared, kind_of
 from fpml.inference.gallery import Gallery, Threshold, enrolled, threshold_of
 from fpml.inference.minutiae import BLOCK, FEWEST, SKIN, Look, comparable, look
 from fpml.inference.model import Model
+from fpml.inference.place import place
 from fpml.matching import formats
 from fpml.matching.template import Template
 from fpml.tryout.pictures import Picture, shown, tinted
@@ -81,17 +82,26 @@ def identify(model: Model, gallery: Gallery | None, picture: Picture, dpi: float
 
 
 def repair(model: Model, picture: Picture, dpi: float | None) -> dict[str, Any]:
-    """Before and after at the model's dpi, and the damage as a map of red."""
+    """Before and after at the model's dpi, the damage as a map of red, and what was found, of a model that says it."""
     if dpi is None:
         raise FpmlError("the dpi is missing; give the picture's")
-    [found] = _named(picture, lambda: model.repair(picture.grey, dpi))
-    height, width = found.picture.shape
-    before = Image.fromarray(picture.grey).resize((width, height), Image.Resampling.LANCZOS)
+    [repaired] = _named(picture, lambda: model.repair(picture.grey, dpi))
+    height, width = repaired.picture.shape
+    before, found = _before(model, picture.grey, dpi, (width, height)), getattr(repaired, "found", None)
     return {
-        "width": width, "height": height, "dpi": found.dpi, "before": shown(np.asarray(before)), "after": shown(found.picture),
-        "damage": tinted(found.damage, DAMAGE), "damaged": float((found.damage > 0.5).mean()),
-        "found": getattr(found, "found", None),  # of a model that tells what happened to the print
+        "width": width, "height": height, "dpi": repaired.dpi, "before": shown(before),
+        "after": shown(repaired.picture), "damage": tinted(repaired.damage, DAMAGE),
+        "damaged": float((repaired.damage > 0.5).mean()), "found": None if found is None else asdict(found),
     }  # fmt: skip
+
+
+def _before(model: Model, grey: np.ndarray, dpi: float, size: tuple[int, int]) -> np.ndarray:
+    """What lies under the repaired picture: the whole print at its size (width, height), or what the model cut out of it."""
+    if model.data.crop == "none":
+        return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.LANCZOS))
+    placement = place(grey, dpi, model.data)
+    top, bottom, left, right = placement.box
+    return placement.canvas[top:bottom, left:right]
 
 
 def inside(model: Model, picture: Picture, dpi: float | None) -> dict[str, Any]:

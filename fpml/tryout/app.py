@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 import fpml
 from fpml.base.errors import FpmlError, not_installed
@@ -31,6 +32,7 @@ from fpml.tryout.work import Busy, Queue
 
 HERE = Path(__file__).parent
 RECEIVED = 4  # uploads that are read at once
+PATIENCE = 60  # seconds that an upload may take
 SWEPT = 30  # seconds between two looks for pages that are idle
 Token = Annotated[str, Header(alias="fpml-session")]
 
@@ -114,8 +116,7 @@ def create_app(models: Models, sessions: Sessions | None = None, queue: Queue | 
     @app.post("/api/picture/{slot}")
     async def upload(slot: str, request: Request, fpml_session: Token = "", name: str = "picture") -> Any:
         session = _with_slot(sessions, fpml_session, slot)
-        async with receiving:
-            content = b"".join([chunk async for chunk in request.stream()])
+        content = await _received(request, receiving)
         picture, _ = await computed(fpml_session, pictures.opened, content, name[:120], models.finder)
         return _kept(sessions, session, slot, picture)
 
@@ -182,6 +183,18 @@ def create_app(models: Models, sessions: Sessions | None = None, queue: Queue | 
         return Response(content, media_type="application/zip")
 
     return app
+
+
+async def _received(request: Request, receiving: anyio.CapacityLimiter) -> bytes:
+    """A body, in memory. FpmlError where it does not come."""
+    try:
+        with anyio.fail_after(PATIENCE):
+            async with receiving:
+                return b"".join([chunk async for chunk in request.stream()])
+    except TimeoutError:
+        raise FpmlError(f"the upload took longer than {PATIENCE} seconds; try again") from None
+    except ClientDisconnect:
+        raise FpmlError("the upload was broken off") from None
 
 
 def _with_slot(sessions: Sessions, token: str, slot: str) -> Session:

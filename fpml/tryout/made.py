@@ -65,6 +65,7 @@ def choices() -> dict[str, list[str]]:
 def make(wish: Wish) -> dict[str, Any]:
     """The prints, each with its truth in pixels of its own picture. FpmlError for a wish that makes none."""
     from fpml.synth.generate import generate
+    from fpml.synth.write import GENERATOR
 
     wish.check()
     made = generate(1, wish.impressions, wish.sensor, wish.seed, wish.condition, wish.of_class, "cpu")
@@ -86,7 +87,8 @@ def make(wish: Wish) -> dict[str, Any]:
             altered = _altered(wish, picture, made.sensor.border)
             prints[-1]["altered"] = shown(altered)
             prints[-1]["changed"] = tinted(altered != picture, CHANGED)
-    return {"prints": prints, "pattern": made.fingers[0].pattern, "command": command(wish)}
+    pattern = made.fingers[0].pattern
+    return {"prints": prints, "pattern": pattern, "command": command(wish), "generator": f"version {GENERATOR}"}
 
 
 def _altered(wish: Wish, picture: np.ndarray, border: int) -> np.ndarray:

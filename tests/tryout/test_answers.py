@@ -3,7 +3,9 @@
 import base64
 import io
 import zipfile
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from fpml.inference.compare import compared
 from fpml.inference.gallery import threshold_of
 from fpml.matching import formats
 from fpml.synth.truth import Truth
+from fpml.tryout.models import Models
 from fpml.tryout.pictures import EXAMPLES, example, examples
 from tests.tryout.conftest import Page
 
@@ -103,6 +106,28 @@ def test_repair(page: Page) -> None:
     assert answer["found"] is None
     assert "the dpi is missing" in page.ask("repair", model="repair-gated").json()["error"]
     assert page.ask("repair", model=MODEL, dpi=500).json()["error"] == f"no model '{MODEL}' here; there are repair-gated"
+
+
+@dataclass(frozen=True)
+class Found:
+    kind: str
+    place: dict[str, float]
+
+
+def test_repair_by_a_model_that_says_what_it_found(page: Page, models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that takes whole pictures: what was before lies under what is after."""
+    gated = models.repairing["repair-gated"]
+    after, found = np.full((150, 130), 7, np.uint8), Found("CR", {"y": 70.0, "x": 60.0, "radius": 20.0, "degrees": 44.0})
+    repaired = SimpleNamespace(picture=after, damage=np.zeros(after.shape, np.float32), dpi=250.0, found=found)
+    whole = SimpleNamespace(
+        name="repair-1", sha256=gated.sha256, facts={}, data=replace(gated.data, crop="none"), repair=lambda *_: [repaired]
+    )
+    monkeypatch.setitem(models.repairing, "repair-1", whole)  # type: ignore[arg-type]
+    page.example("repair", "a-1.png")
+    answer = page.ask("repair", model="repair-1", dpi=500).json()
+    assert answer["found"] == {"kind": "CR", "place": found.place}
+    half = Image.fromarray(example("a-1.png").grey).resize((130, 150), Image.Resampling.LANCZOS)
+    assert np.array_equal(picture_of(answer["before"]), np.asarray(half))
 
 
 def test_inside_and_its_files(page: Page, tmp_path: Path) -> None:

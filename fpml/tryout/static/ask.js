@@ -59,7 +59,7 @@ export function element(name, attributes = {}, ...inside) {
 
 export function about(answer) {
   const m = answer.model;
-  const by = m ? `Model ${m.name} (${m.version}), trained on ${m.trained_on}. ` : "The generator of this fpml, no model. ";
+  const by = m ? `Model ${m.name} (${m.version}), trained on ${m.trained_on}. ` : `Generator ${answer.generator}, no model. `;
   return element("p", { class: "about" }, `${by}Computed in ${answer.ms} ms.`);
 }
 

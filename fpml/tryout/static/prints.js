@@ -39,28 +39,51 @@ export const repair = () => wired("repair", async (form, result) => {
     layers([["damage map", damage, true]]), drawing,
     element("label", { class: "slide" }, "Left of the line: before, with the damage in red. Right of it: after.", slider,
       element("span", { class: "ends" }, element("span", {}, "all after"), element("span", {}, "all before"))));
-  if (answer.found) result.append(facts(answer.found));
+  if (answer.found) {
+    const json = element("button", { type: "button" }, "What was found, as JSON");
+    const name = `${(from.title ?? "print").replace(/\.[^.]*$/, "")}-found.json`;
+    json.addEventListener("click", () => save(new Blob([JSON.stringify(answer.found, null, 1)]), name));
+    result.append(foundAs(answer.found), json);
+  }
   result.append(about(answer));
 });
 
-// Where something was found, by a model that tells: a circle of x, y, radius, or a polygon of vertices, in pixels of the picture.
+// Where a model that tells found something, in pixels of the picture: a disc and how far it was turned, or the corners of a Z.
 function place(found) {
-  const drawn = svg("g", { class: "paired" });
-  for (const one of [found ?? []].flat()) {
-    if (one.radius) drawn.append(svg("circle", { cx: one.x, cy: one.y, r: one.radius }));
-    if (one.vertices) drawn.append(svg("polygon", { points: one.vertices.map((v) => v.join(",")).join(" ") }));
+  const drawn = svg("g", { class: "place" });
+  const line = (...points) => drawn.append(svg("polyline", { points: points.map(([y, x]) => `${x},${y}`).join(" ") }));
+  const { y, x, radius, degrees, v0, v1, v2, v3 } = found?.place ?? {};
+  if (radius) {
+    drawn.append(svg("circle", { cx: x, cy: y, r: radius }));
+    const at = (turn) => [y - radius * Math.sin((turn * Math.PI) / 180), x + radius * Math.cos((turn * Math.PI) / 180)];
+    line(at(0), [y, x], at(degrees));
+  }
+  if (v0) {
+    line(v1, v0, v2, v3);
+    line(v1, v2);
+    line(v0, v3);
   }
   return drawn;
 }
 
+const KINDS = { none: "nothing was altered", CR: "a disc was turned", Zcut: "a Z was cut and sewn", Obl: "ridges were destroyed" };
+
+// What such a model found, in words and as it said it.
+function foundAs(found) {
+  const of = (share) => `${Math.round(100 * share)} %`;
+  const { kind, confidence, place: where, placed, undone } = found;
+  const said = { found: `${KINDS[kind] ?? kind} (${kind}), confidence ${of(confidence)}` };
+  if (Object.keys(where).length) {
+    const short = (value) => (Array.isArray(value) ? `(${value.map(short).join(", ")})` : Number(value.toFixed(2)));
+    said.place = Object.entries(where).map(([name, value]) => `${name} ${short(value)}`).join(", ");
+    said["place's confidence"] = `${of(placed)}; ${undone ? "undone" : "not sure enough to be undone, painted over"}`;
+  }
+  return facts(said);
+}
+
 function facts(of) {
   const list = element("dl");
-  for (const one of [of].flat()) {
-    for (const [name, value] of Object.entries(one)) {
-      const said = typeof value === "string" ? value : JSON.stringify(value, (_, v) => (typeof v === "number" ? Number(v.toFixed(3)) : v));
-      list.append(element("dt", {}, name), element("dd", {}, said));
-    }
-  }
+  for (const [name, value] of Object.entries(of)) list.append(element("dt", {}, name), element("dd", {}, value));
   return list;
 }
 
