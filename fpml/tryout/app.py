@@ -117,7 +117,7 @@ def create_app(models: Models, sessions: Sessions | None = None, queue: Queue | 
     async def upload(slot: str, request: Request, fpml_session: Token = "", name: str = "picture") -> Any:
         session = _with_slot(sessions, fpml_session, slot)
         content = await _received(request, receiving)
-        picture, _ = await computed(fpml_session, pictures.opened, content, name[:120], models.finder)
+        picture, _ = await computed(fpml_session, pictures.opened, content, name, models.finder)
         return _kept(sessions, session, slot, picture)
 
     @app.post("/api/example/{slot}")

@@ -41,6 +41,7 @@ class Picture:
 
 def opened(content: bytes, name: str, finder: Model) -> Picture:
     """An uploaded file. BadPicture with the reason that the commands give, before anything too large is decoded."""
+    name = "".join(c for c in name if c.isprintable())[:120] or "picture"
     try:
         grey = read_open(BytesIO(content), name, MAX_PIXELS)
         check_print(grey)
