@@ -13,11 +13,9 @@ from typing import Annotated, Any
 import anyio
 import jinja2
 from fastapi import FastAPI, Header, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import fpml
@@ -26,9 +24,10 @@ from fpml.inference.compare import kind_of
 from fpml.inference.model import Model
 from fpml.tryout import answers, made, pictures
 from fpml.tryout.door import Door
+from fpml.tryout.errors import in_one_line
 from fpml.tryout.models import NO_REPAIR, Models, chosen, told
 from fpml.tryout.sessions import SLOTS, Forgotten, Session, Sessions
-from fpml.tryout.work import Busy, Queue
+from fpml.tryout.work import Queue
 
 HERE = Path(__file__).parent
 RECEIVED = 4  # uploads that are read at once
@@ -81,7 +80,7 @@ def create_app(models: Models, sessions: Sessions | None = None, queue: Queue | 
     app = FastAPI(lifespan=sweeping, docs_url=None, redoc_url=None, openapi_url=None, telemetry=silent)
     app.add_middleware(Door, largest={"/api/picture/": pictures.LARGEST})
     app.mount("/static", StaticFiles(directory=HERE / "static"))
-    _errors_in_one_line(app)
+    in_one_line(app)
     page = _page(models)
 
     async def computed(token: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -207,34 +206,6 @@ def _kept(sessions: Sessions, session: Session, slot: str, picture: pictures.Pic
     session.pictures[slot] = picture
     sessions.make_room()
     return picture.answer()
-
-
-def _errors_in_one_line(app: FastAPI) -> None:
-    """Every error as {"error": line}, in the words of the commands."""
-
-    def answer(status: int, line: str) -> JSONResponse:
-        return JSONResponse({"error": " ".join(line.split())[:500]}, status)
-
-    @app.exception_handler(FpmlError)
-    async def known(_: Request, error: FpmlError) -> JSONResponse:
-        return answer(410 if isinstance(error, Forgotten) else 503 if isinstance(error, Busy) else 400, str(error))
-
-    @app.exception_handler(RequestValidationError)
-    async def not_as_asked(_: Request, error: RequestValidationError) -> JSONResponse:
-        problems = (f"{'.'.join(map(str, p['loc'][1:])) or 'the request'}: {p['msg']}" for p in error.errors())
-        return answer(400, "; ".join(problems))
-
-    @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> JSONResponse:
-        return answer(error.status_code, str(error.detail))
-
-    @app.exception_handler(ModuleNotFoundError)
-    async def missing(_: Request, error: ModuleNotFoundError) -> JSONResponse:
-        return answer(400, not_installed(error.name))
-
-    @app.exception_handler(Exception)
-    async def unexpected(_: Request, error: Exception) -> JSONResponse:
-        return answer(500, f"{type(error).__name__}: {error}")
 
 
 def _page(models: Models) -> str:

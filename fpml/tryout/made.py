@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from fpml.base.errors import FpmlError
+from fpml.inference.minutiae import BLOCK
 from fpml.synth.sensors import SENSORS, sensor_named
 from fpml.tryout.answers import fields
 from fpml.tryout.pictures import shown, tinted
@@ -76,12 +77,10 @@ def make(wish: Wish) -> dict[str, Any]:
         turns = np.round(np.rad2deg(table["angle"])).astype(int)
         rows = zip(table["x"], table["y"], turns, table["type"] == "ending", table["clarity"], strict=True)
         minutiae = [[round(float(x), 1), round(float(y), 1), int(a), bool(e), round(float(c), 2)] for x, y, a, e, c in rows]
-        height_of_fields, width_of_fields = made.orientation[n].shape
-        touched = made.masks[n][::8, ::8][:height_of_fields, :width_of_fields]
         prints.append({
             "name": f"{made.impressions[n]}", "condition": made.captures[n].condition, "dpi": made.sensor.dpi, "width": width,
             "height": height, "png": shown(picture), "minutiae": minutiae, "altered": None,
-            **fields(made.orientation[n], made.period[n], touched),
+            **fields(made.orientation[n], made.period[n], made.masks[n][::BLOCK, ::BLOCK]),
         })  # fmt: skip
         if wish.kind != NONE:
             altered = _altered(wish, picture, made.sensor.border)

@@ -113,16 +113,23 @@ export function make() {
     result.append(layers(shown), prints, about(answer));
   });
   if (!parts) return;
-  const { form, error } = parts, zip = form.querySelector(".zip");
+  const { form, error } = parts, zip = form.querySelector(".zip"), buttons = form.querySelectorAll("button");
+  const able = (can) => buttons.forEach((button) => { button.disabled = !can; });
+  able(false); // until it is known what can be wished for, for which the server reads the generator
+  let asked = false;
   const prepare = async () => {
-    if (form.pattern.length) return;
+    if (asked) return;
+    asked = true;
+    error.textContent = "";
     try {
       for (const [name, values] of Object.entries(await ask("/api/choices"))) {
         form.elements[name].replaceChildren(...values.map((value) => element("option", {}, value)));
       }
       form.sensor.value = "secugen";
       form.level.value = "Medium";
+      able(true);
     } catch (problem) {
+      asked = false; // again when the tab is chosen again
       error.textContent = problem.message;
     }
   };

@@ -76,7 +76,7 @@ def test_prints_by_clicks(visit: Callable[..., Visit], width: int) -> None:
     here.seen("repair")
 
     page.click("#tab-make")
-    page.wait_for_selector("#make [name=sensor] option[value], #make [name=sensor] option", state="attached")
+    page.wait_for_selector("#make .go:enabled")
     page.select_option("#make [name=pattern]", "whorl")
     page.select_option("#make [name=condition]", "dry")
     page.select_option("#make [name=kind]", index=1)

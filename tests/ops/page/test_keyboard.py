@@ -64,7 +64,7 @@ def test_by_the_keyboard_alone(visit: Callable[..., Visit], width: int) -> None:
     assert page.input_value("#repair input[type=range]") == "100"
 
     to_tab(page, "make", "ArrowRight")
-    page.wait_for_selector("#make [name=condition] option", state="attached")
+    page.wait_for_selector("#make .go:enabled")
     tab_to(page, "#make [name=condition]")
     page.keyboard.type("wet")
     tab_to(page, "#make .go")
