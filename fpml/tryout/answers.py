@@ -40,10 +40,10 @@ def compare(model: Model, pictures: tuple[Picture, Picture], dpi: tuple[float | 
 
 def _verdict(score: float, threshold: Threshold) -> dict[str, Any]:
     same = score >= threshold.value
-    often = f"about one in {round(1 / threshold.fmr):,} pairs" if threshold.fmr else "no pair"
+    often = f"about one in {round(1 / threshold.fmr):,}" if threshold.fmr else "none"
     return {
         "same": same, "verdict": "the same finger" if same else "not the same finger", "threshold": str(threshold),
-        "in_words": f"Of two prints of different fingers {often} reached this threshold when it was counted.",
+        "in_words": f"Of pairs of prints of different fingers {often} reached this threshold when it was counted.",
     }  # fmt: skip
 
 

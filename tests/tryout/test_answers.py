@@ -41,7 +41,7 @@ def test_compare_says_what_verify_says(page: Page) -> None:
     assert [len(p["minutiae"]) for p in answer["prints"]] == [len(a.template), len(b.template)]
     assert (answer["same"], answer["verdict"]) == (True, "the same finger")
     assert answer["threshold"] == str(threshold_of(model))
-    assert "one in 1,000 pairs" in answer["in_words"]
+    assert "about one in 1,000 reached" in answer["in_words"]
     assert answer["model"]["name"] == MODEL
     assert answer["model"]["version"] == f"version 1, SHA-256 {model.sha256[:12]}"
     assert answer["model"]["trained_on"].startswith("generated prints only")
