@@ -27,6 +27,10 @@ class Queue:
         self._most = at_once + waiting
         self._inside = 0
 
+    def __len__(self) -> int:
+        """How many run or wait."""
+        return self._inside
+
     async def run(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """The function's result. Busy, at once, where too many wait already."""
         if self._inside >= self._most:

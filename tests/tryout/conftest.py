@@ -1,9 +1,10 @@
 """The page with the models that come with fpml, and a repair model of a few operators."""
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,26 +93,20 @@ def as_file(grey: np.ndarray, kind: str = "png") -> bytes:
 
 
 @pytest.fixture
-def opened_files(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """What this process opened to write since the fixture was asked for."""
-    return written_since_now()
+def opened_files() -> Callable[[], list[str]]:
+    """What this process opens to write, from now on."""
+    global _watched
+    if not _watched:
+        sys.addaudithook(_note)  # it can't be taken away again
+        _watched = True
+    _written.clear()
+    return lambda: list(_written)
 
 
 _written: list[str] = []
-_listening = False
+_watched = False
 
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "open" and isinstance(arguments[2], int) and arguments[2] & 3:  # O_WRONLY, O_RDWR
+    if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
         _written.append(str(arguments[0]))
-
-
-def written_since_now() -> Callable[[], list[str]]:
-    import sys
-
-    global _listening
-    if not _listening:
-        sys.addaudithook(_note)  # it can't be taken away again
-        _listening = True
-    _written.clear()
-    return lambda: [path for path in _written if Path(path) != Path("/dev/null")]

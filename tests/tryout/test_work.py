@@ -91,7 +91,7 @@ def test_nothing_is_computed_for_a_page_that_closed(models: Models, most_at_once
             loop = asyncio.get_running_loop()
             first = asyncio.create_task(queue.run(lambda: asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()))
             waiting = asyncio.create_task(client.post("/api/inside", json=body, headers=headers))
-            while queue._inside < 2:
+            while len(queue) < 2:
                 await asyncio.sleep(0)
             await client.post("/api/close", content=token)
             gate.set()
