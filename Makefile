@@ -17,7 +17,7 @@ demo: .venv/ready
 test: .venv/ready
 	python -m pytest -n 2 --dist loadgroup --ignore=tests/ops $(ARGS)
 
-# With real servers on loopback, which it starts and ends. Needs PostgreSQL: apt-get install postgresql
+# With real servers and a browser on loopback, which it starts and ends: apt-get install postgresql chromium
 test-ops: .venv/servers
 	python -m pytest tests/ops -n 2 --dist worksteal $(ARGS)
 
@@ -57,13 +57,13 @@ down: .venv/ready
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@echo "installing into .venv, two to three minutes (log: .venv/install.log) ..."
 	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
-	  -e '.[pipeline,dev]' -c constraints.txt \
+	  -e '.[pipeline,try,dev]' -c constraints.txt \
 	  > .venv/install.log 2>&1 || { tail -n 20 .venv/install.log; exit 1; }
 	@touch $@
 
 .venv/servers: .venv/ready
 	@echo "installing what the servers need into .venv ..."
 	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
-	  -e '.[pipeline,dev,servers,dask]' -c constraints.txt \
+	  -e '.[pipeline,try,dev,servers,dask]' -c constraints.txt \
 	  > .venv/servers.log 2>&1 || { tail -n 20 .venv/servers.log; exit 1; }
 	@touch $@

@@ -91,7 +91,8 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert wheel.name.startswith("fingerprint_ml-")
     modules = {f"fpml/{p.relative_to(REPOSITORY / 'fpml').as_posix()}" for p in (REPOSITORY / "fpml").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
-    for needed in ("shipped/judge-1/weights.safetensors", "project/presets/demo.yaml", "report/report.html.j2"):
+    of_the_page = ("tryout/page.html.j2", "tryout/static/page.js", "tryout/examples/a-1.png")
+    for needed in ("shipped/judge-1/weights.safetensors", "project/presets/demo.yaml", "report/report.html.j2", *of_the_page):
         assert f"fpml/{needed}" in names
     shipped = sum(p.stat().st_size for p in (REPOSITORY / "fpml" / "shipped").rglob("*") if p.is_file())
     assert shipped < 15e6
@@ -114,6 +115,28 @@ print(found.picture.shape, found.picture.dtype, found.dpi, round(found.psnr, 2))
     told = installed("-c", code).stdout
     assert told.startswith("(32, 32) uint8 160.0 ")
     assert told.split()[-1] in said
+
+
+def test_the_page_needs_no_torch(installed: Callable[..., Any]) -> None:
+    code = """
+from fastapi.testclient import TestClient
+from fpml.tryout.app import create_app
+from fpml.tryout.models import offered
+here = "http://127.0.0.1"
+with TestClient(create_app(offered([])), here, headers={"origin": here}) as client:
+    print(client.get("/").text)
+    client.headers["fpml-session"] = client.post("/api/open").json()["session"]
+    for slot in ("first", "second"):
+        client.post(f"/api/example/{slot}", json={"file": "a-1.png"})
+    asked = {"model": "minutiae-1", "dpi": 500, "second_dpi": 500}
+    print(client.post("/api/compare", json=asked).json()["verdict"])
+    print(client.post("/api/make", json={}).json()["error"])
+"""
+    line = "this needs torch, which is not installed; it comes with fpml&#39;s extra [pipeline], see README"
+    page, verdict, refusal = installed("-c", code).stdout.rstrip().rsplit("\n", 2)
+    assert f"Making prints: {line}." in page
+    assert verdict == "the same finger"
+    assert refusal == line.replace("&#39;", "'")
 
 
 def test_what_is_not_installed_is_said_in_one_line(installed: Callable[..., Any], project: Path) -> None:

@@ -9,15 +9,16 @@ from typing import Any
 
 from fpml import tasks
 from fpml.base.environment import heed_signals, make_ready
-from fpml.base.errors import FpmlError
-from fpml.cli import data, fingers, models, settings, stages
+from fpml.base.errors import FpmlError, not_installed
+from fpml.cli import data, fingers, models, settings, stages, tryout
 from fpml.tasks.command import Command
 
 UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
 Commands = dict[str, Command | tuple[str, dict[str, Command]]]  # a command, or a group with commands of its own
 DATA: Commands = {"data": ("datasets: add your own, get public ones, list them", data.COMMANDS)}
 OF_TASKS = [tasks.commands(task) for task in tasks.names()]
-GROUPS: tuple[Mapping[str, Any], ...] = (stages.COMMANDS, DATA, fingers.COMMANDS, *OF_TASKS, models.COMMANDS, settings.COMMANDS)
+BEFORE_TASKS = (stages.COMMANDS, DATA, fingers.COMMANDS, tryout.COMMANDS)
+GROUPS: tuple[Mapping[str, Any], ...] = (*BEFORE_TASKS, *OF_TASKS, models.COMMANDS, settings.COMMANDS)
 COMMANDS: Commands = {name: command for group in GROUPS for name, command in group.items()}
 if len(COMMANDS) < sum(map(len, GROUPS)):
     raise ValueError("two of fpml's commands have one name")
@@ -77,10 +78,7 @@ def main(given: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if a.debug or (error.name or "").startswith("fpml"):
             raise
-        print(
-            f"fpml: this needs {error.name}, which is not installed; it comes with fpml's extra [pipeline], see README",
-            file=sys.stderr,
-        )
+        print(f"fpml: {not_installed(error.name)}", file=sys.stderr)
         return 2
     except Exception as error:
         if a.debug:

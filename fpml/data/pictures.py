@@ -47,20 +47,39 @@ def read_grey(path: Path, max_pixels: int) -> np.ndarray:
 
     Turned as it says, colour by luma, transparent pixels as white paper, 1 bit as 0 and 255. Raises BadPicture, whatever a
     decoder raised."""
-    if what := OTHERS.get(path.suffix.lower()):
-        raise BadPicture(f"{path.suffix} is not read here: {what}")
+    _check_ending(path.name)
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
+        with path.open("rb") as file:
+            return read_open(file, path.name, max_pixels)
+    except FileNotFoundError:
+        raise BadPicture("missing") from None
+    except OSError as error:
+        raise _damaged(error) from None
+
+
+def read_open(file: IO[bytes], name: str, max_pixels: int) -> np.ndarray:
+    """The same of an open file, which may lie in memory alone. name: what it was called."""
+    _check_ending(name)
+    try:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit only warns; ours comes next and stops
             return _read(file, max_pixels)
     except BadPicture:
         raise
-    except FileNotFoundError:
-        raise BadPicture("missing") from None
     except Image.DecompressionBombError:
         raise BadPicture(f"too large: more than the limit of {max_pixels} pixels") from None
     except Exception as error:  # damaged files make decoders raise anything, and one bad file must not end all
-        raise BadPicture(f"truncated or damaged: {' '.join(str(error).split())}"[:200]) from None
+        raise _damaged(error) from None
+
+
+def _check_ending(name: str) -> None:
+    ending = Path(name).suffix
+    if what := OTHERS.get(ending.lower()):
+        raise BadPicture(f"{ending} is not read here: {what}")
+
+
+def _damaged(error: Exception) -> BadPicture:
+    return BadPicture(f"truncated or damaged: {' '.join(str(error).split())}"[:200])
 
 
 def _read(file: IO[bytes], max_pixels: int) -> np.ndarray:

@@ -36,6 +36,9 @@ class Kind(Protocol):
         """What is kept of a file, and what has to be said of it, if anything. BadPicture, with the reason, where nothing can
         be kept."""
 
+    def of_picture(self, grey: np.ndarray, dpi: float | None) -> tuple[Feature, str]:
+        """The same of a grey picture (H, W) uint8."""
+
     def columns(self, features: list[Feature]) -> dict[str, list[Any]]:
         """What a gallery keeps of some features, by column."""
 
@@ -49,9 +52,12 @@ class Embeddings:
     model: "Model"
 
     def feature(self, path: Path, dpi: float | None, reader: str) -> tuple[Feature, str]:
+        return self.of_picture(reader_named(reader).crop(read_grey(path, MAX_PIXELS)), dpi)
+
+    def of_picture(self, grey: np.ndarray, dpi: float | None) -> tuple[Feature, str]:
         if dpi is None:
             raise FpmlError(f"{self.model.name} compares embeddings, which need the dpi of the pictures; give --dpi")
-        placement = place(reader_named(reader).crop(read_grey(path, MAX_PIXELS)), dpi, self.model.data)
+        placement = place(grey, dpi, self.model.data)
         vector: np.ndarray = self.model.run(["embedding"], prints=placement.canvas[None, None])[0][0]
         return vector, ""
 
@@ -70,12 +76,15 @@ class Minutiae:
     def feature(self, path: Path, dpi: float | None, reader: str) -> tuple[Feature, str]:
         """Of a picture, or of a template's file."""
         if not formats.is_template(path):
-            seen = minutiae.comparable(self.model, reader_named(reader).crop(read_grey(path, MAX_PIXELS)), dpi)
-            return seen.template, f"{seen.dpi:.0f} dpi, estimated by its ridges" if seen.dpi_estimated else ""
+            return self.of_picture(reader_named(reader).crop(read_grey(path, MAX_PIXELS)), dpi)
         found = formats.read(path)
         if len(found) < minutiae.FEWEST:
             raise minutiae.TooPoor(f"{len(found)} minutiae, and at least {minutiae.FEWEST} are needed")
         return found, ""
+
+    def of_picture(self, grey: np.ndarray, dpi: float | None) -> tuple[Feature, str]:
+        seen = minutiae.comparable(self.model, grey, dpi)
+        return seen.template, f"{seen.dpi:.0f} dpi, estimated by its ridges" if seen.dpi_estimated else ""
 
     def columns(self, features: list[Any]) -> dict[str, list[Any]]:
         """The minutiae, the skin round them, and the short codes of their cylinders, by which a large gallery is searched."""
