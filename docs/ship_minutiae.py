@@ -5,6 +5,8 @@
     python docs/measure_matching.py …       # each of its commands
     python docs/ship_minutiae.py .          # again: the card takes the numbers that were measured with this model
 
+A second argument is kept on the card: how it was trained, where that was in more than one step.
+
 Weights are stored as 16-bit numbers and widened when the model is opened; it computes in 32 bits.
 """
 
@@ -80,7 +82,9 @@ def main() -> None:
         "trained_on": f"generated prints only, of generator {GENERATOR}: nobody's fingers",
         "command": ["fpml preset release", "dvc repro evaluate@minutiae", "python docs/ship_minutiae.py ."],
         "commit": commit.stdout.strip(),
-        "epochs": len(history), "validation loss": round(float(history["validation/loss"].iloc[-1]), 4),
+        "epochs": len(history),
+        "last losses": {name: round(float(history[name].iloc[-1]), 4) for name in history if name.startswith("validation/")},
+        **({"how it was trained": sys.argv[2]} if len(sys.argv) > 2 else {}),
         "facts": _facts(measured.get("impostors")), "measured": measured,
     }  # fmt: skip
     (FOLDER / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
