@@ -20,7 +20,6 @@ from fpml.project.preset import read_yaml
 
 ROOT = Path(__file__).parents[2]
 SOURCE = re.compile(r"^    (\w+): [^#\n]*(?:  # (.*))?$", re.MULTILINE)  # a field of a dataclass, and what is said of it
-EMPTY = inspect.Parameter.empty
 
 API = {  # what a program that imports fpml needs, in the order of a first reading
     "fpml": "Opening models and pictures",
