@@ -11,6 +11,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 import fpml
@@ -61,6 +62,17 @@ def make(axes: list[plt.Axes]) -> None:
     axes[0].set_title(f"Make: {axes[0].get_title()}")
 
 
+def palette() -> Image.Image:
+    """Greys, the damage map's colours and those of the marks: what is drawn, in a third of the bytes."""
+    greys = np.repeat(np.linspace(0, 1, 176)[:, None], 3, axis=1)
+    damage = plt.get_cmap("magma")(np.linspace(0, 1, 48))[:, :3]
+    paler = np.linspace(0, 1, 16)[:, None]
+    marks = [paler + (1 - paler) * to_rgb(colour) for colour in (FOUND, PAIRED)]
+    out = Image.new("P", (1, 1))
+    out.putpalette((np.concatenate([greys, damage, *marks]) * 255).round().astype(np.uint8).tobytes())
+    return out
+
+
 def main() -> None:
     figure = plt.figure(figsize=(12.8, 6.3), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[1.62, 1])
@@ -74,9 +86,7 @@ def main() -> None:
         axis.spines[:].set_visible(False)
     drawn = BytesIO()
     save(figure, drawn)
-    Image.open(drawn).convert("RGB").quantize(96, Image.Quantize.MAXCOVERAGE).save(
-        OUT, optimize=True
-    )  # a third of the bytes, and as good to look at
+    Image.open(drawn).convert("RGB").quantize(palette=palette(), dither=Image.Dither.NONE).save(OUT, optimize=True)
     print(f"{OUT}: {OUT.stat().st_size / 1e3:.0f} kB")
 
 
