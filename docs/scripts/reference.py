@@ -100,9 +100,8 @@ def arguments(command: argparse.ArgumentParser) -> list[tuple[str, str]]:
     return found
 
 
-def settings_page() -> str:
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    settings, said = read_yaml(ROOT / "params.yaml"), comments(text)
+def settings_page(file: Path = ROOT / "params.yaml") -> str:
+    settings, said = read_yaml(file), comments(file.read_text(encoding="utf-8"))
     parts = [
         "# Every setting",
         "All settings are in `params.yaml`, and no default hides in code: every key is stated, and an unknown one is refused. "
