@@ -21,7 +21,7 @@ import reference
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("mkdocs", reason="the extra [docs] is not installed: make docs")
     folder = tmp_path_factory.mktemp("site")
-    run("mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder), cwd=REPOSITORY, env={"NO_MKDOCS_2_WARNING": "1"})
+    run("mkdocs", "build", "--strict", "--site-dir", str(folder), cwd=REPOSITORY, env={"NO_MKDOCS_2_WARNING": "1"})
     return folder
 
 
