@@ -98,8 +98,10 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_outside(site: 
     pages = list(site.rglob("*.html"))
     assert len(pages) > 30
     for page in pages:
-        loads = Loads()
-        loads.feed(page.read_text(encoding="utf-8"))
+        html, loads = page.read_text(encoding="utf-8"), Loads()
+        assert "```" not in html, f"{page}: an example that was taken for text: it needs four spaces in a list"
+        assert not re.search(r"<p>(?:(?!</p>).)*\n[-*] ", html, re.DOTALL), f"{page}: a list needs an empty line before it"
+        loads.feed(html)
         assert [one for one in loads.found if re.match(r"(\w+:)?//", one)] == [], page
     for sheet in site.rglob("*.css"):
         assert not re.search(r"url\([\"']?(https?:)?//", sheet.read_text(encoding="utf-8")), sheet
