@@ -1,4 +1,4 @@
-# make demo · make test · make lint · make bench · make ui
+# make demo · make test · make lint · make bench · make ui · make docs
 SHELL := /bin/bash
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test test-ops lint bench ui flow up down wheel
+.PHONY: demo test test-ops lint bench ui docs flow up down wheel
 
 demo: .venv/ready
 	@dvc repro
@@ -34,6 +34,12 @@ ui: .venv/ready
 	@echo "MLflow pages: http://127.0.0.1:5000 (Ctrl-C ends them)"
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db \
 	  --default-artifact-root ./mlartifacts --host 127.0.0.1 --port 5000 --workers 1
+
+# The documentation site, which opens without a server or a network: site/index.html. A broken link is an error; not so with
+# --quiet, since warnings that are not shown are not counted.
+docs: .venv/docs
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo "$(CURDIR)/site/index.html"
 
 # What `pip install` gets: models on a person's pictures, without torch. dist/fingerprint_ml-VERSION-py3-none-any.whl
 wheel: .venv/ready
@@ -66,4 +72,11 @@ down: .venv/ready
 	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
 	  -e '.[pipeline,try,dev,servers,dask]' -c constraints.txt \
 	  > .venv/servers.log 2>&1 || { tail -n 20 .venv/servers.log; exit 1; }
+	@touch $@
+
+.venv/docs: .venv/ready
+	@echo "installing what the documentation needs into .venv ..."
+	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
+	  -e '.[pipeline,dev,docs]' -c constraints.txt \
+	  > .venv/docs.log 2>&1 || { tail -n 20 .venv/docs.log; exit 1; }
 	@touch $@

@@ -1,6 +1,6 @@
 """Measure generated prints against FVC2002 and against NIST's programs; writes the figures and numbers of generator.md.
 
-    python docs/measure_generator.py FVC2002 libafis_lfs.so looks scores minutiae unique
+    python docs/scripts/measure_generator.py FVC2002 libafis_lfs.so looks scores minutiae unique
 
 FVC2002: a folder with DB1_B ... DB4_B (or _A). The library: see nbis.py. No picture of a real print is written,
 only distributions.
@@ -31,7 +31,7 @@ from fpml.synth.generate import generate, prints_of
 from fpml.synth.ridges import grow_masters
 from fpml.synth.sensors import SENSORS
 
-HERE = Path(__file__).parent / "generator"
+HERE = Path(__file__).parents[1] / "generator"
 DATABASES = ("DB1", "DB2", "DB3", "DB4")
 DPI = {"DB1": 500, "DB2": 569, "DB3": 500, "DB4": 500}
 FINGERS, SEED = 40, 2002  # generated fingers a sensor, 8 impressions each

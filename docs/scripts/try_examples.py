@@ -1,4 +1,4 @@
-"""The generated prints that come with the page of `fpml try`: python docs/try_examples.py
+"""The generated prints that come with the page of `fpml try`: python docs/scripts/try_examples.py
 
 Two fingers, one of them three times on two sensors; a print at SOCOFing's 180 dpi, and the same altered."""
 

@@ -1,7 +1,7 @@
 """Train the judge anew, from generated prints alone (about twenty minutes on two cores, four of them for the prints):
 
 fpml synth --out judge-prints --fingers 600 --impressions 3 --sensor fvc2002-db1 fvc2002-db2 fvc2002-db3 socofing --seed 11
-python docs/make_judge.py judge-prints
+python docs/scripts/make_judge.py judge-prints
 
 It writes fpml/shipped/judge-1. A judge that differs gets another number: scores by one are no
 scores by another."""

@@ -1,6 +1,6 @@
 """How time and memory of the stages, with one epoch of training, grow with the number of prints.
 
-    python docs/scale.py 1000 10000 100000
+    python docs/scripts/scale.py 1000 10000 100000
 
 Made prints of 96 x 96 pixels, 32 x 32 at 160 dpi when prepared: what is measured is the number of files, not their size.
 Every stage is a process of its own; memory is the largest resident set of it or any of its workers."""
@@ -18,7 +18,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FINGER = 10  # prints of each
 
 

@@ -1,4 +1,4 @@
-"""Draw the pictures of the README from generated prints: python docs/pictures.py (after make demo)."""
+"""Draw the pictures of the README from generated prints: python docs/scripts/pictures.py (after make demo)."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from fpml.synth.impression import lay_creases, render
 from fpml.synth.ridges import grow_masters
 from fpml.synth.sensors import SENSORS
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 SEED = 2002
 WIDTH, GAP = 1440, 6  # of the sheet, and between pictures, pixels
 

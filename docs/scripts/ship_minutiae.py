@@ -1,9 +1,9 @@
 """Put a trained minutiae model into fpml/shipped, with its card. In a project with the release settings:
 
     fpml preset release && dvc repro evaluate@minutiae
-    python docs/ship_minutiae.py .          # its weights in half precision, and a card without numbers
-    python docs/measure_matching.py …       # each of its commands
-    python docs/ship_minutiae.py .          # again: the card takes the numbers that were measured with this model
+    python docs/scripts/ship_minutiae.py .          # its weights in half precision, and a card without numbers
+    python docs/scripts/measure_matching.py …       # each of its commands
+    python docs/scripts/ship_minutiae.py .          # again: the card takes the numbers that were measured with this model
 
 A second argument is kept on the card: how it was trained, where that was in more than one step.
 
@@ -25,8 +25,8 @@ from onnx import TensorProto, helper, numpy_helper
 from fpml.synth.write import GENERATOR
 
 NAME = "minutiae-1"
-FOLDER = Path(__file__).parent.parent / "fpml" / "shipped" / NAME
-MEASURED = Path(__file__).parent / "matching"
+FOLDER = Path(__file__).parents[2] / "fpml" / "shipped" / NAME
+MEASURED = Path(__file__).parents[1] / "matching"
 FMR = "0.001"  # of the threshold that verify and identify take
 
 
@@ -80,7 +80,7 @@ def main() -> None:
     card = {
         "name": NAME, "licence": "Apache-2.0", "sha256": sha256,
         "trained_on": f"generated prints only, of generator {GENERATOR}: nobody's fingers",
-        "command": ["fpml preset release", "dvc repro evaluate@minutiae", "python docs/ship_minutiae.py ."],
+        "command": ["fpml preset release", "dvc repro evaluate@minutiae", "python docs/scripts/ship_minutiae.py ."],
         "commit": commit.stdout.strip(),
         "epochs": len(history),
         "last losses": {name: round(float(history[name].iloc[-1]), 4) for name in history if name.startswith("validation/")},

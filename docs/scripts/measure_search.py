@@ -1,6 +1,6 @@
 """How often a search in steps loses a finger that comparing in full would find; writes docs/matching/search.json.
 
-    python docs/measure_search.py
+    python docs/scripts/measure_search.py
 
 Of FINGERS generated fingers on each of SENSORS sensors that no training draws one print is enrolled, another looked up; beside
 them stand DECOYS prints, each of two halves of such prints turned against each other. A finger is lost whose two prints match
@@ -64,7 +64,7 @@ def main() -> None:
         "model": model.sha256, "gallery": len(many), "probes": len(probes), "that match in full": asked, "of these lost": lost,
         "share lost, 95 %": [round(lost / asked, 4), round(low, 4), round(high, 4)],
     }  # fmt: skip
-    (Path(__file__).parent / "matching" / "search.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    (Path(__file__).parents[1] / "matching" / "search.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     print(said)
 
 

@@ -1,4 +1,4 @@
-"""Latency and throughput of a registered model over HTTP: python docs/serving.py models:/reconstruct@challenger
+"""Latency and throughput of a registered model over HTTP: python docs/scripts/serving.py models:/reconstruct@challenger
 
 Starts `mlflow models serve` on a free port of loopback and ends it again. Beside it ONNX Runtime alone:
 what the server, JSON above all, costs."""

