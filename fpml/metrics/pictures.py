@@ -125,19 +125,41 @@ WHOLE = (
     ),
 )
 CODED = (
-    OfPrints("bce", 4, min, "binary cross-entropy, nats a pixel", "the loss that the network was trained with; grey pictures have a floor above 0", cross_entropy),
-    OfPrints("binary_accuracy", 3, max, "share of pixels of exactly 0 or 1 that rounding gives back", "the published 'accuracy' of small autoencoders",
+    OfPrints(
+        "bce",
+        4,
+        min,
+        "binary cross-entropy, nats a pixel",
+        "the loss that the network was trained with; grey pictures have a floor above 0",
+        cross_entropy,
+    ),
+    OfPrints(
+        "binary_accuracy",
+        3,
+        max,
+        "share of pixels of exactly 0 or 1 that rounding gives back",
+        "the published 'accuracy' of small autoencoders",
         lambda o: (o.output.round() == o.prints).float().mean(PIXELS),  # only exactly 0 or 1 can be met
     ),
-)  # fmt: skip
+)
 DAMAGE = (  # of a Repaired
-    OfPrints("damage_iou", 3, max, "damage map, intersection over union, 0 to 1", "how well the network says where a print is damaged",
+    OfPrints(
+        "damage_iou",
+        3,
+        max,
+        "damage map, intersection over union, 0 to 1",
+        "how well the network says where a print is damaged",
         lambda r: (r.said & r.differs).sum(PIXELS) / (r.said | r.differs).sum(PIXELS).clamp(min=1),
     ),
-    OfPrints("unchanged", 4, max, "share of undamaged pixels left as they were, 0 to 1", "how much of what was sound is kept",
+    OfPrints(
+        "unchanged",
+        4,
+        max,
+        "share of undamaged pixels left as they were, 0 to 1",
+        "how much of what was sound is kept",
         lambda r: r.untouched.sum(PIXELS) / (~r.differs).sum(PIXELS).clamp(min=1),
     ),
-)  # fmt: skip
+)
 METRICS = (
     *INSIDE,
     *WHOLE,

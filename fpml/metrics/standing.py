@@ -58,10 +58,10 @@ def standings(table: pd.DataFrame, scores: pd.DataFrame) -> dict[tuple[str, str,
     return out
 
 
-def answer(table: pd.DataFrame, scores: pd.DataFrame, headline: str) -> Standing:
-    """A run's one number: its headline metric over all prints of the side that was least trained on. Where single prints do
-    not have it (an EER, a KID): of the part that gains least over its baseline."""
-    found = [s for s in standings(table, scores).values() if s.metric.name == headline]
+def answer(every: dict[tuple[str, str, str], Standing], scores: pd.DataFrame, headline: str) -> Standing:
+    """A run's one number, out of all its standings: its headline metric over all prints of the side that was least trained
+    on. Where single prints do not have it (an EER, a KID): of the part that gains least over its baseline."""
+    found = [s for s in every.values() if s.metric.name == headline]
     side = next(side for side in SIDES if side in {s.side for s in found})
     found = [s for s in found if s.side == side]
     prints = _side_by_side(scores, headline, side)
@@ -138,7 +138,7 @@ def _by_gain(prints: pd.DataFrame, baseline: str, metric: Metric) -> tuple[str, 
     if np.isnan(low):  # of one finger
         return ALONE, ""
     digits = metric.digits
-    return _verdict(low, high, metric), f"difference {low:+.{digits}f} to {high:+.{digits}f}"
+    return _verdict(low, high, metric), f"difference {low:+.{digits}f} to {high:+.{digits}f}".replace("-", "−")
 
 
 def _by_ends(own: dict[Any, Any], other: dict[Any, Any], metric: Metric) -> tuple[str, str]:

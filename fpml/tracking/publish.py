@@ -82,7 +82,7 @@ def publish_report(params: Params) -> str:
     except mlflow.exceptions.MlflowException as error:
         tracking.say(f"tracking: the store failed ({' '.join(str(error).split())[:300]}); the report is in {path} only")
         return ""
-    return f"{tracking.page(params.tracking, run)}/artifacts/{path.name}"
+    return tracking.page(params.tracking, run, f"artifacts/{path.name}")
 
 
 def _log_scores(mlflow: Any, scores: pd.DataFrame, prints: Prepared) -> None:
