@@ -28,7 +28,6 @@ from fpml.tracking import runs as tracking
 EVALUATION_TAG = "fpml.evaluation"
 PICTURES_TAG = "fpml.pictures"
 PICTURES = "images"  # where MLflow puts them in a run
-FIRST = "first"  # the key of a run's first picture, by which runs of all recipes stand side by side
 REPORT_TAG = "fpml.report"
 BATCH = 512  # prints read at a time
 SCORES = "scores.parquet"  # the model's metrics of each print, by which two versions are compared
@@ -108,10 +107,11 @@ def _log_answer(mlflow: Any, name: str, run_id: str, results: Path) -> None:
     if client.get_run(run_id).data.tags.get("answer") == found.sentence:
         return
     # Not by start_run, which would end the run anew: its duration is the training's.
-    client.log_metric(run_id, "headline", found.value)
-    client.log_metric(run_id, f"headline/{name}", found.value)
+    digits = found.metric.digits  # what the table of runs has room for; the whole number is in the evaluation's run
+    for metric in ("headline", f"headline/{name}"):
+        client.log_metric(run_id, metric, round(found.value, digits))
     if found.baseline:
-        client.log_metric(run_id, "baseline", found.baseline_value)
+        client.log_metric(run_id, "baseline", round(found.baseline_value, digits))
     client.set_tag(run_id, "verdict", found.verdict)
     client.set_tag(run_id, "measures", f"{found.metric.label}; {found.metric.direction}")
     client.set_tag(run_id, "answer", found.sentence)  # last: a run that was cut off is not taken for a whole one
@@ -124,7 +124,7 @@ def _log_pictures(mlflow: Any, run_id: str, results: Path, shown: list[dict[str,
     client = mlflow.MlflowClient()
     if not files or client.get_run(run_id).data.tags.get(PICTURES_TAG) == digest:
         return
-    for key, file in ((FIRST, files[0]), *((file.stem, file) for file in files)):
+    for key, file in ((views.FIRST, files[0]), *((file.stem, file) for file in files)):
         with Image.open(file) as picture:
             client.log_image(run_id, picture.convert("RGB"), key=key, step=0, synchronous=True)
     client.set_tag(run_id, PICTURES_TAG, digest)
