@@ -19,6 +19,7 @@ from fpml.project.identity import Identity, run_name
 from fpml.project.params import Params
 from fpml.report.heat import Heat, heat_map
 from fpml.report.pictures import Picture, figures_of, sensors, thumbnail
+from fpml.tracking import links, views
 from fpml.tracking import runs as tracking
 
 MARKS = {BETTER: "▲", LEVEL: "●", WORSE: "▼", ALONE: "–"}  # beside the word: colour alone says nothing to some
@@ -59,6 +60,7 @@ def report(params: Params) -> Path:
     manifests = {n: manifest.read(root() / "data" / "manifest" / f"{n}.parquet") for n in params.datasets}
     mlflow = tracking.connect(params.tracking)
     experiment = mlflow.MlflowClient().get_experiment_by_name(params.tracking.experiment).experiment_id if mlflow else ""
+    experiment = experiment or Identity.read(root() / "models" / next(iter(params.run)) / "run.json").experiment_id
     runs = [_run(name, params, experiment) for name in params.run]
     measured = {metric for run in runs for (_, _, metric) in run.standings}
     template = Environment(
@@ -76,7 +78,7 @@ def report(params: Params) -> Path:
         metrics=[metric for metric in METRICS.values() if metric.name in measured],
         number=number,
         log_images=params.tracking.log_images,
-        pages=tracking.runs_page(params.tracking, experiment),
+        pages=views.start_page(params.tracking, experiment),
     )
     with new_folder(root() / "report") as folder:
         (folder / "index.html").write_text(page, encoding="utf-8")
@@ -102,7 +104,7 @@ def _run(name: str, params: Params, experiment: str) -> Run:
     return Run(
         name, params.recipe(name).about, params.run[name].model, answer(found, scores, facts["headline"]),
         thumbnail(results, params.tracking.log_images), found, _methods(table), _rows(table, found),
-        tracking.search_page(params.tracking, experiment or identity.experiment_id, run_id), run_id, facts,
+        links.search_page(params.tracking, experiment, run_id), run_id, facts,
         _json(models / "config.json"), _json(models / "metrics.json"), figures, folded, hidden,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from fpml.metrics.standing import answer, standings
 from fpml.metrics.table import METRICS, MODEL
 from fpml.project.identity import dataset_digests, stage_tags
 from fpml.project.params import Params
-from fpml.tracking import registry, views
+from fpml.tracking import links, registry, views
 from fpml.tracking import runs as tracking
 
 EVALUATION_TAG = "fpml.evaluation"
@@ -89,7 +89,7 @@ def publish_report(params: Params) -> str:
     except mlflow.exceptions.MlflowException as error:
         tracking.say(f"tracking: the store failed ({' '.join(str(error).split())[:300]}); the report is in {path} only")
         return ""
-    return tracking.page(params.tracking, run, f"artifacts/{path.name}")
+    return links.page(params.tracking, run, f"artifacts/{path.name}")
 
 
 def _may_show(results: Path, params: Params) -> list[dict[str, Any]]:

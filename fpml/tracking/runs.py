@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pandas as pd
 
@@ -19,8 +18,6 @@ from fpml.project.identity import Identity, run_name
 from fpml.settings.sections import Tracking
 from fpml.tracking.places import ARTIFACTS, database, follow_the_project, path_of
 
-WORKFLOW = "workflowType=machine_learning"  # without it MLflow's pages open where traces of language models are shown
-UI = "http://127.0.0.1:5000"  # where `make ui` serves the MLflow pages
 RUN_TAG = "fpml.run"  # the id under which a run was first made; a rebuilt one keeps it, so links go on working
 REBUILT_TAG = "rebuilt"
 SYSTEM_METRICS_SECONDS = 5.0
@@ -49,32 +46,6 @@ def store_uri(settings: Tracking) -> str:
         or os.environ.get("MLFLOW_TRACKING_URI")
         or sqlite_uri("sqlite+pysqlite" if "?" in str(file) else "sqlite", file)
     )
-
-
-def pages(settings: Tracking) -> str:
-    """Where MLflow's pages are: where $FPML_MLFLOW_PAGES says (a worker may know the server by another name than browsers do),
-    at the store's own address, or where `make ui` serves them."""
-    if told := os.environ.get("FPML_MLFLOW_PAGES"):
-        return told.rstrip("/")
-    uri = store_uri(settings)
-    return public(uri).rstrip("/") if uri.startswith("http") else UI
-
-
-def page(settings: Tracking, run: Any, tab: str = "") -> str:
-    """The page of one of MLflow's runs, or a tab of it."""
-    place = f"/runs/{run.info.run_id}{tab and '/'}{tab}"
-    return f"{pages(settings)}/#/experiments/{run.info.experiment_id}{place}?{WORKFLOW}"
-
-
-def runs_page(settings: Tracking, experiment_id: str, **query: str) -> str:
-    """The table of an experiment's runs; query: what MLflow's page takes, such as searchFilter."""
-    more = "".join(f"&{key}={quote(value)}" for key, value in query.items())
-    return f"{pages(settings)}/#/experiments/{experiment_id}/runs?{WORKFLOW}{more}"
-
-
-def search_page(settings: Tracking, experiment_id: str, run: str) -> str:
-    """Where the table shows one run: by its tag, which a run that was rebuilt from files keeps."""
-    return runs_page(settings, experiment_id, searchFilter=f"tags.`{RUN_TAG}` = '{run}'")
 
 
 def connect(settings: Tracking, read_only: bool = False) -> Any | None:

@@ -11,6 +11,7 @@ from fpml.base.errors import FpmlError
 from fpml.base.files import root
 from fpml.project.params import load
 from fpml.settings.sections import Tracking
+from fpml.tracking import links
 from fpml.tracking import runs as tracking
 
 NOTE = "mlflow.note.content"  # the description, in Markdown
@@ -42,7 +43,7 @@ def start_page(settings: Tracking, experiment_id: str) -> str:
 
 def _page(settings: Tracking, experiment_id: str, view: str) -> str:
     mode = "TABLE" if view == TABLE else "CHART"
-    return tracking.runs_page(settings, experiment_id, compareRunsMode=mode, viewStateShareKey=view)
+    return links.runs_page(settings, experiment_id, compareRunsMode=mode, viewStateShareKey=view)
 
 
 def _note(settings: Tracking, experiment_id: str) -> str:
@@ -53,7 +54,7 @@ def _note(settings: Tracking, experiment_id: str) -> str:
         # The first line is all that the pages show before the description is unfolded.
         f"{link('The table of runs', TABLE)} · {link('headlines over time', CHARTS)} · "
         f"{link('pictures side by side', PICTURES)} · trainings of fpml, a run each, named after its recipe in params.yaml",
-        "In the table, `headline` and `baseline` are of the metric in `measures`; `verdict` is by the 95 % interval of their gap.",
+        "In the table, `headline` and `baseline` are of the metric in `measures`; `verdict` by the 95 % interval of their gap.",
         "A run holds its settings (parameters), curves (metrics by epoch), data version (datasets used), pictures and model. "
         "Below it, *NAME evaluation* holds every number by sensor, and *NAME drift* how new prints differ.",
         "The newest report is the file index.html of the run *report*.",

@@ -1,6 +1,5 @@
 """How a model stands beside its baselines, on cases solved by hand."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
