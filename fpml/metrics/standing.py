@@ -39,10 +39,10 @@ class Standing:
     def sentence(self) -> str:
         """The whole answer in one line, for where there is no room for a table."""
         digits = self.metric.digits
-        said = f"{self.metric.label} {self.value:.{digits}f}"
+        said = f"{self.metric.label}: {self.value:.{digits}f}"
         if not self.baseline:
             return f"{said}; {ALONE}"
-        return f"{said} beside {self.baseline_value:.{digits}f} ({self.baseline}): {self.verdict}, {self.by}"
+        return f"{said} beside {self.baseline_value:.{digits}f} ({self.baseline}); {self.verdict}, {self.by}"
 
 
 def standings(table: pd.DataFrame, scores: pd.DataFrame) -> dict[tuple[str, str, str], Standing]:

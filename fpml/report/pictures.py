@@ -51,6 +51,7 @@ def thumbnail(results: Path, log_images: str) -> Picture | None:
     if not shown:
         return None
     with Image.open(results / "figures" / shown[0]["file"]) as image:
+        image.seek(getattr(image, "n_frames", 1) - 1)  # of one that moves, how it ends
         side = min(image.size)  # of a wide sheet its first columns, which can be made out
         small = image.convert("RGB").crop((0, 0, side, side)).resize((SMALL, SMALL), Image.Resampling.LANCZOS)
     return _embedded([small], shown[0]["title"], chart=False)

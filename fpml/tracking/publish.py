@@ -126,6 +126,7 @@ def _log_pictures(mlflow: Any, run_id: str, results: Path, shown: list[dict[str,
         return
     for key, file in ((views.FIRST, files[0]), *((file.stem, file) for file in files)):
         with Image.open(file) as picture:
+            picture.seek(getattr(picture, "n_frames", 1) - 1)  # of one that moves, how it ends
             client.log_image(run_id, picture.convert("RGB"), key=key, step=0, synchronous=True)
     client.set_tag(run_id, PICTURES_TAG, digest)
 

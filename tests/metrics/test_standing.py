@@ -42,7 +42,7 @@ def test_two_intervals_that_lie_apart(metric: str, model: float, baseline: float
 def test_numbers_without_intervals_say_so() -> None:
     (found,) = standings(as_table([row("model", 2.0, "kid"), row("real against real", 0.3, "kid")]), NO_SCORES).values()
     assert (found.verdict, found.by) == (WORSE, NO_INTERVAL)
-    assert found.sentence == "KID by the judge 2.0000 beside 0.3000 (real against real): worse, no interval"
+    assert found.sentence == "KID by the judge: 2.0000 beside 0.3000 (real against real); worse, no interval"
 
 
 def test_the_best_baseline_counts_and_a_variant_or_a_floor_is_none() -> None:
