@@ -100,12 +100,15 @@ def _may_show(results: Path, params: Params) -> list[dict[str, Any]]:
 
 def _log_answer(mlflow: Any, name: str, run_id: str, results: Path) -> None:
     """The headline number beside its best baseline's on the training's own run: what the table and the charts of runs show."""
-    scores = pd.read_parquet(results / "scores.parquet")
-    facts = json.loads((results / "facts.json").read_text(encoding="utf-8"))
-    found = answer(standings(pd.read_parquet(results / "table.parquet"), scores), scores, facts["headline"])
+    table, scores = pd.read_parquet(results / "table.parquet"), pd.read_parquet(results / "scores.parquet")
+    headline = json.loads((results / "facts.json").read_text(encoding="utf-8"))["headline"]
+    found = answer(standings(table[table["metric"] == headline], scores), scores, headline)
     client = mlflow.MlflowClient()
-    if client.get_run(run_id).data.tags.get("answer") == found.sentence:
+    before = client.get_run(run_id).data.tags
+    if before.get("answer") == found.sentence:
         return
+    if before.get(views.NOTE, "") == before.get("answer", ""):  # else somebody has written a description
+        client.set_tag(run_id, views.NOTE, found.sentence)
     # Not by start_run, which would end the run anew: its duration is the training's.
     digits = found.metric.digits  # what the table of runs has room for; the whole number is in the evaluation's run
     for metric in ("headline", f"headline/{name}"):
@@ -161,8 +164,11 @@ def _register_encoder(mlflow: Any, name: str, run_id: str, models: Path, example
         shutil.copy(models / "config.json", folder)
         model_id = ""
         if registry.known_version(mlflow, part, registry.digest(folder)) is None:
+            client = mlflow.MlflowClient()
+            trained = client.get_run(run_id).info
             with mlflow.start_run(run_id=run_id, log_system_metrics=False):
                 model_id = tracking.log_model(mlflow, folder, example, "encoder")
+            client.set_terminated(run_id, trained.status, trained.end_time)  # its duration is the training's
         registry.register(mlflow, part, model_id, folder)
 
 

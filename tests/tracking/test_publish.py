@@ -51,7 +51,7 @@ def test_the_table_of_runs_says_how_a_training_stands(project: Path, trained: Ca
     assert run.data.metrics["headline"] == run.data.metrics["headline/reconstruct"] == round(found.value, 2)
     assert run.data.metrics["baseline"] == round(found.baseline_value, 2)
     assert run.data.tags["verdict"] == found.verdict
-    assert run.data.tags["answer"] == found.sentence
+    assert run.data.tags["answer"] == run.data.tags[views.NOTE] == found.sentence  # also its description
     files = [f.path for f in client.list_artifacts(run.info.run_id, "images")]
     assert any(f.startswith("images/loss") for f in files)
     assert not any("reconstructions" in f for f in files)  # these prints count as real
