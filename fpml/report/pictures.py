@@ -21,8 +21,8 @@ from fpml.project.params import Params
 
 EXAMPLES = 5  # prints shown for each sensor
 SHEETS = 3  # pictures of prints shown for each run; more of one kind say little more
-QUALITY = 40  # of pictures of prints, at which ridges stay sharp
-COLOURS = 64  # of charts, which are kept exactly otherwise
+QUALITY = 34  # of pictures of prints, at which ridges stay sharp
+COLOURS = 48  # of charts, which are kept exactly otherwise
 SMALL = 288  # pixels: the side of a run's small picture, shown at half of it
 
 
