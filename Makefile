@@ -30,10 +30,11 @@ lint: .venv/ready
 bench: .venv/ready
 	python -m tests.bench
 
+# MLflow's pages, from their first moment at the runs (fpml/tracking/front_page.py).
 ui: .venv/ready
-	@echo "MLflow pages: http://127.0.0.1:5000 (Ctrl-C ends them)"
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db \
-	  --default-artifact-root ./mlartifacts --host 127.0.0.1 --port 5000 --workers 1
+	@start=$$(python -m fpml.tracking.views) && echo "MLflow's pages: $$start (Ctrl-C ends them)" && \
+	  FPML_MLFLOW_START="$$start" MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --app-name fpml \
+	  --backend-store-uri sqlite:///mlflow.db --default-artifact-root ./mlartifacts --host 127.0.0.1 --port 5000 --workers 1
 
 # The documentation site, which opens without a server or a network: site/index.html. A broken link is an error; not so with
 # --quiet, since warnings that are not shown are not counted.

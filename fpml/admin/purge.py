@@ -19,7 +19,7 @@ from fpml.base.errors import FpmlError
 from fpml.base.files import new_file, root, state_folder
 from fpml.project.params import Params
 from fpml.tracking import runs as tracking
-from fpml.tracking.publish import REPORT_TAG, SCORES
+from fpml.tracking.publish import PICTURES, REPORT_TAG, SCORES
 
 
 def purge(found: Found, params: Params) -> list[str]:
@@ -106,7 +106,7 @@ def _from_mlflow(mlflow: Any, found: Found, params: Params) -> list[str]:
             with tempfile.TemporaryDirectory() as folder:
                 scores[~scores["image_id"].isin(images)].to_parquet(Path(folder) / SCORES, index=False)
                 store.log_artifact(str(Path(folder) / SCORES))
-        for shown in paths & {"figures", "index.html"}:
+        for shown in paths & {"figures", PICTURES, "index.html"}:
             store.delete_artifacts(shown)
         changed += 1
         used.add(run.info.run_id)

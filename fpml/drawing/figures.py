@@ -14,10 +14,12 @@ from fpml.metrics.table import MODEL
 
 plt.style.use(Path(__file__).with_name("fpml.mplstyle"))
 ERROR_TOP = 96  # grey levels at which the error map is fully lit
+SHEET_DPI: float = plt.rcParams["savefig.dpi"]  # of sheets of prints, which have no more to show
+CHART_DPI = 200.0  # of charts, so that they are sharp when enlarged
 
 
-def save(figure: plt.Figure, path: Path | IO[bytes]) -> None:
-    figure.savefig(path, format="png", metadata={"Software": None})  # same picture, same bytes
+def save(figure: plt.Figure, path: Path | IO[bytes], dpi: float = SHEET_DPI) -> None:
+    figure.savefig(path, format="png", metadata={"Software": None}, dpi=dpi)  # same picture, same bytes
     plt.close(figure)
 
 
@@ -51,7 +53,7 @@ def losses(history: pd.DataFrame, title: str, path: Path | IO[bytes]) -> None:
         axis.plot(history["epoch"], history[column], label=column.replace("/", " "))
     axis.set(xlabel="epoch", ylabel="loss", yscale="log", title=title)
     axis.legend()
-    save(figure, path)
+    save(figure, path, CHART_DPI)
 
 
 def heat_map(
@@ -76,7 +78,7 @@ def heat_map(
     axis.set(xlabel=axes[0], ylabel=axes[1], title=title)
     axis.grid(False)
     figure.colorbar(shown, label=label)
-    save(figure, path)
+    save(figure, path, CHART_DPI)
 
 
 def rows_of_prints(rows: dict[str, np.ndarray], title: str, path: Path | IO[bytes]) -> None:
@@ -112,7 +114,7 @@ def curves(table: pd.DataFrame, title: str, labels: tuple[str, str], path: Path 
         axis.plot(table.index, table[column], marker="o", label=column)
     axis.set(xlabel=labels[0], ylabel=labels[1], title=title)
     axis.legend()
-    save(figure, path)
+    save(figure, path, CHART_DPI)
 
 
 def det(curves: dict[str, tuple[np.ndarray, np.ndarray]], title: str, path: Path | IO[bytes]) -> None:
@@ -124,7 +126,7 @@ def det(curves: dict[str, tuple[np.ndarray, np.ndarray]], title: str, path: Path
     axis.axline((1, 1), (10, 10), color="0.6", linewidth=0.8, linestyle=":")
     axis.set(xlabel="FMR, %", ylabel="FNMR, %", xscale="log", yscale="log", xlim=(0.1, 100), ylim=(0.1, 100), title=title)
     axis.legend()
-    save(figure, path)
+    save(figure, path, CHART_DPI)
 
 
 def overlays(prints: np.ndarray, maps: dict[str, np.ndarray], title: str, path: Path | IO[bytes]) -> None:
@@ -153,7 +155,7 @@ def scatter(groups: dict[str, np.ndarray], title: str, path: Path | IO[bytes]) -
         axis.scatter(points[:, 0], points[:, 1], s=9, alpha=0.7, label=name)
     axis.set(title=title, xticks=[], yticks=[])
     axis.legend()
-    save(figure, path)
+    save(figure, path, CHART_DPI)
 
 
 def matrix(table: pd.DataFrame, metric: str, trained_on: str) -> pd.DataFrame:
@@ -186,7 +188,7 @@ def distributions(old: pd.DataFrame, new: pd.DataFrame, labels: dict[str, str], 
         axis.remove()
     axes[0, 0].legend()
     figure.suptitle(title)
-    save(figure, path)
+    save(figure, path, CHART_DPI)
 
 
 def minutiae(

@@ -5,15 +5,65 @@ import numpy as np
 from fpml.metrics.metric import Metric
 
 METRICS = (
-    Metric("kid", 4, min, "KID, by the judge"),
-    Metric("fid", 2, min, "FID, by the judge"),
-    Metric("judge_score", 2, max, "Inception Score's formula on the judge's pattern classes, 1 to 5"),
-    Metric("inception_score", 2, max, "Inception Score with ImageNet's Inception; says little of fingerprints"),
-    Metric("memorised", 3, min, "share of made prints nearer to a training print than to a held-out one"),
-    Metric("ks_period", 3, min, "KS distance of the ridges' wavelength"),
-    Metric("ks_coherence", 3, min, "KS distance of the orientation's coherence"),
-    Metric("ks_minutiae", 3, min, "KS distance of the number of minutiae a print"),
-    Metric("likeness", 3, min, "mean SSIM of two prints: how little they vary"),
+    Metric(
+        "kid",
+        4,
+        min,
+        "KID by the judge",
+        "how far made prints lie from real ones in the judge's view; about 0 for two draws of one set",
+    ),
+    Metric(
+        "fid", 2, min, "FID by the judge", "the same as one distance of two normal distributions; counts from 2,000 prints up"
+    ),
+    Metric(
+        "judge_score",
+        2,
+        max,
+        "Inception Score's formula on the judge's pattern classes, 1 to 5",
+        "whether prints are of one class each, and of all classes",
+    ),
+    Metric(
+        "inception_score",
+        2,
+        max,
+        "Inception Score with ImageNet's Inception",
+        "for comparison with publications; says little of fingerprints",
+    ),
+    Metric(
+        "memorised",
+        3,
+        min,
+        "share of made prints nearer to a training print than to a held-out one, 0 to 1",
+        "whether prints were copied; about 0.5 where none was",
+    ),
+    Metric(
+        "ks_period",
+        3,
+        min,
+        "KS distance of the ridges' wavelength, 0 to 1",
+        "the largest gap between the distributions of made and real prints",
+    ),
+    Metric(
+        "ks_coherence",
+        3,
+        min,
+        "KS distance of the orientation's coherence, 0 to 1",
+        "the same, of how clearly ridges have one direction",
+    ),
+    Metric(
+        "ks_minutiae",
+        3,
+        min,
+        "KS distance of the number of minutiae a print, 0 to 1",
+        "the same, of how many minutiae a print has",
+    ),
+    Metric(
+        "likeness",
+        3,
+        min,
+        "mean SSIM of two prints, at most 1",
+        "how alike the made prints are to each other: how little they vary",
+    ),
 )
 FID_FROM = 2000  # pictures: under that the Fréchet distance says little, and KID stands
 SUBSETS, SUBSET = 100, 1000  # of KID

@@ -15,7 +15,12 @@ class Metric:
     name: str
     digits: int
     better: Callable[..., Any]  # max or min
-    label: str
+    label: str  # with its unit or range
+    means: str  # a sentence for somebody who has never met it
+
+    @property
+    def direction(self) -> str:
+        return "higher is better" if self.better is max else "lower is better"
 
 
 @dataclass(frozen=True)

@@ -24,17 +24,55 @@ class Tolerance:
 NARROW, MIDDLE, WIDE = Tolerance(8, 10), Tolerance(12, 22.5), Tolerance(16, 30)
 
 METRICS = (
-    Metric("f1_16", 3, max, f"minutiae, F1 within {WIDE}"),
-    Metric("precision_16", 3, max, f"minutiae, precision within {WIDE}"),
-    Metric("recall_16", 3, max, f"minutiae, recall within {WIDE}"),
-    Metric("f1_12", 3, max, f"minutiae, F1 within {MIDDLE}"),
-    Metric("f1_8", 3, max, f"minutiae, F1 within {NARROW}"),
-    Metric("f1_16_typed", 3, max, f"minutiae, F1 within {WIDE}, of the same type"),
-    Metric("place_error", 2, min, "minutiae, median error of place, px at 500 dpi"),
-    Metric("angle_error", 2, min, "minutiae, median error of direction, degrees"),
-    Metric("kept_precision", 3, max, "minutiae, share of the picture's that the true print has"),
-    Metric("kept_recall", 3, max, "minutiae, share of the true print's that the picture has"),
-    Metric("kept_score", 3, max, "match score against the true print"),
+    Metric("f1_16", 3, max, f"minutiae, F1 within {WIDE}, 0 to 1", "precision and recall in one number, their harmonic mean"),
+    Metric(
+        "precision_16", 3, max, f"minutiae, precision within {WIDE}, 0 to 1", "the share of the found minutiae that are true"
+    ),
+    Metric("recall_16", 3, max, f"minutiae, recall within {WIDE}, 0 to 1", "the share of the true minutiae that are found"),
+    Metric("f1_12", 3, max, f"minutiae, F1 within {MIDDLE}, 0 to 1", "the same within a narrower tolerance"),
+    Metric("f1_8", 3, max, f"minutiae, F1 within {NARROW}, 0 to 1", "the same within the narrowest tolerance"),
+    Metric(
+        "f1_16_typed",
+        3,
+        max,
+        f"minutiae, F1 within {WIDE}, of the same type, 0 to 1",
+        "the same, where an ending must be found as an ending",
+    ),
+    Metric(
+        "place_error",
+        2,
+        min,
+        "minutiae, median error of place, px at 500 dpi",
+        "how far a minutia that was found lies from the true one",
+    ),
+    Metric(
+        "angle_error",
+        2,
+        min,
+        "minutiae, median error of direction, degrees",
+        "how far its direction is turned from the true one",
+    ),
+    Metric(
+        "kept_precision",
+        3,
+        max,
+        "minutiae, share of the picture's that the true print has, 0 to 1",
+        "whether the network invents minutiae",
+    ),
+    Metric(
+        "kept_recall",
+        3,
+        max,
+        "minutiae, share of the true print's that the picture has, 0 to 1",
+        "whether the network loses minutiae",
+    ),
+    Metric(
+        "kept_score",
+        3,
+        max,
+        "match score against the true print, 0 to 1",
+        "whether a matcher that knows nothing of the network still takes it for the same finger",
+    ),
 )
 
 

@@ -73,38 +73,107 @@ def cross_entropy(outcome: Outcome) -> "Tensor":
 
 
 INSIDE = (  # of a Masked
-    OfPrints("psnr_mask", 2, max, "PSNR inside the print, dB", lambda o: decibels(o.inside(o.error))),
-    OfPrints("ssim_mask", 3, max, "SSIM inside the print", lambda o: o.inside(o.similarity)),
-    OfPrints("mse_mask", 4, min, "MSE inside the print", lambda o: o.inside(o.error)),
+    OfPrints(
+        "psnr_mask",
+        2,
+        max,
+        "PSNR inside the print, dB",
+        "how near the grey levels inside the print come to the true ones (peak signal-to-noise ratio)",
+        lambda o: decibels(o.inside(o.error)),
+    ),
+    OfPrints(
+        "ssim_mask",
+        3,
+        max,
+        "SSIM inside the print, at most 1",
+        "how alike ridges and valleys inside the print look in small windows; 1 for the same picture",
+        lambda o: o.inside(o.similarity),
+    ),
+    OfPrints(
+        "mse_mask",
+        4,
+        min,
+        "MSE inside the print, grey 0 to 1",
+        "mean squared error of the grey levels inside the print",
+        lambda o: o.inside(o.error),
+    ),
 )
 WHOLE = (
-    OfPrints("psnr", 2, max, "PSNR, dB", lambda o: decibels(o.error.mean(PIXELS))),
-    OfPrints("ssim", 3, max, "SSIM", lambda o: o.similarity.mean(PIXELS)),
-    OfPrints("mse", 4, min, "MSE", lambda o: o.error.mean(PIXELS)),
+    OfPrints(
+        "psnr",
+        2,
+        max,
+        "PSNR, dB",
+        "how near the grey levels of the whole picture come to the true ones (peak signal-to-noise ratio)",
+        lambda o: decibels(o.error.mean(PIXELS)),
+    ),
+    OfPrints(
+        "ssim",
+        3,
+        max,
+        "SSIM, at most 1",
+        "how alike the whole picture looks in small windows; 1 for the same picture",
+        lambda o: o.similarity.mean(PIXELS),
+    ),
+    OfPrints(
+        "mse",
+        4,
+        min,
+        "MSE, grey 0 to 1",
+        "mean squared error of the grey levels of the whole picture",
+        lambda o: o.error.mean(PIXELS),
+    ),
 )
 CODED = (
-    OfPrints("bce", 4, min, "binary cross-entropy, nats a pixel", cross_entropy),
     OfPrints(
-        "binary_accuracy", 3, max, "share of pixels of exactly 0 or 1 that rounding gives back",
+        "bce",
+        4,
+        min,
+        "binary cross-entropy, nats a pixel",
+        "the loss that the network was trained with; grey pictures have a floor above 0",
+        cross_entropy,
+    ),
+    OfPrints(
+        "binary_accuracy",
+        3,
+        max,
+        "share of pixels of exactly 0 or 1 that rounding gives back",
+        "the published 'accuracy' of small autoencoders",
         lambda o: (o.output.round() == o.prints).float().mean(PIXELS),  # only exactly 0 or 1 can be met
     ),
-)  # fmt: skip
+)
 DAMAGE = (  # of a Repaired
     OfPrints(
-        "damage_iou", 3, max, "damage map, intersection over union",
+        "damage_iou",
+        3,
+        max,
+        "damage map, intersection over union, 0 to 1",
+        "how well the network says where a print is damaged",
         lambda r: (r.said & r.differs).sum(PIXELS) / (r.said | r.differs).sum(PIXELS).clamp(min=1),
     ),
     OfPrints(
-        "unchanged", 4, max, "share of undamaged pixels left as they were",
+        "unchanged",
+        4,
+        max,
+        "share of undamaged pixels left as they were, 0 to 1",
+        "how much of what was sound is kept",
         lambda r: r.untouched.sum(PIXELS) / (~r.differs).sum(PIXELS).clamp(min=1),
     ),
-)  # fmt: skip
+)
 METRICS = (
     *INSIDE,
     *WHOLE,
     *CODED,
-    Metric("auroc", 3, max, "area under the ROC curve"),
-    Metric("knn_accuracy", 3, max, "accuracy of nearest neighbours"),
+    Metric(
+        "auroc", 3, max, "area under the ROC curve, 0 to 1", "how well strange pictures are told from known ones; 0.5 is chance"
+    ),
+    Metric(
+        "knn_accuracy",
+        3,
+        max,
+        "accuracy of nearest neighbours, 0 to 1",
+        "how often a print's five nearest neighbours name its class",
+    ),
     *DAMAGE,
 )
 

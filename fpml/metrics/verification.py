@@ -10,15 +10,53 @@ import pandas as pd
 from fpml.metrics.metric import Metric
 
 METRICS = (
-    Metric("accuracy", 3, max, "closed-set accuracy"),
-    Metric("top5", 3, max, "closed-set accuracy, among the first five"),
-    Metric("eer", 2, min, "EER, %, FVC's protocol"),
-    Metric("eer_all", 2, min, "EER, %, all pairs of prints"),
-    Metric("fmr100", 2, min, "FNMR at an FMR of 1 %, %"),
-    Metric("fmr1000", 2, min, "FNMR at an FMR of 0.1 %, %"),
-    Metric("zerofmr", 2, min, "FNMR without a false match, %"),
-    Metric("d_prime", 2, max, "d′, distance of genuine and impostor scores"),
-    Metric("rank1", 3, max, "rank-1 identification, one print a finger in the gallery"),
+    Metric("accuracy", 3, max, "closed-set accuracy, 0 to 1", "how often a print of a known finger is given the right finger"),
+    Metric(
+        "top5",
+        3,
+        max,
+        "closed-set accuracy among the first five, 0 to 1",
+        "how often the right finger is among the five likeliest",
+    ),
+    Metric(
+        "eer",
+        2,
+        min,
+        "EER by FVC's protocol, %",
+        "the error rate at the threshold where false matches are as frequent as false non-matches",
+    ),
+    Metric("eer_all", 2, min, "EER over all pairs of prints, %", "the same, with every two prints of two fingers compared"),
+    Metric(
+        "fmr100",
+        2,
+        min,
+        "FNMR at an FMR of 1 %, %",
+        "how often two prints of one finger are not matched, where 1 in 100 strangers is",
+    ),
+    Metric(
+        "fmr1000",
+        2,
+        min,
+        "FNMR at an FMR of 0.1 %, %",
+        "how often two prints of one finger are not matched, where 1 in 1,000 strangers is",
+    ),
+    Metric(
+        "zerofmr",
+        2,
+        min,
+        "FNMR without a false match, %",
+        "how often two prints of one finger are not matched, where no stranger is",
+    ),
+    Metric(
+        "d_prime", 2, max, "d′, standard deviations", "how far the scores of one finger's pairs lie from those of strangers'"
+    ),
+    Metric(
+        "rank1",
+        3,
+        max,
+        "rank-1 identification, 0 to 1",
+        "how often the first of a gallery with one print a finger is the right finger",
+    ),
 )
 
 

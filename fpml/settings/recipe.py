@@ -23,6 +23,7 @@ class Recipe(Protocol):
     """What every task's recipe, a dataclass, has; `split`, `model`, `train` and `evaluate` may be classes of the task's own."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+    about: ClassVar[str]  # what the task does, in one line that a newcomer understands
 
     @property
     def task(self) -> str: ...

@@ -18,7 +18,7 @@ from fpml.metrics.intervals import bootstrap
 from fpml.metrics.table import METRICS, MODEL
 from fpml.project.params import Params
 from fpml.settings.recipe import Promotion
-from fpml.tracking import registry
+from fpml.tracking import links, registry
 from fpml.tracking import runs as tracking
 from fpml.tracking.promotion_lock import lock
 from fpml.tracking.publish import EVALUATION_TAG, PIXELS, SCORES
@@ -76,7 +76,7 @@ def promote(name: str, params: Params, anyway: str = "", dry_run: bool = False) 
             raise FpmlError(f"no version of '{name}' is {registry.ALIAS}; run: fpml register {name}")
         new = measured(mlflow, name, challenger)
         old = measured(mlflow, name, champion) if champion else None
-        metrics, page = side_by_side(new, old, rule.metric), tracking.page(params.tracking, new.run)
+        metrics, page = side_by_side(new, old, rule.metric), links.page(params.tracking, new.run)
         if challenger == champion:
             if not dry_run:
                 _take_along(client, name)

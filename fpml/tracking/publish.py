@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from fpml.base.errors import FpmlError
 from fpml.base.files import root
@@ -17,13 +18,16 @@ from fpml.data.manifest import is_synthetic
 from fpml.data.store import Prepared, open_prepared
 from fpml.drawing.privacy import may_show
 from fpml.inference import package
+from fpml.metrics.standing import answer, standings
 from fpml.metrics.table import METRICS, MODEL
 from fpml.project.identity import dataset_digests, stage_tags
 from fpml.project.params import Params
-from fpml.tracking import registry
+from fpml.tracking import links, registry, views
 from fpml.tracking import runs as tracking
 
 EVALUATION_TAG = "fpml.evaluation"
+PICTURES_TAG = "fpml.pictures"
+PICTURES = "images"  # where MLflow puts them in a run
 REPORT_TAG = "fpml.report"
 BATCH = 512  # prints read at a time
 SCORES = "scores.parquet"  # the model's metrics of each print, by which two versions are compared
@@ -55,6 +59,9 @@ def publish(name: str, params: Params) -> tuple[str, str] | None:
     try:
         run_id, model_id = tracking.ensure_run(mlflow, params.tracking, models, example)
         _log_evaluation(mlflow, name, params, run_id, model_id, results, prints)
+        _log_answer(mlflow, name, run_id, results)
+        _log_pictures(mlflow, run_id, results, _may_show(results, params))
+        views.describe(mlflow, params.tracking, list(params.run))
         version = registry.register(mlflow, name, model_id, models, _facts(models))
         if json.loads((models / "config.json").read_text(encoding="utf-8"))["task"] == "compress":
             _register_encoder(mlflow, name, run_id, models, example)
@@ -82,7 +89,49 @@ def publish_report(params: Params) -> str:
     except mlflow.exceptions.MlflowException as error:
         tracking.say(f"tracking: the store failed ({' '.join(str(error).split())[:300]}); the report is in {path} only")
         return ""
-    return f"{tracking.page(params.tracking, run)}/artifacts/{path.name}"
+    return links.page(params.tracking, run, f"artifacts/{path.name}")
+
+
+def _may_show(results: Path, params: Params) -> list[dict[str, Any]]:
+    """The figures of a run that may be seen, those of prints first."""
+    drawn = json.loads((results / "figures.json").read_text(encoding="utf-8"))
+    return sorted((f for f in drawn if may_show(f, params.tracking.log_images)), key=lambda f: not f["shows_prints"])
+
+
+def _log_answer(mlflow: Any, name: str, run_id: str, results: Path) -> None:
+    """The headline number beside its best baseline's on the training's own run: what the table and the charts of runs show."""
+    table, scores = pd.read_parquet(results / "table.parquet"), pd.read_parquet(results / "scores.parquet")
+    headline = json.loads((results / "facts.json").read_text(encoding="utf-8"))["headline"]
+    found = answer(standings(table[table["metric"] == headline], scores), scores, headline)
+    client = mlflow.MlflowClient()
+    before = client.get_run(run_id).data.tags
+    if before.get("answer") == found.sentence:
+        return
+    if before.get(views.NOTE, "") == before.get("answer", ""):  # else somebody has written a description
+        client.set_tag(run_id, views.NOTE, found.sentence)
+    # Not by start_run, which would end the run anew: its duration is the training's.
+    digits = found.metric.digits  # what the table of runs has room for; the whole number is in the evaluation's run
+    for metric in ("headline", f"headline/{name}"):
+        client.log_metric(run_id, metric, round(found.value, digits))
+    if found.baseline:
+        client.log_metric(run_id, "baseline", round(found.baseline_value, digits))
+    client.set_tag(run_id, "verdict", found.verdict)
+    client.set_tag(run_id, "measures", f"{found.metric.label}; {found.metric.direction}")
+    client.set_tag(run_id, "answer", found.sentence)  # last: a run that was cut off is not taken for a whole one
+
+
+def _log_pictures(mlflow: Any, run_id: str, results: Path, shown: list[dict[str, Any]]) -> None:
+    """The figures as pictures of the training's own run: MLflow's charts show those of several runs side by side, by key."""
+    files = [results / "figures" / figure["file"] for figure in shown]
+    digest = hashlib.md5(b"".join(hashlib.md5(file.read_bytes()).digest() for file in files)).hexdigest()
+    client = mlflow.MlflowClient()
+    if not files or client.get_run(run_id).data.tags.get(PICTURES_TAG) == digest:
+        return
+    for key, file in ((views.FIRST, files[0]), *((file.stem, file) for file in files)):
+        with Image.open(file) as picture:
+            picture.seek(getattr(picture, "n_frames", 1) - 1)  # of one that moves, how it ends
+            client.log_image(run_id, picture.convert("RGB"), key=key, step=0, synchronous=True)
+    client.set_tag(run_id, PICTURES_TAG, digest)
 
 
 def _log_scores(mlflow: Any, scores: pd.DataFrame, prints: Prepared) -> None:
@@ -115,8 +164,11 @@ def _register_encoder(mlflow: Any, name: str, run_id: str, models: Path, example
         shutil.copy(models / "config.json", folder)
         model_id = ""
         if registry.known_version(mlflow, part, registry.digest(folder)) is None:
+            client = mlflow.MlflowClient()
+            trained = client.get_run(run_id).info
             with mlflow.start_run(run_id=run_id, log_system_metrics=False):
                 model_id = tracking.log_model(mlflow, folder, example, "encoder")
+            client.set_terminated(run_id, trained.status, trained.end_time)  # its duration is the training's
         registry.register(mlflow, part, model_id, folder)
 
 
@@ -136,9 +188,7 @@ def _log_evaluation(
     from mlflow.data.sources import LocalArtifactDatasetSource
 
     metrics = json.loads((results / "metrics.json").read_text(encoding="utf-8"))
-    shown = [
-        f for f in json.loads((results / "figures.json").read_text(encoding="utf-8")) if may_show(f, params.tracking.log_images)
-    ]
+    shown = _may_show(results, params)
     content = [results / "metrics.json", *(results / "figures" / f["file"] for f in shown)]
     digest = hashlib.md5(b"".join(hashlib.md5(p.read_bytes()).digest() for p in content)).hexdigest()
     client = mlflow.MlflowClient()

@@ -18,7 +18,6 @@ from fpml.project.identity import Identity, run_name
 from fpml.settings.sections import Tracking
 from fpml.tracking.places import ARTIFACTS, database, follow_the_project, path_of
 
-UI = "http://127.0.0.1:5000"  # where `make ui` serves the MLflow pages
 RUN_TAG = "fpml.run"  # the id under which a run was first made; a rebuilt one keeps it, so links go on working
 REBUILT_TAG = "rebuilt"
 SYSTEM_METRICS_SECONDS = 5.0
@@ -47,20 +46,6 @@ def store_uri(settings: Tracking) -> str:
         or os.environ.get("MLFLOW_TRACKING_URI")
         or sqlite_uri("sqlite+pysqlite" if "?" in str(file) else "sqlite", file)
     )
-
-
-def pages(settings: Tracking) -> str:
-    """Where MLflow's pages are: where $FPML_MLFLOW_PAGES says (a worker may know the server by another name than browsers do),
-    at the store's own address, or where `make ui` serves them."""
-    if told := os.environ.get("FPML_MLFLOW_PAGES"):
-        return told.rstrip("/")
-    uri = store_uri(settings)
-    return public(uri).rstrip("/") if uri.startswith("http") else UI
-
-
-def page(settings: Tracking, run: Any) -> str:
-    """The page of one of MLflow's runs."""
-    return f"{pages(settings)}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
 def connect(settings: Tracking, read_only: bool = False) -> Any | None:

@@ -56,6 +56,7 @@ def test_nothing_of_a_person_is_left(people: Path, client: Any) -> None:
     needles = [*prints, *(c.tobytes() for c in canvases)]
     holding = [p for p in places(people) if any(n in p.read_bytes() for n in needles)]
     assert list(people.glob("mlartifacts/**/index.html"))
+    assert list(people.glob("mlartifacts/**/images/*"))
     assert len(holding) > 3 * len(prints), "raw, cache and remote hold them before"
 
     said = run("fpml", "data", "purge", "--subject", who, "--yes", cwd=people).stdout
@@ -78,6 +79,7 @@ def test_nothing_of_a_person_is_left(people: Path, client: Any) -> None:
     assert not set(scores["image_id"]) & set(mine["image_id"])
     assert not list(people.glob("mlartifacts/**/input_example*"))
     assert not list(people.glob("mlartifacts/**/index.html"))
+    assert not list(people.glob("mlartifacts/**/images/*"))
     # The model stays, and the rest is made anew.
     assert (people / "models/reconstruct/weights.safetensors").read_bytes() == weights
     again = run("dvc", "repro", cwd=people).stdout

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fpml.drawing.privacy import may_show
+from fpml.metrics.standing import answer, standings
+from fpml.tracking import views
 from fpml.tracking.publish import input_example
 from tests.conftest import challenger, make_print, runs
 
@@ -40,10 +43,45 @@ def test_a_run_shows_all_that_was_asked(project: Path, trained: Callable[..., An
     assert challenger(client) == 1
 
 
+def test_the_table_of_runs_says_how_a_training_stands(project: Path, trained: Callable[..., Any], client: Any) -> None:
+    run = runs(client)["reconstruct"]
+    table = pd.read_parquet(project / "results/reconstruct/table.parquet")
+    scores = pd.read_parquet(project / "results/reconstruct/scores.parquet")
+    found = answer(standings(table, scores), scores, "psnr_mask")
+    assert run.data.metrics["headline"] == run.data.metrics["headline/reconstruct"] == round(found.value, 2)
+    assert run.data.metrics["baseline"] == round(found.baseline_value, 2)
+    assert run.data.tags["verdict"] == found.verdict
+    assert run.data.tags["answer"] == run.data.tags[views.NOTE] == found.sentence  # also its description
+    files = [f.path for f in client.list_artifacts(run.info.run_id, "images")]
+    assert any(f.startswith("images/loss") for f in files)
+    assert not any("reconstructions" in f for f in files)  # these prints count as real
+    evaluation = runs(client)["reconstruct evaluation"]
+    assert run.info.end_time <= evaluation.info.start_time  # its duration is the training's
+
+
+def test_the_experiment_says_what_is_there(trained: Callable[..., Any], client: Any) -> None:
+    tags = client.get_experiment_by_name("fpml").tags
+    for view in (views.TABLE, views.CHARTS, views.PICTURES):
+        assert f"viewStateShareKey={view}" in tags[views.NOTE].splitlines()[0]
+        kept = json.loads(tags[views.VIEW + view])
+        assert isinstance(kept["createdAt"], int)
+        state = json.loads(kept["state"])
+        found = client.search_runs([client.get_experiment_by_name("fpml").experiment_id], state["searchFilter"])
+        assert [r.info.run_name for r in found] == ["reconstruct"]
+    columns = json.loads(json.loads(tags[views.VIEW + views.TABLE])["state"])["selectedColumns"]
+    assert columns[0] == "metrics.`headline`"
+    (chart,) = json.loads(json.loads(tags[views.VIEW + views.CHARTS])["state"])["compareRunCharts"]
+    assert chart["metricKey"] in runs(client)["reconstruct"].data.metrics
+
+
 def test_registering_again_changes_nothing(trained: Callable[..., Any], client: Any) -> None:
     before = set(runs(client))
+    training = runs(client)["reconstruct"].info.run_id
+    images = client.list_artifacts(training, "images")
     trained("register")
     assert set(runs(client)) == before
+    assert len(client.get_metric_history(training, "headline")) == 1
+    assert client.list_artifacts(training, "images") == images
     assert len(client.search_model_versions("name = 'reconstruct'")) == 1
     assert len(client.search_logged_models([client.get_experiment_by_name("fpml").experiment_id])) == 1
 

@@ -1,6 +1,6 @@
 """The settings of a compress recipe."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -20,6 +20,7 @@ class EvaluateCompress:
 
 @dataclass(frozen=True, config=STRICT)
 class Compress:
+    about: ClassVar[str] = "Squeezes the middle of a print into 128 numbers that can be looked at"
     task: Literal["compress"]
     data: Data
     split: Split

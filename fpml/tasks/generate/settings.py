@@ -1,6 +1,6 @@
 """The settings of a generate recipe."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -40,6 +40,7 @@ class EvaluateGenerate:
 
 @dataclass(frozen=True, config=STRICT)
 class Generate:
+    about: ClassVar[str] = "Makes new prints from noise"
     task: Literal["generate"]
     data: Data
     split: Split

@@ -1,6 +1,6 @@
 """The settings of a minutiae recipe."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -35,6 +35,7 @@ class EvaluateMinutiae:
 
 @dataclass(frozen=True, config=STRICT)
 class Minutiae:
+    about: ClassVar[str] = "Finds endings and forks of ridges, by which prints are compared"
     task: Literal["minutiae"]
     data: Data
     split: Split

@@ -1,6 +1,6 @@
 """The settings of a recognise recipe."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -45,6 +45,7 @@ class EvaluateRecognise:
 
 @dataclass(frozen=True, config=STRICT)
 class Recognise:
+    about: ClassVar[str] = "Says which known finger a print is of, and whether two prints are of one finger"
     task: Literal["recognise"]
     data: Data
     split: SplitWithinFingers

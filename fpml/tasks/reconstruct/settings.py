@@ -1,6 +1,6 @@
 """The settings of a reconstruct recipe."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -18,6 +18,7 @@ class EvaluateReconstruct:
 
 @dataclass(frozen=True, config=STRICT)
 class Reconstruct:
+    about: ClassVar[str] = "Squeezes a print into a code and draws it again; tested on sensors it was never trained on"
     task: Literal["reconstruct"]
     data: Data
     split: Split

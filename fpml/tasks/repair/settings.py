@@ -1,6 +1,6 @@
 """The settings of a repair recipe."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic.dataclasses import dataclass
 
@@ -17,6 +17,7 @@ class EvaluateRepair:
 
 @dataclass(frozen=True, config=STRICT)
 class Repair:
+    about: ClassVar[str] = "Takes altered prints back to what they were"
     task: Literal["repair"]
     data: Data
     split: Split
