@@ -38,15 +38,17 @@ def _inside(sharp: np.ndarray, where: np.ndarray) -> np.ndarray:
     return np.asarray(values / max(float(np.sqrt((values**2).sum())), 1e-9))
 
 
-def noise(e: np.ndarray, of_y: np.ndarray, of_x: np.ndarray) -> np.ndarray:
-    """How strong a wave of these frequencies (cycles a pixel) is in `e` by chance: by the frequencies round about, since sharpness
-    varies with the ridges too."""
+def _levels(spectrum: np.ndarray) -> np.ndarray:
+    """How strong a wave of each frequency is by chance: by the frequencies round about, since sharpness varies with the ridges
+    too. spectrum: (SIDE, SIDE), as numpy's fft2 gives it."""
     from scipy.ndimage import uniform_filter
 
-    power = np.abs(np.fft.fft2(e, (SIDE, SIDE))) ** 2
-    level = np.sqrt(uniform_filter(power, ROUND_ABOUT, mode="wrap"))
-    rows, columns = (np.rint(f * SIDE).astype(int) % SIDE for f in (of_y, of_x))
-    return np.asarray(level[rows, columns]) + 1e-9
+    return np.asarray(np.sqrt(uniform_filter(np.abs(spectrum) ** 2, ROUND_ABOUT, mode="wrap"))) + 1e-9
+
+
+def _at(values: np.ndarray, of_y: np.ndarray, of_x: np.ndarray) -> np.ndarray:
+    """The values (SIDE, SIDE) at frequencies, cycles a pixel."""
+    return np.asarray(values[np.rint(of_y * SIDE).astype(int) % SIDE, np.rint(of_x * SIDE).astype(int) % SIDE])
 
 
 SIDE, ROUND_ABOUT = 256, 29  # frequencies a cycle; and how many of them each way are looked at
@@ -74,7 +76,7 @@ def turns(sharp: np.ndarray, y: float, x: float, radius: float, spread: float, m
     half = 180  # the waves of angle + 180 are those of angle, turned about
     by_row = np.exp(2j * np.pi * c[:half, None] * (np.arange(shape[0]) - y))
     by_column = np.exp(-2j * np.pi * s[:half, None] * (np.arange(shape[1]) - x))
-    wave = ((by_row @ e) * by_column).sum(1) / noise(e, c[:half], -s[:half])
+    wave = ((by_row @ e) * by_column).sum(1) / _at(_levels(np.fft.fft2(e, (SIDE, SIDE))), c[:half], -s[:half])
     of_y = np.concatenate([wave, wave.conj()])
     of_x = of_y[(np.arange(360) - 90) % 360]
     def score(degrees: np.ndarray, cy: np.ndarray, cx: np.ndarray) -> np.ndarray:
@@ -150,12 +152,12 @@ def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list
     total = []
     for e, corner in ((first, v1), (second, v0)):
         spectrum = np.fft.fft2(np.roll(np.pad(e, ((0, SIDE - shape[0]), (0, SIDE - shape[1]))), -np.rint(middle).astype(int), (0, 1)))
+        level = _levels(spectrum)
         line = n_y * (corner[0] - round(middle[0])) + n_x * (corner[1] - round(middle[1])) + places  # along the normal
         score = np.broadcast_to(near, (len(angle), len(ratio), len(places))).copy()
         for strength, share in ((ALONG_Y, sine), (ALONG_X, cosine)):
             frequency = q * share
-            wave = np.conj(spectrum[tuple(np.rint(f * SIDE).astype(int) % SIDE for f in (frequency * n_y, frequency * n_x))])
-            wave = wave / noise(e, frequency * n_y, frequency * n_x)
+            wave = np.conj(_at(spectrum, frequency * n_y, frequency * n_x)) / _at(level, frequency * n_y, frequency * n_x)
             score += 2 * strength * (wave * np.exp(-2j * np.pi * frequency * line)).real
         total.append(score)
     from scipy.ndimage import maximum_filter

@@ -1,7 +1,7 @@
 """Three small networks that undo alterations between them, and one model that holds them.
 
 find    where a print was altered and how: maps at half its size, of which numpy makes places (fpml/inference/undo.py)
-judge   whether an undoing is right: it sees the ridges on both sides of the seam, laid straight
+judge   whether an undoing is right: it sees the ridges on both sides of the seam, laid straight; one for each kind
 polish  what is lost for good is painted: a gated U-Net, which sees the altered and the undone print
 """
 
@@ -70,22 +70,22 @@ class Find(nn.Module):
 
 
 class Judge(nn.Module):
-    """(B, 2, 14, 120) strips across a seam, grey 0..1, ridges laid straight as a candidate says, and how each column's own
-    measure reads → (B,) how right the candidate is, a logit."""
+    """(B, 2, 14, 120) strips across a seam (fpml/alteration/seams.py) → (B, 2): how right a candidate is, a logit; and by how
+    many pixels its radius is too small."""
 
     def __init__(self, width: int = 24) -> None:
         super().__init__()
         w = width
         self.body = nn.Sequential(
-            nn.Conv2d(2, w, (5, 5), (1, 2), (2, 2), bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True),
+            nn.Conv2d(2, w, 5, (1, 2), 2, bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True),
             nn.Conv2d(w, w + 12, (3, 5), (2, 1), (1, 2), bias=False), nn.BatchNorm2d(w + 12), nn.ReLU(inplace=True),
             nn.Conv2d(w + 12, 2 * w, (7, 3), 1, (0, 1), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
             nn.Conv2d(2 * w, 2 * w, (1, 5), 1, (0, 2), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
-            nn.Conv2d(2 * w, 1, 1),
+            nn.Conv2d(2 * w, 2, 1),
         )  # fmt: skip
 
     def forward(self, strips: Tensor) -> Tensor:
-        return 8 * self.body(strips).float().mean((1, 2, 3))
+        return 8 * self.body(strips).float().mean((2, 3))
 
 
 class Polish(nn.Module):
@@ -107,7 +107,7 @@ class UndoNet(nn.Module):
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
         self.find = Find([2 * w for w in widths])
-        self.judge = Judge()
+        self.turn, self.cut = Judge(), Judge()
         self.polish = Polish(widths)
 
 
