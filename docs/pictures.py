@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fpml.synth.alter import ALTERATIONS, LEVELS, alter
+from fpml.alteration.apply import apply
+from fpml.alteration.draw import DRAWN, LEVELS, draw
 from fpml.synth.capture import draw_capture
 from fpml.synth.field import CLASS_SHARES, draw_finger
 from fpml.synth.generate import generate
@@ -47,7 +48,8 @@ def sheet() -> Image.Image:
         )
         through = [render(skins, [capture], sensor)[0][0].numpy() for sensor in SENSORS.values()]
     whole = generate(1, 1, "socofing", SEED + 5, "normal", "right-loop").pictures[0][2:-4, 2:-4]
-    altered = [alter(whole, kind, level, np.random.default_rng(5)) for kind in ALTERATIONS for level in LEVELS]
+    drawn = [draw(whole, kind, level, np.random.default_rng(5)) for kind in DRAWN for level in LEVELS]
+    altered = [apply(whole, alteration)[0] for alteration in drawn]
     rows = [row(classes, 420), row(eight, 190), row(through, 210), row(altered, 170)]
     out = Image.new("L", (WIDTH, sum(r.height for r in rows)), 255)
     top = 0

@@ -15,7 +15,6 @@ from fpml.base.errors import FpmlError
 from fpml.settings.recipe import Model
 
 KIND = "undo"
-MULTIPLE = 16  # of height and width
 CLASSES = ("none", "CR", "Zcut", "Obl")  # of a print
 LABELS = 5  # of a pixel: undamaged, CR, Zcut's first and second triangle, Obl
 VOTES = 9  # of a pixel: CR's centre (y, x), V0, V1, V2 (y, x each), all as seen from it, and CR's radius
@@ -115,3 +114,35 @@ def build(model: Model, height: int, width: int, classes: int) -> UndoNet:
     if len(model.widths) != 4:
         raise FpmlError(f"model.widths is {model.widths}; the networks that undo take four numbers, as [16, 32, 64, 80]")
     return UndoNet(model.widths)
+
+
+class Exported(nn.Module):
+    """The networks as they are registered: one model, of whose outputs a caller asks for those of the network it wants.
+
+    prints, altered, undone (B, 1, H, W) uint8 and moved, 0 or 1, uint8, H and W multiples of 16; turns and cuts (K, 2, 14, 120)
+    float32. → labels, votes, cover, kinds of find; turned (K, 2) and cut (K, 2) of the judges; repaired and wrong of polish."""
+
+    INPUTS = ("prints", "altered", "undone", "moved", "turns", "cuts")
+    OUTPUTS = ("labels", "votes", "cover", "kinds", "turned", "cut", "repaired", "wrong")
+
+    def __init__(self, network: UndoNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, prints: Tensor, altered: Tensor, undone: Tensor, moved: Tensor, turns: Tensor, cuts: Tensor
+    ) -> tuple[Tensor, ...]:
+        found = self.network.find(prints.float() / 255)
+        painted = self.network.polish(altered.float() / 255, undone.float() / 255, moved.float())
+        return (*found, self.network.turn(turns), self.network.cut(cuts), *painted)
+
+
+def examples(prints: Tensor) -> dict[str, Tensor]:
+    """Inputs of Exported made of some pictures (B, 1, H, W) uint8. No two are one: the exporter would take them for one input."""
+    height, width = (side - side % 16 for side in prints.shape[-2:])
+    pictures = prints[..., :height, :width]
+    strips = torch.rand(2, 2, *STRIP)
+    return {
+        "prints": pictures, "altered": pictures.flip(2), "undone": pictures.flip(3), "moved": (pictures > 128).to(torch.uint8),
+        "turns": strips, "cuts": strips.flip(0),
+    }  # fmt: skip

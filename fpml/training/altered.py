@@ -1,5 +1,6 @@
 """Prints altered while training, with all that is true of them: what the networks of fpml/models/undo.py learn from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,8 +45,8 @@ def spoilt(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(np.rint(grey.clip(0, 255)), np.uint8)
 
 
-def altered(prints: np.ndarray, rng: np.random.Generator, kind: str | None = None) -> Altered:
-    """One of the prints (n, H, W), spoilt and altered; kind: one of KINDS, else drawn."""
+def altered(prints: Sequence[np.ndarray] | np.ndarray, rng: np.random.Generator, kind: str | None = None) -> Altered:
+    """One of the prints, each uint8 (H, W), spoilt and altered; kind: one of KINDS, else drawn."""
     real = spoilt(prints[rng.integers(len(prints))], rng)
     kind = kind or str(rng.choice(KINDS, p=SHARES))
     if kind == "none":

@@ -1,0 +1,222 @@
+"""undo: four networks learn from real prints, generated or not, that are altered anew for every batch.
+
+Each has a loss of its own and none waits for another: find sees altered prints, the judges candidates round the true
+alteration, polish prints that were undone nearly rightly, or not at all.
+"""
+
+import math
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from fpml.alteration.kinds import Rotation, ZCut
+from fpml.alteration.undo import undo
+from fpml.base.errors import FpmlError
+from fpml.base.parallel import in_parallel
+from fpml.data.pairs import pairs
+from fpml.data.split import TRAIN, VALIDATION
+from fpml.data.store import BOX, Prepared
+from fpml.models.undo import RADIUS, UNIT, Exported, UndoNet, examples
+from fpml.synth.small import made_small
+from fpml.tasks.undo.settings import TrainUndo, Undo
+from fpml.training.altered import Altered, altered, asked
+from fpml.training.batches import Batches
+from fpml.training.export import Registered
+from fpml.training.judged import CANDIDATES, cut_set, turn_set
+from fpml.training.pictures import picture_loss
+from fpml.training.session import Row, Session, Sets
+
+MULTIPLE = 16
+WARM_UP = 40  # steps in which the learning rate rises
+DECAY, CLIP = 0.003, 3.0  # AdamW's, of the weights; norm of the gradient
+LABELLED = (0.5, 1.0, 1.5, 1.5, 1.0)  # what a pixel of each label counts
+PAINTED = ("CR", "Zcut", "Obl", "none"), (0.36, 0.32, 0.29, 0.03)  # what polish sees, and how often
+UNDONE = 0.78  # share of the moved prints that polish sees moved back
+PARTS = ("find", "turn", "cut", "polish")
+
+
+def sets(prints: Prepared, side: np.ndarray, recipe: Undo, accelerator: Accelerator) -> Sets:
+    if recipe.data.crop != "none":
+        raise FpmlError(f"data.crop is {recipe.data.crop}; an alteration's place is looked for in whole pictures: none")
+    if recipe.split.by == "image":
+        raise FpmlError("split.by is image, which trains on real prints whose altered copies are held out; for undo: subject")
+    real = pairs(prints.index)["real"].unique()
+    made = []
+    for name in (TRAIN, VALIDATION):
+        rows = real[side[real] == name]
+        if not len(rows):
+            raise FpmlError(f"no real print with altered copies is on the side '{name}'; split by subject or finger")
+        made.append(Batches(prints, rows, recipe.train.batch_size, accelerator))
+    return Sets(made[0], made[1])
+
+
+def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -> nn.Module:
+    """Train in place, from the last checkpoint if there is one. What stands is the running average (settings.average)."""
+    accelerator = session.accelerator
+    pool, held = _pictures(sets.training), _pictures(sets.validation)
+    if settings.fresh_fingers:
+        jobs = [(settings.seed, number) for number in range(1, settings.fresh_fingers + 1)]
+        threads = torch.get_num_threads()
+        pool += [p for made in in_parallel(made_small, jobs, 0, "prints to alter", "fingers", chunk=8) for p in made]
+        torch.set_num_threads(threads)
+    bare = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(bare.parameters(), settings.learning_rate, weight_decay=DECAY)
+    bare, optimiser = accelerator.prepare(bare, optimiser)
+    both = _Averaged(accelerator.unwrap_model(bare), settings.average).to(accelerator.device)
+    world, rank = accelerator.num_processes, accelerator.process_index
+    size = -(-settings.batch_size // world)
+
+    def one_epoch(epoch: int) -> Row:
+        start, totals = perf_counter(), dict.fromkeys(PARTS, torch.zeros((), device=accelerator.device))
+        both.network.train()
+        for step in range(settings.steps):
+            done = ((epoch - 1) * settings.steps + step) / (settings.epochs * settings.steps)
+            for group in optimiser.param_groups:
+                warm = min(1.0, ((epoch - 1) * settings.steps + step + 1) / WARM_UP)
+                group["lr"] = settings.learning_rate * warm * (0.005 + 0.5 * (1 + math.cos(math.pi * done)))
+            rng = np.random.default_rng([settings.seed, epoch, step, rank])
+            with accelerator.autocast():
+                parts = losses(both.network, pool, size, rng, accelerator.device)
+            accelerator.backward(torch.stack(list(parts.values())).sum())
+            accelerator.clip_grad_norm_(both.network.parameters(), CLIP)
+            optimiser.step()
+            optimiser.zero_grad()
+            both.average.update_parameters(both.network)
+            totals = {name: totals[name] + part.detach() for name, part in parts.items()}
+            session.still_wanted()
+        seconds = perf_counter() - start
+        row: Row = {f"train/{name}_loss": session.mean(t, settings.steps * world) for name, t in totals.items()}
+        row["train/loss"] = sum(row[f"train/{name}_loss"] for name in PARTS)
+        row["validation/loss"] = validate(both.average.module, held, settings)
+        row["images_per_second"] = settings.steps * settings.batch_size / seconds
+        return row
+
+    session.run(settings.epochs, both, [optimiser], one_epoch)
+    learned: nn.Module = both.average.module
+    return learned
+
+
+class _Averaged(nn.Module):
+    """All that is trained or averaged."""
+
+    def __init__(self, network: nn.Module, share: float) -> None:
+        super().__init__()
+        self.network = network
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(share), use_buffers=True)  # type: ignore[no-untyped-call]
+        self.average.n_averaged += 1  # the first weights are in it: without this the first step would replace them
+
+
+def _pictures(batches: Batches) -> list[np.ndarray]:
+    """The prints without the canvas round them."""
+    index, found = batches.prints.index, []
+    for row, canvas in zip(batches.rows, batches.prints.take(batches.rows), strict=True):
+        top, bottom, left, right = (int(index[c].iat[row]) for c in BOX)
+        found.append(canvas[top:bottom, left:right])
+    return found
+
+
+@torch.inference_mode()
+def validate(network: nn.Module, held: list[np.ndarray], settings: TrainUndo) -> float:
+    """The mean loss over prints that are not trained on, altered the same way each time."""
+    network.eval()
+    device = next(network.parameters()).device
+    rng = np.random.default_rng(settings.seed)
+    found = [sum(float(p) for p in losses(network, held, settings.batch_size, rng, device).values()) for _ in range(4)]
+    return float(np.mean(found))
+
+
+def losses(network: nn.Module, pool: list[np.ndarray], size: int, rng: np.random.Generator, device: torch.device) -> dict[str, Tensor]:
+    """Each network's loss over `size` prints of the pool, altered anew."""
+    assert isinstance(network, UndoNet)
+    made = [altered(pool, rng) for _ in range(size)]
+    turned = [turn_set(altered(pool, rng, "CR"), rng) for _ in range(size)]
+    cut = [cut_set(altered(pool, rng, "Zcut"), rng) for _ in range(size)]
+    strips = torch.from_numpy(np.concatenate([s for s, _ in turned])).to(device)
+    gaps = torch.tensor([g for _, g in turned], device=device).clamp(-3, 3)
+    judged = network.turn(strips).view(size, CANDIDATES, 2)
+    first = torch.zeros(size, dtype=torch.long, device=device)
+    cuts = network.cut(torch.from_numpy(np.concatenate(cut)).to(device)).view(size, CANDIDATES, 2)
+    return {
+        "find": of_find(network, made, device),
+        "turn": F.cross_entropy(judged[..., 0], first) + 0.3 * F.smooth_l1_loss(judged[:, 0, 1], gaps, beta=0.3),
+        "cut": F.cross_entropy(cuts[..., 0], first),
+        "polish": of_polish(network, [altered(pool, rng, str(rng.choice(PAINTED[0], p=PAINTED[1]))) for _ in range(size)], rng, device),
+    }
+
+
+def of_find(network: UndoNet, made: list[Altered], device: torch.device) -> Tensor:
+    """Labels by cross-entropy; votes by the error of each and of what they add up to; cover; kinds."""
+    pictures = _stacked([m.picture for m in made], device) / 255
+    height, width = pictures.shape[-2:]
+    wanted = [asked(m, height, width) for m in made]
+    labels = torch.from_numpy(np.stack([w.labels for w in wanted])).to(device)
+    votes, cover, place = (torch.from_numpy(np.stack([getattr(w, n) for w in wanted])).to(device) for n in ("votes", "cover", "place"))
+    kinds = torch.tensor([w.kind for w in wanted], device=device)
+    of_labels, of_votes, of_cover, of_kinds = network.find(pictures)
+    turned, cut = (labels == 1).float()[:, None], ((labels == 2) | (labels == 3)).float()[:, None]
+    votes_asked = torch.cat([turned.expand(-1, 2, -1, -1), cut.expand(-1, 6, -1, -1), turned], 1)
+    count = votes_asked.sum((2, 3)).clamp(min=1)
+    unit = torch.tensor([UNIT] * 8 + [RADIUS], device=device)[None, :, None, None]
+    each = (F.smooth_l1_loss(of_votes, votes / unit, reduction="none", beta=0.05) * votes_asked).sum((2, 3)) / count
+    # A vote and the place it was cast from make a place; the mean of them all is what is taken.
+    together = ((of_votes * unit - votes) * votes_asked).sum((2, 3)) / count
+    weight = torch.tensor([1.0] * 2 + [0.35] * 6 + [0.7], device=device)
+    return (
+        3 * F.cross_entropy(of_labels, labels, weight=torch.tensor(LABELLED, device=device))
+        + 0.5 * F.cross_entropy(of_kinds, kinds)
+        + F.binary_cross_entropy(of_cover[:, 0].float().clamp(1e-4, 1 - 1e-4), cover.clamp(0, 1))
+        + 2.1 * each.sum(1).mean()
+        + 0.12 * (together.abs() * weight).sum(1).mean()
+        + 0 * place.sum()
+    )
+
+
+def of_polish(network: UndoNet, made: list[Altered], rng: np.random.Generator, device: torch.device) -> Tensor:
+    """The repaired picture's loss, over all of it and once more over what was wrong, and the gate's cross-entropy."""
+    backs, moves = [], []
+    for one in made:
+        back, moved = one.picture.astype(np.float64), np.zeros(one.picture.shape, bool)
+        if isinstance(one.alteration, (Rotation, ZCut)) and rng.random() < UNDONE:
+            back, moved = undo(one.picture, nearly(one.alteration, rng))
+        backs.append(np.rint(back))
+        moves.append(moved)
+    before, back, real = (_stacked(v, device) / 255 for v in ([m.picture for m in made], backs, [m.real for m in made]))
+    output, wrong = network.polish(before, back, _stacked(moves, device))
+    truth = F.max_pool2d(((back - real).abs() > 0.03).float(), 3, 1, 1)
+    unlike = picture_loss("ssim")
+    inside = unlike(torch.where(truth > 0, output.float(), real), real) * truth.numel() / truth.sum().clamp(min=0.02 * truth.numel())
+    gate = F.binary_cross_entropy(wrong.float().clamp(1e-5, 1 - 1e-5), truth)
+    return unlike(output.float(), real) + 0.5 * inside + 0.3 * gate
+
+
+def nearly(true: Rotation | ZCut, rng: np.random.Generator) -> Rotation | ZCut:
+    """An alteration as the search places it: mostly within a tenth of a pixel, along a cut's lines within one."""
+    off = float(np.exp(rng.normal(np.log(0.06), 0.9)))
+    if isinstance(true, Rotation):
+        y, x = (float(v + rng.normal(0, off)) for v in (true.y, true.x))
+        return replace(true, y=y, x=x, radius=true.radius + float(rng.normal(0, 0.5)))
+    base = np.subtract(true.v2, true.v1)
+    first, zero = rng.normal(0, 0.7, (2, 1)) * base / np.hypot(*base)
+    corners = [tuple(float(c) for c in v + s + rng.normal(0, off, 2)) for v, s in ((true.v0, zero), (true.v1, first), (true.v2, first))]
+    return replace(true, v0=corners[0], v1=corners[1], v2=corners[2])
+
+
+def _stacked(pictures: list[np.ndarray], device: torch.device) -> Tensor:
+    """(B, 1, H, W) float, padded below and right by their edge to the largest, in multiples of MULTIPLE."""
+    height, width = (-(-max(p.shape[axis] for p in pictures) // MULTIPLE) * MULTIPLE for axis in (0, 1))
+    padded = [np.pad(p, ((0, height - p.shape[0]), (0, width - p.shape[1])), mode="edge") for p in pictures]
+    out = torch.from_numpy(np.stack(padded).astype(np.float32))[:, None].to(device)
+    return out.contiguous(memory_format=torch.channels_last)
+
+
+def registered(network: nn.Module, prints: Tensor) -> Registered:
+    assert isinstance(network, UndoNet)
+    return Registered(
+        Exported(network), examples(prints), Exported.OUTPUTS, stepped=("repaired",), apart=("turns", "cuts"), any_size=MULTIPLE
+    )
