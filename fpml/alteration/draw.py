@@ -28,7 +28,11 @@ class _Blotted:
     strength: tuple[float, float]
 
 
-TURNED = {"Easy": _Turned((8.5, 12.5), (30, 60)), "Medium": _Turned((19, 25.5), (60, 120)), "Hard": _Turned((23, 31.5), (80, 180))}
+TURNED = {
+    "Easy": _Turned((8.5, 12.5), (30, 60)),
+    "Medium": _Turned((19, 25.5), (60, 120)),
+    "Hard": _Turned((23, 31.5), (80, 180)),
+}
 CUT = {"Easy": _Cut((11, 19), (13.5, 19)), "Medium": _Cut((24, 43), (30, 47)), "Hard": _Cut((36, 54), (45, 55))}
 BLOTTED = {
     "Easy": _Blotted((14, 27), (0.6, 0.85)), "Medium": _Blotted((19, 32), (0.85, 1)), "Hard": _Blotted((22, 35), (0.85, 1))

@@ -204,7 +204,9 @@ def from_dict(values: dict[str, Any]) -> Alteration:
             return ZCut(**{**rest, "scars": tuple(Scar(**scar) for scar in values["scars"])})
         return {"Obl": Obliteration}[values["kind"]](**rest)
     except (KeyError, TypeError, AttributeError):
-        raise FpmlError(f"{str(values)[:80]} is no alteration; its kind is one of {', '.join(KINDS)}, with all its numbers") from None
+        raise FpmlError(
+            f"{str(values)[:80]} is no alteration; its kind is one of {', '.join(KINDS)}, with all its numbers"
+        ) from None
 
 
 def _tuples(value: Any) -> Any:

@@ -11,8 +11,8 @@ COLUMNS = 120  # along it
 
 
 def turn_strips(picture: np.ndarray, candidates: list[Turn], radius: np.ndarray) -> np.ndarray:
-    """(n, 2, 14, 120) float32: of each candidate the ridges round its rim, those inside turned back, grey 0..1 (white beyond the
-    picture); and its radius. picture: (H, W) 0..255; radius: (n,) pixels."""
+    """(n, 2, 14, 120) float32: for each candidate the ridges round its rim, those inside turned back, grey 0..1 (white beyond
+    the picture); and its radius. picture: (H, W) 0..255; radius: (n,) pixels."""
     y, x, degrees = (np.array([getattr(t, name) for t in candidates])[:, None, None] for name in ("y", "x", "degrees"))
     distance = np.maximum(radius[:, None] + ACROSS, 0.3)[:, :, None]
     inside = (ACROSS < 0)[None, :, None]
@@ -22,8 +22,8 @@ def turn_strips(picture: np.ndarray, candidates: list[Turn], radius: np.ndarray)
 
 
 def cut_strips(picture: np.ndarray, candidates: list[ZCut]) -> np.ndarray:
-    """As turn_strips, of the seams of an undone ZCut, 24 columns each; and the length of its base. Two of them, V1V2 and V0V3, were
-    never cut: there nothing is scarred, and ridges run through only if both lines are where the candidate has them."""
+    """As turn_strips, of the seams of an undone ZCut, 24 columns each; and the length of its base. Two of them, V1V2 and V0V3,
+    were never cut: nothing is scarred there, and ridges run through only if both lines are where the candidate has them."""
     v0, v1, v2 = (np.array([getattr(z, name) for z in candidates]) for name in ("v0", "v1", "v2"))
     v3, base = v0 + v2 - v1, v2 - v1
     ys, xs = [], []

@@ -17,7 +17,10 @@ from fpml.alteration.kinds import ZCut, axes
 
 FLOOR = 60.0  # grey levels: differences below are noise
 ALONG_Y, ALONG_X = 2.4, 1.0  # how strong waves are of the places' y and x: most ridges of a print run across it
-ON_GRID, HALVES = 0.12, (-3.0, 0.0, 2.0)  # half pixels from a whole number; what 0, 1, 2 coordinates on the half-pixel grid are worth
+ON_GRID, HALVES = (
+    0.12,
+    (-3.0, 0.0, 2.0),
+)  # half pixels from a whole number; what 0, 1, 2 coordinates on the half-pixel grid are worth
 LEAST = 27  # degrees; less is never turned
 REACH = 2.0  # pixels round the guessed centre, in which it is looked for
 
@@ -79,6 +82,7 @@ def turns(sharp: np.ndarray, y: float, x: float, radius: float, spread: float, m
     wave = ((by_row @ e) * by_column).sum(1) / _at(_levels(np.fft.fft2(e, (SIDE, SIDE))), c[:half], -s[:half])
     of_y = np.concatenate([wave, wave.conj()])
     of_x = of_y[(np.arange(360) - 90) % 360]
+
     def score(degrees: np.ndarray, cy: np.ndarray, cx: np.ndarray) -> np.ndarray:
         """For centres cy, cx (offsets from y, x) that broadcast against degrees."""
         c_, s_ = c[degrees], s[degrees]
@@ -151,7 +155,9 @@ def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list
     near = -(places**2) / (2 * spread**2)
     total = []
     for e, corner in ((first, v1), (second, v0)):
-        spectrum = np.fft.fft2(np.roll(np.pad(e, ((0, SIDE - shape[0]), (0, SIDE - shape[1]))), -np.rint(middle).astype(int), (0, 1)))
+        spectrum = np.fft.fft2(
+            np.roll(np.pad(e, ((0, SIDE - shape[0]), (0, SIDE - shape[1]))), -np.rint(middle).astype(int), (0, 1))
+        )
         level = _levels(spectrum)
         line = n_y * (corner[0] - round(middle[0])) + n_x * (corner[1] - round(middle[1])) + places  # along the normal
         score = np.broadcast_to(near, (len(angle), len(ratio), len(places))).copy()

@@ -21,9 +21,12 @@ def undo(picture: np.ndarray, alteration: Rotation | ZCut, trust: np.ndarray | N
     altered = picture.astype(np.float64)
     shape = (picture.shape[0], picture.shape[1])
     back_y, back_x, home = alteration.back(shape)
+    made = alteration.map(shape)
+    if not (home.any() and made.moved.any()):  # all of it lies outside the picture
+        return altered, home
     start = altered.copy()
     start[home] = map_coordinates(altered, [back_y[home], back_x[home]], order=3, mode="nearest").clip(0, 255)
-    return solved(altered, alteration.map(shape), home, start, trust), home
+    return solved(altered, made, home, start, trust), home
 
 
 def solved(altered: np.ndarray, made: Map, home: np.ndarray, start: np.ndarray, trust: np.ndarray | None) -> np.ndarray:

@@ -3,10 +3,11 @@
 The networks (fpml/models/undo.py) are asked through `run`, by ONNX Runtime or by torch; all between them is numpy:
 
 1. find says which kind of alteration there is and roughly where;
-2. the waves that interpolation left in the picture give candidates for exactly how (fpml/alteration/traces.py);
-3. turn or cut judges each candidate by the ridges across its seam;
-4. the best, if it is sure, is undone (fpml/alteration/undo.py);
-5. polish paints over rims, scars and what can't be undone.
+2. of a disc, rim says exactly where;
+3. the waves that interpolation left in the picture give candidates for exactly how (fpml/alteration/traces.py);
+4. turn or cut judges each candidate by the ridges across its seam;
+5. the best, if it is sure, is undone (fpml/alteration/undo.py);
+6. polish paints over rims, scars and what can't be undone.
 """
 
 from collections.abc import Callable
@@ -26,10 +27,10 @@ KINDS = ("none", "CR", "Zcut", "Obl")
 MULTIPLE = 16  # of the sides that find and polish take
 UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
 ALTERED = 0.5  # probability from which a print is taken for altered
-SURE = 0.5  # confidence from which an alteration is undone; below it the place is only painted over
-NULL = 0.0  # logit of no candidate being right
-WAVES = 0.25  # what a waves' score counts beside the judge's logit
+SURE = 0.35  # confidence from which an alteration is undone; below it the place is only painted over
+WAVES = 0.5  # what a waves' score counts beside the judge's logit
 MOST = 160  # candidates
+MOVED = 5.0  # pixels by which a guess is changed at most, at once
 UNDONE = Rim("ring", 0.0, 1.0, 1.0)  # how a rim is covered is not found
 
 
@@ -37,7 +38,9 @@ UNDONE = Rim("ring", 0.0, 1.0, 1.0)  # how a rim is covered is not found
 class Found:
     kind: str  # none, CR, Zcut or Obl
     confidence: float  # that the print was altered so
-    place: dict[str, Any]  # CR: y, x, radius, degrees; Zcut: v0, v1, v2, v3, each (y, x); pixels of the picture. {} where it is not known
+    place: dict[
+        str, Any
+    ]  # CR: y, x, radius, degrees; Zcut: v0, v1, v2, v3, each (y, x); pixels of the picture. {} where it is not known
     placed: float  # confidence that the place is exact; 0 where nothing was moved
     undone: bool  # moved back; else only painted over
 
@@ -92,7 +95,7 @@ def asked_of(session: Any) -> Run:
     strips = {name: np.zeros((1, 2, 14, 120), np.float32) for name in ("turns", "cuts")}
 
     def run(outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
-        shape = next((v.shape for v in inputs.values() if v.dtype == np.uint8), (1, 1, MULTIPLE, MULTIPLE))
+        shape = next((v.shape for v in inputs.values() if v.dtype == np.uint8), (1, 1, 2 * MULTIPLE, 2 * MULTIPLE))
         pictures = dict.fromkeys(("prints", "altered", "undone", "moved"), np.zeros(shape, np.uint8))
         found: list[np.ndarray] = session.run(outputs, {**pictures, **strips, **inputs}, only)
         return found
@@ -101,7 +104,8 @@ def asked_of(session: Any) -> Run:
 
 
 def look(run: Run, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What find says of a print: the probabilities of KINDS; and (9,) CR's centre, V0, V1, V2 (y, x each) and CR's radius, pixels."""
+    """What find says of a print: the probabilities of KINDS; and (9,) CR's centre, V0, V1, V2 (y, x each) and CR's radius, in
+    pixels."""
     labels, votes, kinds = run(["labels", "votes", "kinds"], prints=_padded(picture))
     chances = _softmax(labels[0], 0)
     y, x = (2 * v + 0.5 for v in np.mgrid[: chances.shape[1], : chances.shape[2]])
@@ -116,17 +120,31 @@ def look(run: Run, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def placed_turn(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Rotation | None, float]:
     """The turn that most probably was, and how probably, 0..1."""
-    y, x, radius = float(guess[0]), float(guess[1]), float(np.clip(guess[8], 7, 0.45 * min(picture.shape)))
+    y, x, radius = float(guess[0]), float(guess[1]), float(guess[8])
+    for _ in range(2):
+        radius = float(np.clip(radius, 7, 0.45 * min(picture.shape)))
+        down, right, out = at_rim(run(["rim"], turns=turn_strips(picture, [Turn(y, x, 0, 0.0)], np.array([radius])))[0][0])
+        y, x, radius = y + down, x + right, radius + out
     found = turns(sharpness(picture), y, x, radius, 0.8, MOST)
     if not found:
         return None, 0.0
     judged = run(["turned"], turns=turn_strips(picture, found, np.full(len(found), radius)))[0]
-    chance = _softmax(np.append(judged[:, 0] + WAVES * _scores(found), NULL))
-    best = int(chance[:-1].argmax())
+    chance = _softmax(judged[:, 0] + WAVES * _scores(found))
+    best = int(chance.argmax())
     top = found[best]
     same = [abs((t.degrees - top.degrees + 180) % 360 - 180) <= 1 and np.hypot(t.y - top.y, t.x - top.x) < 0.3 for t in found]
     radius += float(np.clip(judged[best, 1], -3, 3))
-    return Rotation(top.y, top.x, radius, top.degrees, UNDONE), float(chance[:-1][same].sum())
+    return Rotation(top.y, top.x, radius, top.degrees, UNDONE), float(chance[same].sum())
+
+
+def at_rim(rim: np.ndarray) -> tuple[float, float, float]:
+    """What a rim's answers (2, n) add up to: `fitted` of fpml/models/undo.py, of one, each at most MOVED pixels."""
+    angle = np.arange(rim.shape[1]) * 2 * np.pi / rim.shape[1]
+    basis = np.stack([np.sin(angle), np.cos(angle), np.ones_like(angle)], 1)
+    weight = _softmax(rim[1])[:, None]
+    found = np.linalg.solve(basis.T @ (weight * basis) + 0.01 * np.eye(3), basis.T @ (weight[:, 0] * rim[0]))
+    down, right, out = (float(v) for v in found.clip(-MOVED, MOVED))
+    return down, right, out
 
 
 def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut | None, float]:
@@ -140,10 +158,10 @@ def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut |
     if not found:
         return None, 0.0
     judged = run(["cut"], cuts=cut_strips(picture, [c.cut for c in found]))[0]
-    chance = _softmax(np.append(judged[:, 0] + WAVES * _scores(found), NULL))
-    best = int(chance[:-1].argmax())
+    chance = _softmax(judged[:, 0] + WAVES * _scores(found))
+    best = int(chance.argmax())
     same = [_apart(c.cut, found[best].cut) < 0.5 for c in found]
-    return found[best].cut, float(chance[:-1][same].sum())
+    return found[best].cut, float(chance[same].sum())
 
 
 def _apart(one: ZCut, other: ZCut) -> float:
@@ -172,4 +190,3 @@ def _padded(picture: np.ndarray) -> np.ndarray:
 def _softmax(values: np.ndarray, axis: int = -1) -> np.ndarray:
     e = np.exp(values - values.max(axis, keepdims=True))
     return np.asarray(e / e.sum(axis, keepdims=True))
-

@@ -1,7 +1,9 @@
-"""Three small networks that undo alterations between them, and one model that holds them.
+"""Small networks that undo alterations between them, and one model that holds them.
 
 find    where a print was altered and how: maps at half its size, of which numpy makes places (fpml/inference/undo.py)
-judge   whether an undoing is right: it sees the ridges on both sides of the seam, laid straight; one for each kind
+rim     where exactly the rim of a turned disc lies
+turn    how right a way to turn a disc back is: it sees the ridges on both sides of the rim, laid straight
+cut     the same for a cut, and its seams
 polish  what is lost for good is painted: a gated U-Net, which sees the altered and the undone print
 """
 
@@ -87,6 +89,37 @@ class Judge(nn.Module):
         return 8 * self.body(strips).float().mean((2, 3))
 
 
+class Rim(nn.Module):
+    """(B, 2, 14, 120) strips round a guessed disc, nothing turned → (B, 2, 60): by how many pixels its rim lies farther out in
+    each direction, and the logarithm of how much that is to be believed."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        w = width
+        self.body = nn.Sequential(
+            nn.Conv2d(2, w, 5, (1, 2), 2, bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True),
+            nn.Conv2d(w, w + 8, (3, 5), (2, 1), (1, 2), bias=False), nn.BatchNorm2d(w + 8), nn.ReLU(inplace=True),
+            nn.Conv2d(w + 8, 2 * w, (7, 3), 1, (0, 1), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
+            nn.Conv2d(2 * w, 2 * w, (1, 9), 1, (0, 4), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
+            nn.Conv2d(2 * w, 2 * w, (1, 9), 1, (0, 4), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
+            nn.Conv2d(2 * w, 2, 1),
+        )  # fmt: skip
+
+    def forward(self, strips: Tensor) -> Tensor:
+        return self.body(strips).float()[:, :, 0]
+
+
+def fitted(rim: Tensor) -> Tensor:
+    """What a Rim's answers (B, 2, 60) add up to, by weighted least squares: (B, 3), pixels by which the centre lies farther
+    down and right, and the radius is larger."""
+    angle = torch.arange(rim.shape[2], device=rim.device) * 2 * torch.pi / rim.shape[2]
+    basis = torch.stack([angle.sin(), angle.cos(), torch.ones_like(angle)], 1)  # (60, 3)
+    weight = torch.softmax(rim[:, 1], 1)
+    normal = torch.einsum("bk,ki,kj->bij", weight, basis, basis) + 0.01 * torch.eye(3, device=rim.device)
+    right = torch.einsum("bk,ki->bi", weight * rim[:, 0], basis)
+    return torch.linalg.solve(normal, right[..., None])[..., 0]
+
+
 class Polish(nn.Module):
     """Altered and undone print (B, 1, H, W) each, grey 0..1, and which pixels were moved, 0 or 1 → the repaired print and the
     probability that a pixel of the undone one is not the real one's. Pixels below SURE keep the undone one's value exactly."""
@@ -106,7 +139,7 @@ class UndoNet(nn.Module):
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
         self.find = Find([2 * w for w in widths])
-        self.turn, self.cut = Judge(), Judge()
+        self.rim, self.turn, self.cut = Rim(), Judge(), Judge()
         self.polish = Polish(widths)
 
 
@@ -117,13 +150,14 @@ def build(model: Model, height: int, width: int, classes: int) -> UndoNet:
 
 
 class Exported(nn.Module):
-    """The networks as they are registered: one model, of whose outputs a caller asks for those of the network it wants.
+    """The networks as they are registered: one model, of whose outputs a caller asks for those that it wants.
 
     prints, altered, undone (B, 1, H, W) uint8 and moved, 0 or 1, uint8, H and W multiples of 16; turns and cuts (K, 2, 14, 120)
-    float32. → labels, votes, cover, kinds of find; turned (K, 2) and cut (K, 2) of the judges; repaired and wrong of polish."""
+    float32. → labels, votes, cover, kinds of find; rim (K, 2, 60); turned (K, 2) and cut (K, 2) of the judges; repaired and
+    wrong of polish."""
 
     INPUTS = ("prints", "altered", "undone", "moved", "turns", "cuts")
-    OUTPUTS = ("labels", "votes", "cover", "kinds", "turned", "cut", "repaired", "wrong")
+    OUTPUTS = ("labels", "votes", "cover", "kinds", "rim", "turned", "cut", "repaired", "wrong")
 
     def __init__(self, network: UndoNet) -> None:
         super().__init__()
@@ -134,11 +168,11 @@ class Exported(nn.Module):
     ) -> tuple[Tensor, ...]:
         found = self.network.find(prints.float() / 255)
         painted = self.network.polish(altered.float() / 255, undone.float() / 255, moved.float())
-        return (*found, self.network.turn(turns), self.network.cut(cuts), *painted)
+        return (*found, self.network.rim(turns), self.network.turn(turns), self.network.cut(cuts), *painted)
 
 
 def examples(prints: Tensor) -> dict[str, Tensor]:
-    """Inputs of Exported made of some pictures (B, 1, H, W) uint8. No two are one: the exporter would take them for one input."""
+    """Inputs of Exported made of some pictures (B, 1, H, W) uint8. No two are one: the exporter would make one of them."""
     height, width = (side - side % 16 for side in prints.shape[-2:])
     pictures = prints[..., :height, :width]
     strips = torch.rand(2, 2, *STRIP)

@@ -157,7 +157,9 @@ class Truth:
     def alterations(self) -> pd.DataFrame:
         """A row for each altered copy, indexed by file. FpmlError where the folder has none."""
         if not (self.folder / "truth" / "alterations").is_dir():
-            raise FpmlError(f"{self.folder} has no altered prints; those of SOCOFing's layout are made by `fpml synth` of params.yaml")
+            raise FpmlError(
+                f"{self.folder} has no altered prints; those of SOCOFing's layout are made by `fpml synth` of params.yaml"
+            )
         return pd.read_parquet(self.folder / "truth" / "alterations").set_index("file")
 
     def alteration(self, file: str) -> Alteration:

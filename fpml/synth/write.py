@@ -297,5 +297,7 @@ def _write_altered(folder: Path, file: str, picture: np.ndarray, dpi: int, seed:
         copy = f"Altered/Altered-{level}/{Path(file).stem}_{alteration.kind}.BMP"
         (folder / copy).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(altered).save(folder / copy)
-        rows.append({"file": copy, "source": file, "level": level, "kind": alteration.kind, "said": json.dumps(as_dict(alteration))})
+        rows.append(
+            {"file": copy, "source": file, "level": level, "kind": alteration.kind, "said": json.dumps(as_dict(alteration))}
+        )
     return rows

@@ -64,7 +64,6 @@ class Asked:
     votes: np.ndarray  # float32 (9, h, w), pixels; 0 where none is asked for
     cover: np.ndarray  # float32 (h, w)
     kind: int
-    place: np.ndarray  # float32 (9,): what the votes add up to, pixels of the picture
 
 
 def asked(example: Altered, height: int, width: int) -> Asked:
@@ -87,5 +86,7 @@ def asked(example: Altered, height: int, width: int) -> Asked:
         labels[inside] = 4 * example.damage
     labels, cover = labels[::2, ::2], cover.reshape(height // 2, 2, width // 2, 2).mean((1, 3))
     y, x = (2 * v + 0.5 for v in np.mgrid[: height // 2, : width // 2].astype(np.float32))
-    votes = np.stack([place[0] - y, place[1] - x, *(place[k] - (x if k % 2 else y) for k in range(2, 8)), np.full_like(y, place[8])])
-    return Asked(labels, votes.astype(np.float32), cover, KINDS.index(alteration.kind if alteration else "none"), place)
+    votes = np.stack(
+        [place[0] - y, place[1] - x, *(place[k] - (x if k % 2 else y) for k in range(2, 8)), np.full_like(y, place[8])]
+    )
+    return Asked(labels, votes.astype(np.float32), cover, KINDS.index(alteration.kind if alteration else "none"))

@@ -39,11 +39,12 @@ def export(registered: Registered, path: Path) -> None:
     multiple = registered.any_size
     sides = {axis: multiple * torch.export.Dim(name, min=2) for axis, name in ((2, "rows"), (3, "columns")) if multiple}
     own = {name: torch.export.Dim(f"batch_of_{name}", min=1) for name in registered.apart}
+    shapes = tuple({0: own[name]} if name in own else {0: batch, **sides} for name in examples)
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # the exporter prints its steps
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             network, tuple(examples.values()), dynamo=True, input_names=list(examples), output_names=list(registered.outputs),
-            dynamic_shapes=tuple({0: own[k]} if k in registered.apart else {0: batch, **sides} for k in examples), verbose=False,
+            dynamic_shapes=shapes, verbose=False,
         )  # fmt: skip
     assert program is not None
     program.save(path, external_data=False)

@@ -1,6 +1,6 @@
 """Candidates for the judges of fpml/models/undo.py to choose from: the true one, first, and such as the search gives beside it.
 
-Most wrong ones leave the same waves as the true one (fpml/alteration/traces.py), so that nothing but the ridges tells them apart.
+Most wrong ones leave the same waves as the true one (fpml/alteration/traces.py): nothing but the ridges tells them apart.
 """
 
 import numpy as np
@@ -24,7 +24,8 @@ def turn_set(example: Altered, rng: np.random.Generator) -> tuple[np.ndarray, fl
 
     def add(place: np.ndarray, degrees: int) -> None:
         degrees = (degrees + 180) % 360 - 180
-        if abs(degrees) >= LEAST and 0.3 < np.hypot(*(place - centre)) + 9 * (degrees != true.degrees) and np.hypot(*(place - centre)) < FARTHEST:
+        far = float(np.hypot(*(place - centre)))
+        if abs(degrees) >= LEAST and far < FARTHEST and (far > 0.3 or degrees != true.degrees):
             found.append((float(place[0]), float(place[1]), degrees))
 
     centre = np.array([true.y, true.x])
@@ -72,7 +73,9 @@ def cut_set(example: Altered, rng: np.random.Generator) -> np.ndarray:
     normal = np.array([-along[1], along[0]])
     height = float(normal @ np.subtract(true.v0, true.v1))
     slid = rng.normal(0, min(1.7, 0.5 + 0.035 * size) * rng.uniform(0.5, 1.3), 2)
-    v1, v0 = (np.add(v, along * s) + normal * b for v, s, b in zip((true.v1, true.v0), slid, rng.normal(0, BLUR, 2), strict=True))
+    v1, v0 = (
+        np.add(v, along * s) + normal * b for v, s, b in zip((true.v1, true.v0), slid, rng.normal(0, BLUR, 2), strict=True)
+    )
     period = 1 / max(0.35, abs(size / height * along[0]))  # pixels along the normal, from one wave to the next
     found = [_cut(v0, v1, base)]
     while len(found) < CANDIDATES:

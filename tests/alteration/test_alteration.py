@@ -130,6 +130,13 @@ def test_undoing_does_not_trust_what_is_covered() -> None:
     assert np.abs(with_it - picture).mean() < np.abs(without - picture).mean() + 1
 
 
+def test_an_alteration_beside_the_picture_does_nothing() -> None:
+    far = replace(TURNED_ONE, y=300.0)
+    altered, damage = apply(ridges(1), far)
+    assert not damage.any()
+    np.testing.assert_array_equal(undo(altered, far)[0], altered)
+
+
 @pytest.mark.parametrize("degrees", [-170, -95, 64, 131])
 def test_the_waves_tell_the_angle_and_the_centre(degrees: int) -> None:
     picture = ridges(6)

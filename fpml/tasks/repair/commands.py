@@ -17,8 +17,8 @@ SHEET, GAP = 40, 4  # prints on the contact sheet at most; pixels between them
 
 
 def repair(a: Arguments) -> None:
-    """Write NAME-repaired.png and NAME-damage.png (white: damaged) for every picture, at its size at the model's dpi, and a line
-    with what was found. With a model that undoes: NAME-undone.png too, found.json; and of several pictures sheet.png."""
+    """Write NAME-repaired.png and NAME-damage.png (white: damaged) for every picture, at its size at the model's dpi, and a
+    line with what was found. With a model that undoes: NAME-undone.png too, found.json; and of several pictures sheet.png."""
     from fpml.inference.model import to_bytes
 
     model = fpml.load(a.model).repairer()

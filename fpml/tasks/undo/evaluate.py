@@ -1,5 +1,5 @@
-"""undo: altered prints repaired by undoing, beside painting alone and the untouched input, by alteration and level; and how many
-real prints it leaves as they are."""
+"""undo: altered prints repaired by undoing, beside painting alone and the untouched input, by alteration and level; and how
+many real prints it leaves as they are."""
 
 from typing import Any
 

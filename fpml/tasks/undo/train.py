@@ -16,13 +16,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fpml.alteration.kinds import Rotation, ZCut
+from fpml.alteration.seams import turn_strips
+from fpml.alteration.traces import Turn
 from fpml.alteration.undo import undo
 from fpml.base.errors import FpmlError
 from fpml.base.parallel import in_parallel
 from fpml.data.pairs import pairs
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import BOX, Prepared
-from fpml.models.undo import RADIUS, UNIT, Exported, UndoNet, examples
+from fpml.models.undo import RADIUS, UNIT, Exported, UndoNet, examples, fitted
 from fpml.synth.small import made_small
 from fpml.tasks.undo.settings import TrainUndo, Undo
 from fpml.training.altered import Altered, altered, asked
@@ -38,7 +40,7 @@ DECAY, CLIP = 0.003, 3.0  # AdamW's, of the weights; norm of the gradient
 LABELLED = (0.5, 1.0, 1.5, 1.5, 1.0)  # what a pixel of each label counts
 PAINTED = ("CR", "Zcut", "Obl", "none"), (0.36, 0.32, 0.29, 0.03)  # what polish sees, and how often
 UNDONE = 0.78  # share of the moved prints that polish sees moved back
-PARTS = ("find", "turn", "cut", "polish")
+PARTS = ("find", "rim", "turn", "cut", "polish")
 
 
 def sets(prints: Prepared, side: np.ndarray, recipe: Undo, accelerator: Accelerator) -> Sets:
@@ -76,10 +78,8 @@ def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -
         start, totals = perf_counter(), dict.fromkeys(PARTS, torch.zeros((), device=accelerator.device))
         both.network.train()
         for step in range(settings.steps):
-            done = ((epoch - 1) * settings.steps + step) / (settings.epochs * settings.steps)
             for group in optimiser.param_groups:
-                warm = min(1.0, ((epoch - 1) * settings.steps + step + 1) / WARM_UP)
-                group["lr"] = settings.learning_rate * warm * (0.005 + 0.5 * (1 + math.cos(math.pi * done)))
+                group["lr"] = _learning_rate(settings, (epoch - 1) * settings.steps + step)
             rng = np.random.default_rng([settings.seed, epoch, step, rank])
             with accelerator.autocast():
                 parts = losses(both.network, pool, size, rng, accelerator.device)
@@ -100,6 +100,12 @@ def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -
     session.run(settings.epochs, both, [optimiser], one_epoch)
     learned: nn.Module = both.average.module
     return learned
+
+
+def _learning_rate(settings: TrainUndo, step: int) -> float:
+    """Rising over WARM_UP steps, and falling by a cosine towards a two-hundredth (Loshchilov and Hutter 2017)."""
+    share = step / (settings.epochs * settings.steps)
+    return settings.learning_rate * min(1.0, (step + 1) / WARM_UP) * (0.005 + 0.5 * (1 + math.cos(math.pi * share)))
 
 
 class _Averaged(nn.Module):
@@ -131,7 +137,9 @@ def validate(network: nn.Module, held: list[np.ndarray], settings: TrainUndo) ->
     return float(np.mean(found))
 
 
-def losses(network: nn.Module, pool: list[np.ndarray], size: int, rng: np.random.Generator, device: torch.device) -> dict[str, Tensor]:
+def losses(
+    network: nn.Module, pool: list[np.ndarray], size: int, rng: np.random.Generator, device: torch.device
+) -> dict[str, Tensor]:
     """Each network's loss over `size` prints of the pool, altered anew."""
     assert isinstance(network, UndoNet)
     made = [altered(pool, rng) for _ in range(size)]
@@ -144,9 +152,12 @@ def losses(network: nn.Module, pool: list[np.ndarray], size: int, rng: np.random
     cuts = network.cut(torch.from_numpy(np.concatenate(cut)).to(device)).view(size, CANDIDATES, 2)
     return {
         "find": of_find(network, made, device),
+        "rim": of_rim(network, [altered(pool, rng, "CR") for _ in range(size)], rng, device),
         "turn": F.cross_entropy(judged[..., 0], first) + 0.3 * F.smooth_l1_loss(judged[:, 0, 1], gaps, beta=0.3),
         "cut": F.cross_entropy(cuts[..., 0], first),
-        "polish": of_polish(network, [altered(pool, rng, str(rng.choice(PAINTED[0], p=PAINTED[1]))) for _ in range(size)], rng, device),
+        "polish": of_polish(
+            network, [altered(pool, rng, str(rng.choice(PAINTED[0], p=PAINTED[1]))) for _ in range(size)], rng, device
+        ),
     }
 
 
@@ -156,7 +167,7 @@ def of_find(network: UndoNet, made: list[Altered], device: torch.device) -> Tens
     height, width = pictures.shape[-2:]
     wanted = [asked(m, height, width) for m in made]
     labels = torch.from_numpy(np.stack([w.labels for w in wanted])).to(device)
-    votes, cover, place = (torch.from_numpy(np.stack([getattr(w, n) for w in wanted])).to(device) for n in ("votes", "cover", "place"))
+    votes, cover = (torch.from_numpy(np.stack([getattr(w, n) for w in wanted])).to(device) for n in ("votes", "cover"))
     kinds = torch.tensor([w.kind for w in wanted], device=device)
     of_labels, of_votes, of_cover, of_kinds = network.find(pictures)
     turned, cut = (labels == 1).float()[:, None], ((labels == 2) | (labels == 3)).float()[:, None]
@@ -173,8 +184,25 @@ def of_find(network: UndoNet, made: list[Altered], device: torch.device) -> Tens
         + F.binary_cross_entropy(of_cover[:, 0].float().clamp(1e-4, 1 - 1e-4), cover.clamp(0, 1))
         + 2.1 * each.sum(1).mean()
         + 0.12 * (together.abs() * weight).sum(1).mean()
-        + 0 * place.sum()
     )
+
+
+def of_rim(network: UndoNet, made: list[Altered], rng: np.random.Generator, device: torch.device) -> Tensor:
+    """How far what its answers add up to is off, and each of them; of two guesses of each disc, a rough one and a fine one."""
+    strips, gaps = [], []
+    for one in made:
+        true = one.alteration
+        assert isinstance(true, Rotation)
+        for spread in (2.0, 0.5):
+            gap = rng.normal(0, spread * rng.uniform(0.3, 1.2), 3)
+            guess = Turn(true.y - gap[0], true.x - gap[1], 0, 0.0)
+            strips.append(turn_strips(one.picture, [guess], np.array([max(true.radius - gap[2], 4)]))[0])
+            gaps.append(gap)
+    answers = network.rim(torch.from_numpy(np.stack(strips)).to(device))
+    wanted = torch.from_numpy(np.stack(gaps)).float().to(device)
+    angle = torch.arange(answers.shape[2], device=device) * 2 * torch.pi / answers.shape[2]
+    each = wanted[:, :1] * angle.sin() + wanted[:, 1:2] * angle.cos() + wanted[:, 2:]
+    return 2 * F.smooth_l1_loss(fitted(answers), wanted, beta=0.3) + 0.3 * F.smooth_l1_loss(answers[:, 0], each, beta=0.5)
 
 
 def of_polish(network: UndoNet, made: list[Altered], rng: np.random.Generator, device: torch.device) -> Tensor:
@@ -190,7 +218,9 @@ def of_polish(network: UndoNet, made: list[Altered], rng: np.random.Generator, d
     output, wrong = network.polish(before, back, _stacked(moves, device))
     truth = F.max_pool2d(((back - real).abs() > 0.03).float(), 3, 1, 1)
     unlike = picture_loss("ssim")
-    inside = unlike(torch.where(truth > 0, output.float(), real), real) * truth.numel() / truth.sum().clamp(min=0.02 * truth.numel())
+    inside = (
+        unlike(torch.where(truth > 0, output.float(), real), real) * truth.numel() / truth.sum().clamp(min=0.02 * truth.numel())
+    )
     gate = F.binary_cross_entropy(wrong.float().clamp(1e-5, 1 - 1e-5), truth)
     return unlike(output.float(), real) + 0.5 * inside + 0.3 * gate
 
@@ -203,7 +233,9 @@ def nearly(true: Rotation | ZCut, rng: np.random.Generator) -> Rotation | ZCut:
         return replace(true, y=y, x=x, radius=true.radius + float(rng.normal(0, 0.5)))
     base = np.subtract(true.v2, true.v1)
     first, zero = rng.normal(0, 0.7, (2, 1)) * base / np.hypot(*base)
-    corners = [tuple(float(c) for c in v + s + rng.normal(0, off, 2)) for v, s in ((true.v0, zero), (true.v1, first), (true.v2, first))]
+    corners = [
+        tuple(float(c) for c in v + s + rng.normal(0, off, 2)) for v, s in ((true.v0, zero), (true.v1, first), (true.v2, first))
+    ]
     return replace(true, v0=corners[0], v1=corners[1], v2=corners[2])
 
 
