@@ -1,9 +1,9 @@
 """Put a trained model that undoes alterations into fpml/shipped, with its card. In a project with the release settings:
 
-    fpml preset release && dvc repro evaluate@repair-undo
-    python docs/ship_repair.py .                     # its weights in half precision, and a card without numbers
-    python docs/measure_repair.py socofing SOCOFing   # and its other commands
-    python docs/ship_repair.py .                     # again: the card takes the numbers that were measured with this model
+fpml preset release && dvc repro evaluate@repair-undo
+python docs/ship_repair.py .                     # its weights in half precision, and a card without numbers
+python docs/measure_repair.py socofing SOCOFing   # and its other commands
+python docs/ship_repair.py .                     # again: the card takes the numbers that were measured with this model
 """
 
 import argparse

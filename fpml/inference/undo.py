@@ -3,7 +3,7 @@
 The networks (fpml/models/undo.py) are asked through `run`, by ONNX Runtime or by torch; all between them is numpy:
 
 1. find says which kind of alteration there is and roughly where;
-2. of a disc, rim says exactly where;
+2. rim and edge say where exactly the rim of a disc, or the lines of a cut, lie;
 3. the waves that interpolation left in the picture give candidates for exactly how (fpml/alteration/traces.py);
 4. turn or cut judges each candidate by the ridges across its seam;
 5. the best, if it is sure, is undone (fpml/alteration/undo.py);
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fpml.alteration.kinds import Rim, Rotation, ZCut
-from fpml.alteration.seams import cut_strips, turn_strips
+from fpml.alteration.seams import cut_strips, line_strips, of_circle, of_corners, turn_strips
 from fpml.alteration.traces import Cut, Turn, cuts, sharpness, turns
 from fpml.alteration.undo import undo
 
@@ -31,6 +31,8 @@ SURE = 0.35  # confidence from which an alteration is undone; below it the place
 WAVES = 0.5  # what a waves' score counts beside the judge's logit
 MOST = 160  # candidates
 MOVED = 5.0  # pixels by which a guess is changed at most, at once
+STIFF = 0.01  # as in fpml/models/undo.py
+LEAST = 30.0  # square pixels of a cut
 UNDONE = Rim("ring", 0.0, 1.0, 1.0)  # how a rim is covered is not found
 
 
@@ -123,8 +125,8 @@ def placed_turn(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Rotat
     y, x, radius = float(guess[0]), float(guess[1]), float(guess[8])
     for _ in range(2):
         radius = float(np.clip(radius, 7, 0.45 * min(picture.shape)))
-        down, right, out = at_rim(run(["rim"], turns=turn_strips(picture, [Turn(y, x, 0, 0.0)], np.array([radius])))[0][0])
-        y, x, radius = y + down, x + right, radius + out
+        answers = run(["rim"], turns=turn_strips(picture, [Turn(y, x, 0, 0.0)], np.array([radius])))[0][0]
+        y, x, radius = (float(v) for v in np.add([y, x, radius], fitted(answers, of_circle(answers.shape[1]))))
     found = turns(sharpness(picture), y, x, radius, 0.8, MOST)
     if not found:
         return None, 0.0
@@ -137,23 +139,25 @@ def placed_turn(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Rotat
     return Rotation(top.y, top.x, radius, top.degrees, UNDONE), float(chance[same].sum())
 
 
-def at_rim(rim: np.ndarray) -> tuple[float, float, float]:
-    """What a rim's answers (2, n) add up to: `fitted` of fpml/models/undo.py, of one, each at most MOVED pixels."""
-    angle = np.arange(rim.shape[1]) * 2 * np.pi / rim.shape[1]
-    basis = np.stack([np.sin(angle), np.cos(angle), np.ones_like(angle)], 1)
-    weight = _softmax(rim[1])[:, None]
-    found = np.linalg.solve(basis.T @ (weight * basis) + 0.01 * np.eye(3), basis.T @ (weight[:, 0] * rim[0]))
-    down, right, out = (float(v) for v in found.clip(-MOVED, MOVED))
-    return down, right, out
+def fitted(answers: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """What answers (2, n) add up to, (k,): `fitted` of fpml/models/undo.py, of one, each at most MOVED pixels."""
+    weight = _softmax(answers[1])[:, None]
+    normal = basis.T @ (weight * basis) + STIFF * np.eye(basis.shape[1])
+    return np.asarray(np.linalg.solve(normal, basis.T @ (weight[:, 0] * answers[0]))).clip(-MOVED, MOVED)
 
 
 def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut | None, float]:
     """The cut that most probably was, and how probably, 0..1."""
-    corners = [(float(guess[k]), float(guess[k + 1])) for k in (2, 4, 6)]
-    start = ZCut(corners[0], corners[1], corners[2])
-    b, e = np.subtract(start.v2, start.v1), np.subtract(start.v0, start.v1)
-    if abs(b[0] * e[1] - b[1] * e[0]) < 30:
-        return None, 0.0  # no area
+    corners = guess[2:8].astype(float)
+    for _ in range(2):
+        start = _cut(corners)
+        if _area(start) < LEAST:
+            return None, 0.0
+        answers = run(["edge"], cuts=line_strips(picture, start))[0][0]
+        corners = corners + fitted(answers, of_corners(start, answers.shape[1]))
+    start = _cut(corners)
+    if _area(start) < LEAST:
+        return None, 0.0
     found = cuts(sharpness(picture), start, MOST)
     if not found:
         return None, 0.0
@@ -162,6 +166,16 @@ def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut |
     best = int(chance.argmax())
     same = [_apart(c.cut, found[best].cut) < 0.5 for c in found]
     return found[best].cut, float(chance[same].sum())
+
+
+def _cut(corners: np.ndarray) -> ZCut:
+    v0, v1, v2 = ((float(corners[k]), float(corners[k + 1])) for k in (0, 2, 4))
+    return ZCut(v0, v1, v2)
+
+
+def _area(cut: ZCut) -> float:
+    b, e = np.subtract(cut.v2, cut.v1), np.subtract(cut.v0, cut.v1)
+    return float(abs(b[0] * e[1] - b[1] * e[0]))
 
 
 def _apart(one: ZCut, other: ZCut) -> float:

@@ -8,9 +8,9 @@ import pytest
 
 from fpml.alteration.apply import apply
 from fpml.alteration.kinds import Rotation, ZCut
-from fpml.alteration.seams import cut_strips, turn_strips
+from fpml.alteration.seams import cut_strips, of_circle, of_corners, turn_strips
 from fpml.alteration.traces import Turn
-from fpml.inference.undo import KINDS, RADIUS, UNIT, Run, at_rim, painted, repair
+from fpml.inference.undo import KINDS, RADIUS, UNIT, Run, fitted, painted, repair
 from tests.alteration.test_alteration import CUT_ONE, TURNED_ONE, ridges
 
 REAL = ridges(11)
@@ -56,7 +56,8 @@ def networks(true: Rotation | ZCut | None, kind: str, sure: float = 150.0, off: 
 
     answers: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]] = {
         "labels": labels, "votes": votes, "kinds": lambda i: np.where(np.array(KINDS) == kind, 5.0, -5.0)[None],
-        "rim": lambda i: np.zeros((1, 2, 60)), "turned": lambda i: judged(i["turns"]), "cut": lambda i: judged(i["cuts"]),
+        "rim": lambda i: np.zeros((1, 2, 60)), "edge": lambda i: np.zeros((1, 2, 60)),
+        "turned": lambda i: judged(i["turns"]), "cut": lambda i: judged(i["cuts"]),
         "repaired": lambda i: i["undone"].astype(np.float32) / 255, "wrong": lambda i: np.zeros(i["undone"].shape, np.float32),
     }  # fmt: skip
     return run
@@ -112,13 +113,25 @@ def test_nothing_is_moved_where_nothing_was(kind: str, same: bool) -> None:
     assert ("repaired" in calls) != same  # an unaltered print is not even painted
 
 
-def test_a_rim_s_answers_are_added_up_as_torch_adds_them_up() -> None:
+@pytest.mark.parametrize("basis", [of_circle(60), of_corners(CUT_ONE, 60)], ids=["rim", "edge"])
+def test_answers_are_added_up_as_torch_adds_them_up(basis: np.ndarray) -> None:
     import torch
 
-    from fpml.models.undo import fitted
+    from fpml.models import undo
 
-    angle = np.arange(60) * 2 * np.pi / 60
-    rim = np.stack([1.5 * np.sin(angle) - 0.5 * np.cos(angle) + 2, np.zeros(60)]).astype(np.float32)
-    assert at_rim(rim) == pytest.approx((1.5, -0.5, 2), abs=0.06)
-    rim[1] = np.random.default_rng(0).normal(0, 2, 60)
-    assert at_rim(rim) == pytest.approx(fitted(torch.from_numpy(rim)[None])[0].tolist(), abs=1e-4)
+    moved = np.linspace(-1.5, 2, basis.shape[1])
+    answers = np.stack([basis @ moved, np.zeros(60)])
+    assert fitted(answers, basis) == pytest.approx(moved, abs=0.25)
+    answers[1] = np.random.default_rng(0).normal(0, 2, 60)
+    theirs = undo.fitted(torch.from_numpy(answers)[None], torch.from_numpy(basis))
+    assert fitted(answers, basis) == pytest.approx(theirs[0].tolist(), abs=1e-6)
+
+
+def test_a_corner_that_moves_takes_its_lines_along() -> None:
+    """By hand: V1 a pixel down moves the stroke V1V0 by its share, and the line V0V3, whose end V3 goes up, the other way."""
+    basis = of_corners(CUT_ONE, 60)
+    along = np.subtract(CUT_ONE.v0, CUT_ONE.v1)
+    across = along[1] / np.hypot(*along)
+    assert basis[0, 2] == pytest.approx(across * (1 - 1 / 24))
+    base = np.subtract(CUT_ONE.v3, CUT_ONE.v0)
+    assert basis[-1, 2] == pytest.approx(-base[1] / np.hypot(*base) * (1 - 1 / 24))

@@ -96,7 +96,9 @@ def test_every_network_learns() -> None:
     assert {name for name in train.PARTS if seen[-1][name] >= seen[0][name]} == set()
 
 
-def test_prints_that_are_cut_out_have_no_place(project: Path, fpml: Callable[..., Any], change_params: Callable[..., None]) -> None:
+def test_prints_that_are_cut_out_have_no_place(
+    project: Path, fpml: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
     change_params("run", {"repair-undo": {"task": "undo", "model": "undo"}})
     with_altered_prints(project, "repair-undo", change_params)
     change_params("recipes.repair-undo.data.crop", "print")
