@@ -110,21 +110,16 @@ def socofing(a: argparse.Namespace) -> dict[str, Any]:
             made = repair(run, before)
             took = process_time() - start
             after, only = to_bytes(made.picture), to_bytes(painted(run, before))
-            row: dict[str, Any] = {
-                "finger": stem,
-                "kind": made.found.kind == cell.split()[1],
-                "was undone": made.found.undone,
-                "took": took,
-            }
-            row |= {
-                f"ssim {name}": ssim(p, real[stem]) for name, p in (("untouched", before), ("undone", after), ("painted", only))
-            }
+            pictures = {"untouched": before, "painted": only, "undone": after}
+            right = made.found.kind == cell.split()[1]
+            row: dict[str, Any] = {"finger": stem, "kind": right, "was undone": made.found.undone, "took": took}
+            row |= {f"ssim {name}": ssim(p, real[stem]) for name, p in pictures.items()}
             row["altered"] = 1 - float(look(run, before)[0][0])
             if cell in ("Medium CR", "Hard CR"):
                 row["pixels"], row["degrees"] = misplaced(made, before, real[stem])
             if a.minutiae:
                 true = template(real[stem], DPI)
-                for name, p in (("untouched", before), ("painted", only), ("undone", after)):
+                for name, p in pictures.items():
                     row |= {f"{name} {key}": value for key, value in kept(template(p, DPI), true).items()}
             by_cell.setdefault(cell, []).append(row)
         print(cell, len(by_cell[cell]), json.dumps(told(by_cell[cell])), flush=True)
@@ -180,11 +175,8 @@ def identify(a: argparse.Namespace) -> dict[str, Any]:
         for k in rng.permutation(len(of_level))[: a.most]:
             stem, path = of_level[k]
             before = grey(path)
-            tried = {
-                "untouched": before,
-                "painted": to_bytes(painted(run, before)),
-                "undone": to_bytes(repair(run, before).picture),
-            }
+            tried = {"untouched": before, "painted": to_bytes(painted(run, before))}
+            tried["undone"] = to_bytes(repair(run, before).picture)
             for name, picture in tried.items():
                 probe = cylinders(template(picture, DPI))
                 hits[name].append(stems[int(np.argmax([match(probe, g).score for g in gallery]))] == stem)
@@ -199,13 +191,9 @@ def odd(a: argparse.Namespace) -> dict[str, Any]:
     real = [p for p in prints(a.socofing, range(0))[0].values() if p.shape == (97, 90)]
     rng, found = np.random.default_rng(3), {}
     fvc = [np.asarray(Image.open(p).convert("L")) for p in sorted(a.fvc2002.glob("DB[13]_B/*_1.tif"))]
-    small = [
-        np.asarray(Image.fromarray(p).resize((round(p.shape[1] * 0.36), round(p.shape[0] * 0.36)), Image.Resampling.LANCZOS))
-        for p in fvc
-    ]
+    small = [_resized(p, round(p.shape[0] * 0.36), round(p.shape[1] * 0.36)) for p in fvc]
     turned = [np.asarray(Image.fromarray(p).rotate(25, Image.Resampling.BICUBIC, fillcolor=255)) for p in real[:200]]
-    large = [np.asarray(Image.fromarray(p).resize((241, 298), Image.Resampling.BICUBIC)) for p in real[:200]]
-    down = [np.asarray(Image.fromarray(p).resize((90, 111), Image.Resampling.LANCZOS)) for p in large]
+    down = [_resized(_resized(p, 298, 241), 111, 90) for p in real[:200]]
     sets = {
         "SOCOFing's own, altered by fpml": real, "turned by 25°": turned, "FVC2002 DB1 and DB3 at 180 dpi": small,
         "241 × 298, brought to 90 × 111 before": down,
@@ -236,6 +224,10 @@ def odd(a: argparse.Namespace) -> dict[str, Any]:
     for name in list(found)[-2:]:
         print(name, json.dumps(found[name]), flush=True)
     return {"model": digest, "sets": found}
+
+
+def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _one(run: Run, before: np.ndarray, one: np.ndarray, kind: str) -> tuple[float, float, bool, bool]:

@@ -1,13 +1,17 @@
 """Alterations drawn as SOCOFing's are distributed: kind and level given, all else by chance."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from fpml.alteration.kinds import Alteration, Grid, Obliteration, Rim, Rotation, Scar, ZCut
+from fpml.alteration.kinds import Alteration, Obliteration, Rim, Rotation, Scar, ZCut
 
 LEVELS = ("Easy", "Medium", "Hard")
 DPI = 180.0  # of SOCOFing's prints, whose lengths in pixels are those below
+
+
+Draw = Callable[[np.ndarray, str, np.random.Generator, float], Alteration]  # of a picture, a level, chance and a scale
 
 
 @dataclass(frozen=True)
@@ -114,5 +118,4 @@ def _obliteration(picture: np.ndarray, level: str, rng: np.random.Generator, sca
     )  # fmt: skip
 
 
-DRAWN = {"CR": _rotation, "Obl": _obliteration, "Zcut": _zcut}
-__all__ = ["DPI", "DRAWN", "LEVELS", "Grid", "draw"]
+DRAWN: dict[str, Draw] = {"CR": _rotation, "Obl": _obliteration, "Zcut": _zcut}

@@ -17,10 +17,8 @@ from fpml.alteration.kinds import ZCut, axes
 
 FLOOR = 60.0  # grey levels: differences below are noise
 ALONG_Y, ALONG_X = 2.4, 1.0  # how strong waves are of the places' y and x: most ridges of a print run across it
-ON_GRID, HALVES = (
-    0.12,
-    (-3.0, 0.0, 2.0),
-)  # half pixels from a whole number; what 0, 1, 2 coordinates on the half-pixel grid are worth
+ON_GRID = 0.12  # half pixels from a whole number
+HALVES = (-3.0, 0.0, 2.0)  # what it is worth that 0, 1, 2 of a centre's coordinates lie on the half-pixel grid
 LEAST = 27  # degrees; less is never turned
 REACH = 2.0  # pixels round the guessed centre, in which it is looked for
 
@@ -181,8 +179,8 @@ def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list
             w0 = b_hat * (v0 @ b_hat) + n_hat * (v0 @ n_hat + places[zero])
             w2 = w1 + b_hat * ratio[j] * float(n_hat @ (w0 - w1))
             corners = [(float(p[0]), float(p[1])) for p in (w0, w1, w2)]
-            score = float(total[0][i, j, one] + total[1][i, j, zero])
-            found.append(Cut(ZCut(corners[0], corners[1], corners[2]), score))
+            worth = float(total[0][i, j, one] + total[1][i, j, zero])
+            found.append(Cut(ZCut(corners[0], corners[1], corners[2]), worth))
     return sorted(found, key=lambda c: -c.score)[:most]
 
 

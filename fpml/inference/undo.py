@@ -31,7 +31,7 @@ SURE = 0.35  # confidence from which an alteration is undone; below it the place
 WAVES = 0.5  # what a waves' score counts beside the judge's logit
 MOST = 160  # candidates
 MOVED = 5.0  # pixels by which a guess is changed at most, at once
-STIFF = 0.01  # as in fpml/models/undo.py
+STIFF = 0.0005  # as in fpml/models/undo.py
 LEAST = 30.0  # square pixels of a cut
 UNDONE = Rim("ring", 0.0, 1.0, 1.0)  # how a rim is covered is not found
 

@@ -121,7 +121,7 @@ def fitted(answers: Tensor, basis: Tensor) -> Tensor:
     return torch.linalg.solve(normal, right[..., None])[..., 0]
 
 
-STIFF = 0.01  # what keeps a number at 0 that no column tells of
+STIFF = 0.0005  # what keeps a number at 0 that no column tells of
 
 
 class Polish(nn.Module):
@@ -157,9 +157,9 @@ def build(model: Model, height: int, width: int, classes: int) -> UndoNet:
 class Exported(nn.Module):
     """The networks as they are registered: one model, of whose outputs a caller asks for those that it wants.
 
-    prints, altered, undone (B, 1, H, W) uint8 and moved, 0 or 1, uint8, H and W multiples of 16; turns and cuts (K, 2, 14, 120)
-    float32. → labels, votes, cover, kinds of find; rim and edge (K, 2, 60); turned (K, 2) and cut (K, 2) of the judges; repaired
-    and wrong of polish."""
+    prints, altered, undone (B, 1, H, W) uint8 and moved, 0 or 1, uint8, H and W multiples of 16; turns and cuts (K, 2, 14,
+    120) float32. → labels, votes, cover, kinds of find; rim and edge (K, 2, 60); turned (K, 2) and cut (K, 2) of the judges;
+    repaired and wrong of polish."""
 
     INPUTS = ("prints", "altered", "undone", "moved", "turns", "cuts")
     OUTPUTS = ("labels", "votes", "cover", "kinds", "rim", "edge", "turned", "cut", "repaired", "wrong")

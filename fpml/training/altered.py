@@ -47,7 +47,7 @@ def spoilt(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def altered(prints: Sequence[np.ndarray] | np.ndarray, rng: np.random.Generator, kind: str | None = None) -> Altered:
     """One of the prints, each uint8 (H, W), spoilt and altered; kind: one of KINDS, else drawn."""
-    real = spoilt(prints[rng.integers(len(prints))], rng)
+    real = spoilt(prints[int(rng.integers(len(prints)))], rng)
     kind = kind or str(rng.choice(KINDS, p=SHARES))
     if kind == "none":
         return Altered(real, real, np.zeros(real.shape, bool), None)
