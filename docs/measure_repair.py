@@ -166,7 +166,7 @@ def identify(a: argparse.Namespace) -> dict[str, Any]:
     """Rank-1 of altered prints against a gallery of all real ones."""
     run, digest = opened(a.model)
     real, altered = prints(a.socofing, range(a.subjects[0], a.subjects[1] + 1))
-    stems = list(real)
+    stems = [stem for stem in real if int(stem.partition("_")[0]) <= a.gallery]
     gallery = [cylinders(template(real[stem], DPI)) for stem in stems]
     rng, found = np.random.default_rng(2), {}
     for level in LEVELS:
@@ -253,6 +253,7 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, nargs=2, default=(26, 50), help="first and last of those measured")
     parser.add_argument("--most", type=int, default=1000, help="prints of a cell, level or set")
     parser.add_argument("--reals", type=int, default=1000, help="unaltered prints")
+    parser.add_argument("--gallery", type=int, default=200, help="last subject of the gallery")
     parser.add_argument("--minutiae", action="store_true")
     a = parser.parse_args()
     found = {"socofing": socofing, "identify": identify, "odd": odd}[a.what](a)

@@ -47,43 +47,10 @@ def cut_strips(picture: np.ndarray, candidates: list[ZCut]) -> np.ndarray:
     return _strips(picture, y + shift * base[:, 0, None, None], x + shift * base[:, 1, None, None], np.hypot(*base.T) / 32 - 1)
 
 
-LINES = ((1, 0), (0, 2), (2, 3), (1, 2), (0, 3))  # of a ZCut, by the numbers of its corners: three strokes, two that stay
-
-
-def line_strips(picture: np.ndarray, candidate: ZCut) -> np.ndarray:
-    """(1, 2, 14, 120): what lies across the lines of a cut in the altered picture, 24 columns each; and its base's length."""
-    corners = np.array([candidate.v0, candidate.v1, candidate.v2, candidate.v3])
-    share = (np.arange(COLUMNS // 5) + 0.5) / (COLUMNS // 5)
-    places = []
-    for start, end in LINES:
-        along = corners[end] - corners[start]
-        point = corners[start][:, None, None] + share * along[:, None, None]
-        places.append(point + ACROSS[:, None] * normal_of(along)[:, None, None])
-    y, x = np.concatenate(places, 2)[:, None]
-    return _strips(picture, y, x, np.array([np.hypot(*np.subtract(candidate.v2, candidate.v1)) / 32 - 1]))
-
-
 def of_circle(columns: int) -> np.ndarray:
     """(columns, 3): by how much a rim's columns move outwards where its centre moves down or right, or its radius grows."""
     angle = np.arange(columns) * 2 * np.pi / columns
     return np.stack([np.sin(angle), np.cos(angle), np.ones_like(angle)], 1)
-
-
-def normal_of(along: np.ndarray) -> np.ndarray:
-    return np.array([along[1], -along[0]]) / max(float(np.hypot(*along)), 1e-6)
-
-
-def of_corners(candidate: ZCut, columns: int) -> np.ndarray:
-    """(columns, 6): by how much each column of its lines' strips, `columns` in all, moves across its line where V0, V1 and V2
-    move by a pixel, y and x each. V3 follows them."""
-    corners = np.array([candidate.v0, candidate.v1, candidate.v2, candidate.v3])
-    moves = np.concatenate([np.eye(3), [[1.0, -1.0, 1.0]]])  # of V0 … V3 by V0, V1, V2
-    share = (np.arange(columns // 5) + 0.5)[:, None] / (columns // 5)
-    rows = []
-    for start, end in LINES:
-        by_corner = (1 - share) * moves[start] + share * moves[end]  # (n, 3)
-        rows.append((by_corner[:, :, None] * normal_of(corners[end] - corners[start])).reshape(-1, 6))
-    return np.concatenate(rows)
 
 
 def _strips(picture: np.ndarray, y: np.ndarray, x: np.ndarray, measure: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 The networks (fpml/models/undo.py) are asked through `run`, by ONNX Runtime or by torch; all between them is numpy:
 
 1. find says which kind of alteration there is and roughly where;
-2. rim and edge say where exactly the rim of a disc, or the lines of a cut, lie;
+2. rim says where exactly the rim of a disc lies;
 3. the waves that interpolation left in the picture give candidates for exactly how (fpml/alteration/traces.py);
 4. turn or cut judges each candidate by the ridges across its seam;
 5. the best, if it is sure, is undone (fpml/alteration/undo.py);
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fpml.alteration.kinds import Rim, Rotation, ZCut
-from fpml.alteration.seams import cut_strips, line_strips, of_circle, of_corners, turn_strips
+from fpml.alteration.seams import cut_strips, of_circle, turn_strips
 from fpml.alteration.traces import Cut, Turn, cuts, sharpness, turns
 from fpml.alteration.undo import undo
 
@@ -27,11 +27,12 @@ KINDS = ("none", "CR", "Zcut", "Obl")
 MULTIPLE = 16  # of the sides that find and polish take
 UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
 ALTERED = 0.5  # probability from which a print is taken for altered
-SURE = 0.35  # confidence from which an alteration is undone; below it the place is only painted over
+SURE = 0.4  # confidence from which an alteration is undone; below it the place is only painted over
+SMALL, SURE_OF_SMALL = 22.0, 0.8  # pixels of a cut's base: below it little is won, and waves say less
 WAVES = 0.5  # what a waves' score counts beside the judge's logit
 MOST = 160  # candidates
 MOVED = 5.0  # pixels by which a guess is changed at most, at once
-STIFF = 0.0005  # as in fpml/models/undo.py
+STIFF = 0.01  # as in fpml/models/undo.py
 LEAST = 30.0  # square pixels of a cut
 UNDONE = Rim("ring", 0.0, 1.0, 1.0)  # how a rim is covered is not found
 
@@ -70,11 +71,12 @@ def repair(run: Run, picture: np.ndarray) -> Undone:
     elif kind == "Zcut":
         best, placed = placed_cut(run, picture, guess)
     back, moved = picture, np.zeros(picture.shape, bool)
-    if best is not None and placed >= SURE:
+    sure = best is not None and placed >= (SURE_OF_SMALL if _is_small(best) else SURE)
+    if best is not None and sure:
         whole, moved = undo(picture, best)
         back = np.rint(whole).astype(np.uint8)
     repaired, wrong = _polished(run, picture, back, moved)
-    return Undone(repaired, np.maximum(wrong, moved), back, Found(kind, confidence, _place(best), placed, placed >= SURE))
+    return Undone(repaired, np.maximum(wrong, moved), back, Found(kind, confidence, _place(best), placed, sure))
 
 
 def painted(run: Run, picture: np.ndarray) -> np.ndarray:
@@ -148,14 +150,7 @@ def fitted(answers: np.ndarray, basis: np.ndarray) -> np.ndarray:
 
 def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut | None, float]:
     """The cut that most probably was, and how probably, 0..1."""
-    corners = guess[2:8].astype(float)
-    for _ in range(2):
-        start = _cut(corners)
-        if _area(start) < LEAST:
-            return None, 0.0
-        answers = run(["edge"], cuts=line_strips(picture, start))[0][0]
-        corners = corners + fitted(answers, of_corners(start, answers.shape[1]))
-    start = _cut(corners)
+    start = _cut(guess[2:8])
     if _area(start) < LEAST:
         return None, 0.0
     found = cuts(sharpness(picture), start, MOST)
@@ -171,6 +166,10 @@ def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut |
 def _cut(corners: np.ndarray) -> ZCut:
     v0, v1, v2 = ((float(corners[k]), float(corners[k + 1])) for k in (0, 2, 4))
     return ZCut(v0, v1, v2)
+
+
+def _is_small(best: Rotation | ZCut) -> bool:
+    return isinstance(best, ZCut) and float(np.hypot(*np.subtract(best.v2, best.v1))) < SMALL
 
 
 def _area(cut: ZCut) -> float:

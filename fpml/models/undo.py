@@ -2,7 +2,6 @@
 
 find    where a print was altered and how: maps at half its size, of which numpy makes places (fpml/inference/undo.py)
 rim     where exactly the rim of a turned disc lies
-edge    where exactly the lines of a cut lie
 turn    how right a way to turn a disc back is: it sees the ridges on both sides of the rim, laid straight
 cut     the same for a cut, and its seams
 polish  what is lost for good is painted: a gated U-Net, which sees the altered and the undone print
@@ -91,8 +90,8 @@ class Judge(nn.Module):
 
 
 class Rim(nn.Module):
-    """(B, 2, 14, 120) strips across a guessed rim or guessed lines, as they are in the altered picture → (B, 2, 60): by how
-    many pixels it lies farther along the strip in each column, and the logarithm of how much that is to be believed."""
+    """(B, 2, 14, 120) strips across a guessed rim, nothing turned → (B, 2, 60): by how many pixels it lies farther out in
+    each column, and the logarithm of how much that is to be believed."""
 
     def __init__(self, width: int = 24) -> None:
         super().__init__()
@@ -111,17 +110,16 @@ class Rim(nn.Module):
 
 
 def fitted(answers: Tensor, basis: Tensor) -> Tensor:
-    """What a Rim's answers (B, 2, n) add up to, by weighted least squares: (B, k). basis: (B, n, k) or (n, k), by how much
-    each column moves with each of k numbers."""
-    basis = basis.expand(len(answers), *basis.shape[-2:])
+    """What a Rim's answers (B, 2, n) add up to, by weighted least squares: (B, k). basis: (n, k), by how much each column
+    moves with each of k numbers (of_circle of fpml/alteration/seams.py)."""
     weight = torch.softmax(answers[:, 1], 1)
-    normal = torch.einsum("bn,bni,bnj->bij", weight, basis, basis)
-    normal = normal + STIFF * torch.eye(basis.shape[2], device=answers.device)
-    right = torch.einsum("bn,bni->bi", weight * answers[:, 0], basis)
+    normal = torch.einsum("bn,ni,nj->bij", weight, basis, basis)
+    normal = normal + STIFF * torch.eye(basis.shape[1], device=answers.device)
+    right = torch.einsum("bn,ni->bi", weight * answers[:, 0], basis)
     return torch.linalg.solve(normal, right[..., None])[..., 0]
 
 
-STIFF = 0.0005  # what keeps a number at 0 that no column tells of
+STIFF = 0.01  # what keeps a number at 0 that no column tells of
 
 
 class Polish(nn.Module):
@@ -143,8 +141,7 @@ class UndoNet(nn.Module):
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
         self.find = Find([2 * w for w in widths])
-        self.rim, self.edge = Rim(), Rim()
-        self.turn, self.cut = Judge(), Judge()
+        self.rim, self.turn, self.cut = Rim(), Judge(), Judge()
         self.polish = Polish(widths)
 
 
@@ -158,11 +155,11 @@ class Exported(nn.Module):
     """The networks as they are registered: one model, of whose outputs a caller asks for those that it wants.
 
     prints, altered, undone (B, 1, H, W) uint8 and moved, 0 or 1, uint8, H and W multiples of 16; turns and cuts (K, 2, 14,
-    120) float32. → labels, votes, cover, kinds of find; rim and edge (K, 2, 60); turned (K, 2) and cut (K, 2) of the judges;
+    120) float32. → labels, votes, cover, kinds of find; rim (K, 2, 60); turned (K, 2) and cut (K, 2) of the judges;
     repaired and wrong of polish."""
 
     INPUTS = ("prints", "altered", "undone", "moved", "turns", "cuts")
-    OUTPUTS = ("labels", "votes", "cover", "kinds", "rim", "edge", "turned", "cut", "repaired", "wrong")
+    OUTPUTS = ("labels", "votes", "cover", "kinds", "rim", "turned", "cut", "repaired", "wrong")
 
     def __init__(self, network: UndoNet) -> None:
         super().__init__()
@@ -173,8 +170,7 @@ class Exported(nn.Module):
     ) -> tuple[Tensor, ...]:
         found = self.network.find(prints.float() / 255)
         painted = self.network.polish(altered.float() / 255, undone.float() / 255, moved.float())
-        lines = self.network.rim(turns), self.network.edge(cuts)
-        return (*found, *lines, self.network.turn(turns), self.network.cut(cuts), *painted)
+        return (*found, self.network.rim(turns), self.network.turn(turns), self.network.cut(cuts), *painted)
 
 
 def examples(prints: Tensor) -> dict[str, Tensor]:

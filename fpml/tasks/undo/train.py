@@ -1,6 +1,6 @@
-"""undo: six networks learn from real prints, generated or not, that are altered anew for every batch.
+"""undo: five networks learn from real prints, generated or not, that are altered anew for every batch.
 
-Each has a loss of its own and none waits for another: find sees altered prints, rim and edge what lies across a guess, the
+Each has a loss of its own and none waits for another: find sees altered prints, rim what lies across a guess, the
 judges candidates round the true alteration, polish prints that were undone nearly rightly, or not at all.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fpml.alteration.kinds import Rotation, ZCut
-from fpml.alteration.seams import COLUMNS, line_strips, of_circle, of_corners, turn_strips
+from fpml.alteration.seams import of_circle, turn_strips
 from fpml.alteration.traces import Turn
 from fpml.alteration.undo import undo
 from fpml.base.errors import FpmlError
@@ -40,7 +40,7 @@ DECAY, CLIP = 0.003, 3.0  # AdamW's, of the weights; norm of the gradient
 LABELLED = (0.5, 1.0, 1.5, 1.5, 1.0)  # what a pixel of each label counts
 PAINTED = ("CR", "Zcut", "Obl", "none"), (0.36, 0.32, 0.29, 0.03)  # what polish sees, and how often
 UNDONE = 0.78  # share of the moved prints that polish sees moved back
-PARTS = ("find", "rim", "edge", "turn", "cut", "polish")
+PARTS = ("find", "rim", "turn", "cut", "polish")
 
 
 def sets(prints: Prepared, side: np.ndarray, recipe: Undo, accelerator: Accelerator) -> Sets:
@@ -153,7 +153,6 @@ def losses(
     return {
         "find": of_find(network, made, device),
         "rim": of_rim(network, [altered(pool, rng, "CR") for _ in range(size)], rng, device),
-        "edge": of_edge(network, [altered(pool, rng, "Zcut") for _ in range(size)], rng, device),
         "turn": F.cross_entropy(judged[..., 0], first) + 0.3 * F.smooth_l1_loss(judged[:, 0, 1], gaps, beta=0.3),
         "cut": F.cross_entropy(cuts[..., 0], first),
         "polish": of_polish(
@@ -200,32 +199,10 @@ def of_rim(network: UndoNet, made: list[Altered], rng: np.random.Generator, devi
             strips.append(turn_strips(one.picture, [guess], np.array([max(true.radius - gap[2], 4)]))[0])
             gaps.append(gap)
     answers = network.rim(torch.from_numpy(np.stack(strips)).to(device))
-    return _missed(answers, of_circle(answers.shape[2])[None].repeat(len(gaps), 0), gaps)
-
-
-def of_edge(network: UndoNet, made: list[Altered], rng: np.random.Generator, device: torch.device) -> Tensor:
-    """As of_rim, of the corners of cuts."""
-    strips, gaps, bases = [], [], []
-    for one in made:
-        true = one.alteration
-        assert isinstance(true, ZCut)
-        corners = np.array([true.v0, true.v1, true.v2])
-        small = min(1.0, 0.4 + float(np.hypot(*(corners[2] - corners[1]))) / 60)
-        for spread in (2.2, 0.8):
-            spread = spread * small * rng.uniform(0.3, 1.2)
-            gap = rng.normal(0, 0.8 * spread, (3, 2)) + rng.normal(0, 0.6 * spread, 2)
-            v0, v1, v2 = ((float(v[0]), float(v[1])) for v in corners - gap)
-            strips.append(line_strips(one.picture, ZCut(v0, v1, v2))[0])
-            bases.append(of_corners(ZCut(v0, v1, v2), COLUMNS // 2))
-            gaps.append(gap.ravel())
-    return _missed(network.edge(torch.from_numpy(np.stack(strips)).to(device)), np.stack(bases), gaps)
-
-
-def _missed(answers: Tensor, bases: np.ndarray, gaps: list[np.ndarray]) -> Tensor:
-    basis, wanted = (torch.from_numpy(np.asarray(v)).float().to(answers.device) for v in (bases, np.stack(gaps)))
-    each = torch.einsum("bnk,bk->bn", basis, wanted)
+    wanted = torch.from_numpy(np.stack(gaps)).float().to(device)
+    basis = torch.from_numpy(of_circle(answers.shape[2])).float().to(device)
     whole = F.smooth_l1_loss(fitted(answers, basis), wanted, beta=0.3)
-    return 2 * whole + 0.3 * F.smooth_l1_loss(answers[:, 0], each, beta=0.5)
+    return 2 * whole + 0.3 * F.smooth_l1_loss(answers[:, 0], wanted @ basis.T, beta=0.5)
 
 
 def of_polish(network: UndoNet, made: list[Altered], rng: np.random.Generator, device: torch.device) -> Tensor:
