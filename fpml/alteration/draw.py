@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fpml.alteration.kinds import Alteration, Obliteration, Rim, Rotation, Scar, ZCut
+from fpml.alteration.kinds import Alteration, Obliteration, Rim, Rotation, Scar, ZCut, point
 
 LEVELS = ("Easy", "Medium", "Hard")
 DPI = 180.0  # of SOCOFing's prints, whose lengths in pixels are those below
@@ -98,8 +98,7 @@ def _zcut(picture: np.ndarray, level: str, rng: np.random.Generator, scale: floa
     y, x = _place(picture, rng, scale, 0.0)
     middle = [np.clip(v, min(h, n / 2), max(n - 1 - h, n / 2)) for v, h, n in zip((y, x), half, picture.shape, strict=True)]
     v1 = np.array(middle) - (b + e) / 2
-    corners = [(float(p[0]), float(p[1])) for p in (v1 + e, v1, v1 + b)]
-    return ZCut(corners[0], corners[1], corners[2], tuple(_scar(rng, scale) for _ in range(3)))
+    return ZCut(point(v1 + e), point(v1), point(v1 + b), tuple(_scar(rng, scale) for _ in range(3)))
 
 
 def _scar(rng: np.random.Generator, scale: float) -> Scar:

@@ -29,6 +29,10 @@ class Map:
     cover: Grid  # grey 0..255
 
 
+def point(place: np.ndarray) -> Point:
+    return float(place[0]), float(place[1])
+
+
 def axes(shape: tuple[int, int]) -> tuple[Grid, Grid]:
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     return y, x

@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 
-from fpml.alteration.kinds import ZCut, axes
+from fpml.alteration.kinds import ZCut, axes, point
 
 FLOOR = 60.0  # grey levels: differences below are noise
 ALONG_Y, ALONG_X = 2.4, 1.0  # how strong waves are of the places' y and x: most ridges of a print run across it
@@ -178,9 +178,8 @@ def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list
             w1 = b_hat * (v1 @ b_hat) + n_hat * (v1 @ n_hat + places[one])
             w0 = b_hat * (v0 @ b_hat) + n_hat * (v0 @ n_hat + places[zero])
             w2 = w1 + b_hat * ratio[j] * float(n_hat @ (w0 - w1))
-            corners = [(float(p[0]), float(p[1])) for p in (w0, w1, w2)]
             worth = float(total[0][i, j, one] + total[1][i, j, zero])
-            found.append(Cut(ZCut(corners[0], corners[1], corners[2]), worth))
+            found.append(Cut(ZCut(point(w0), point(w1), point(w2)), worth))
     return sorted(found, key=lambda c: -c.score)[:most]
 
 

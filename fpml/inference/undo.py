@@ -26,7 +26,7 @@ Run = Callable[..., list[np.ndarray]]  # run([outputs], input=array, …) → th
 KINDS = ("none", "CR", "Zcut", "Obl")
 MULTIPLE = 16  # of the sides that find and polish take
 UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
-ALTERED = 0.5  # probability from which a print is taken for altered
+ALTERED = 0.9  # probability from which a print is taken for altered: one unaltered print in a hundred is
 SURE = 0.4  # confidence from which an alteration is undone; below it the place is only painted over
 SMALL, SURE_OF_SMALL = 22.0, 0.8  # pixels of a cut's base: below it little is won, and waves say less
 WAVES = 0.5  # what a waves' score counts beside the judge's logit

@@ -86,7 +86,8 @@ class Judge(nn.Module):
         )  # fmt: skip
 
     def forward(self, strips: Tensor) -> Tensor:
-        return 8 * self.body(strips).float().mean((2, 3))
+        out: Tensor = 8 * self.body(strips).float().mean((2, 3))
+        return out
 
 
 class Rim(nn.Module):
@@ -106,7 +107,8 @@ class Rim(nn.Module):
         )  # fmt: skip
 
     def forward(self, strips: Tensor) -> Tensor:
-        return self.body(strips).float()[:, :, 0]
+        out: Tensor = self.body(strips).float()[:, :, 0]
+        return out
 
 
 def fitted(answers: Tensor, basis: Tensor) -> Tensor:
@@ -116,7 +118,8 @@ def fitted(answers: Tensor, basis: Tensor) -> Tensor:
     normal = torch.einsum("bn,ni,nj->bij", weight, basis, basis)
     normal = normal + STIFF * torch.eye(basis.shape[1], device=answers.device)
     right = torch.einsum("bn,ni->bi", weight * answers[:, 0], basis)
-    return torch.linalg.solve(normal, right[..., None])[..., 0]
+    out: Tensor = torch.linalg.solve(normal, right[..., None])[..., 0]
+    return out
 
 
 STIFF = 0.01  # what keeps a number at 0 that no column tells of

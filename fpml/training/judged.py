@@ -5,7 +5,7 @@ Most wrong ones leave the same waves as the true one (fpml/alteration/traces.py)
 
 import numpy as np
 
-from fpml.alteration.kinds import Rotation, ZCut
+from fpml.alteration.kinds import Rotation, ZCut, point
 from fpml.alteration.seams import cut_strips, turn_strips
 from fpml.alteration.traces import LEAST, Turn
 from fpml.training.altered import Altered
@@ -98,8 +98,7 @@ def cut_set(example: Altered, rng: np.random.Generator) -> np.ndarray:
 
 
 def _cut(v0: np.ndarray, v1: np.ndarray, base: np.ndarray) -> ZCut:
-    corners = [(float(v[0]), float(v[1])) for v in (v0, v1, v1 + base)]
-    return ZCut(corners[0], corners[1], corners[2])
+    return ZCut(point(v0), point(v1), point(v1 + base))
 
 
 def _off(one: ZCut, other: ZCut) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fpml.alteration.apply import apply
-from fpml.alteration.kinds import Rotation, ZCut
+from fpml.alteration.kinds import Rim, Rotation, ZCut
 from fpml.alteration.seams import cut_strips, of_circle, turn_strips
 from fpml.alteration.traces import Turn
 from fpml.inference.undo import KINDS, RADIUS, SURE, UNIT, Run, fitted, painted, repair
@@ -123,3 +123,19 @@ def test_a_rim_s_answers_are_added_up_as_torch_adds_them_up() -> None:
     answers[1] = np.random.default_rng(0).normal(0, 2, 60)
     theirs = undo.fitted(torch.from_numpy(answers)[None], torch.from_numpy(basis))
     assert fitted(answers, basis) == pytest.approx(theirs[0].tolist(), abs=1e-6)
+
+
+def test_the_model_that_comes_with_fpml_tells_altered_prints_from_others() -> None:
+    """On a generated print: a disc turned by 120° is found and told by its kind; the print itself is left as it is."""
+    import fpml
+    from fpml.synth.generate import generate
+
+    real = generate(1, 1, "socofing", 8, "normal").pictures[0][2:-4, 2:-4]
+    disc = Rotation(50.0, 45.0, 26.0, 120, Rim("ring", 0.5, 26.0, 1.8))
+    left, turned = fpml.load("repair-1").repair([real, apply(real, disc)[0]], dpi=180)
+    assert left.found is not None
+    assert left.found.kind == "none"
+    np.testing.assert_array_equal(left.picture, real)
+    assert turned.found is not None
+    assert turned.found.kind == "CR"
+    assert np.hypot(turned.found.place["y"] - 50, turned.found.place["x"] - 45) < 3

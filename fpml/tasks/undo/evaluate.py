@@ -10,7 +10,6 @@ import torch
 from fpml.base.progress import progress
 from fpml.data.pairs import pairs
 from fpml.data.split import UNSEEN, VALIDATION
-from fpml.data.store import BOX
 from fpml.drawing import figures
 from fpml.inference.kept import kept, template
 from fpml.inference.model import to_bytes
@@ -55,8 +54,7 @@ def evaluate(trained: Trained[Undo], album: Album) -> Findings:
     true: dict[int, Any] = {}
     made: dict[int, Undone] = {}
     for altered, real in progress(list(table.itertuples(index=False, name=None)), "evaluate", len(table), "prints"):
-        box = tuple(int(index[c].iat[altered]) for c in BOX)
-        before, target = (prints.take(np.array([row]))[0][box[0] : box[1], box[2] : box[3]] for row in (altered, real))
+        before, target = prints.bare(altered), prints.bare(real)
         made[altered] = repair(run, before)
         outputs = {MODEL: to_bytes(made[altered].picture), PAINTED: to_bytes(painted(run, before)), UNTOUCHED: before}
         if real not in true:
@@ -80,7 +78,7 @@ def evaluate(trained: Trained[Undo], album: Album) -> Findings:
     names = index["alteration"].iloc[list(made)].to_numpy(object)
     right = float(np.mean([u.found.kind == name for u, name in zip(made.values(), names, strict=True)]))
     reals = table["real"].unique()
-    as_it_was = float(np.mean([repair(run, _inside(trained, row)).found.kind == KINDS[0] for row in reals]))
+    as_it_was = float(np.mean([repair(run, prints.bare(row)).found.kind == KINDS[0] for row in reals]))
     undone = float(np.mean([u.found.undone for u in made.values()]))
     _draw(trained, album, table, made)
     notes = [
@@ -90,12 +88,6 @@ def evaluate(trained: Trained[Undo], album: Album) -> Findings:
     ]
     facts = {"headline": "ssim", "notes": notes, "kind": right, "undone": undone, "left": as_it_was, "pairs": len(table)}
     return Findings(scores.assign(part=cell.to_numpy()).drop(columns="altered"), summary, facts)
-
-
-def _inside(trained: Trained[Undo], row: int) -> np.ndarray:
-    """A print without the canvas round it."""
-    top, bottom, left, right = (int(trained.prints.index[c].iat[row]) for c in BOX)
-    return trained.prints.take(np.array([row]))[0][top:bottom, left:right]
 
 
 def _draw(trained: Trained[Undo], album: Album, table: pd.DataFrame, made: dict[int, Undone]) -> None:
@@ -108,8 +100,8 @@ def _draw(trained: Trained[Undo], album: Album, table: pd.DataFrame, made: dict[
         path = album.add(f"undone-{alteration}.png", title, np.concatenate([rows, shown["real"]]))
         found = [made[row] for row in rows]
         columns = {
-            "altered": [_inside(trained, row) for row in rows], "undone": [u.back for u in found],
+            "altered": [trained.prints.bare(row) for row in rows], "undone": [u.back for u in found],
             "damage map": [to_bytes(u.damage) for u in found], "repaired": [to_bytes(u.picture) for u in found],
-            "real": [_inside(trained, row) for row in shown["real"]],
+            "real": [trained.prints.bare(row) for row in shown["real"]],
         }  # fmt: skip
         figures.rows_of_prints({name: np.stack(pictures) for name, pictures in columns.items()}, title, path)

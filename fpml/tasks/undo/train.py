@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from fpml.alteration.kinds import Rotation, ZCut
+from fpml.alteration.kinds import Rotation, ZCut, point
 from fpml.alteration.seams import of_circle, turn_strips
 from fpml.alteration.traces import Turn
 from fpml.alteration.undo import undo
@@ -23,7 +23,7 @@ from fpml.base.errors import FpmlError
 from fpml.base.parallel import in_parallel
 from fpml.data.pairs import pairs
 from fpml.data.split import TRAIN, VALIDATION
-from fpml.data.store import BOX, Prepared
+from fpml.data.store import Prepared
 from fpml.models.undo import RADIUS, UNIT, Exported, UndoNet, examples, fitted
 from fpml.synth.small import made_small
 from fpml.tasks.undo.settings import TrainUndo, Undo
@@ -61,7 +61,8 @@ def sets(prints: Prepared, side: np.ndarray, recipe: Undo, accelerator: Accelera
 def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -> nn.Module:
     """Train in place, from the last checkpoint if there is one. What stands is the running average (settings.average)."""
     accelerator = session.accelerator
-    pool, held = _pictures(sets.training), _pictures(sets.validation)
+    prints = sets.training.prints
+    pool, held = ([prints.bare(int(row)) for row in part.rows] for part in (sets.training, sets.validation))
     if settings.fresh_fingers:
         jobs = [(settings.seed, number) for number in range(1, settings.fresh_fingers + 1)]
         threads = torch.get_num_threads()
@@ -118,15 +119,6 @@ class _Averaged(nn.Module):
         self.average.n_averaged += 1  # the first weights are in it: without this the first step would replace them
 
 
-def _pictures(batches: Batches) -> list[np.ndarray]:
-    """The prints without the canvas round them."""
-    index, found = batches.prints.index, []
-    for row, canvas in zip(batches.rows, batches.prints.take(batches.rows), strict=True):
-        top, bottom, left, right = (int(index[c].iat[row]) for c in BOX)
-        found.append(canvas[top:bottom, left:right])
-    return found
-
-
 @torch.inference_mode()
 def validate(network: nn.Module, held: list[np.ndarray], settings: TrainUndo) -> float:
     """The mean loss over prints that are not trained on, altered the same way each time."""
@@ -178,13 +170,14 @@ def of_find(network: UndoNet, made: list[Altered], device: torch.device) -> Tens
     # A vote and the place it was cast from make a place; the mean of them all is what is taken.
     together = ((of_votes * unit - votes) * votes_asked).sum((2, 3)) / count
     weight = torch.tensor([1.0] * 2 + [0.35] * 6 + [0.7], device=device)
-    return (
+    loss: Tensor = (
         3 * F.cross_entropy(of_labels, labels, weight=torch.tensor(LABELLED, device=device))
         + 0.5 * F.cross_entropy(of_kinds, kinds)
         + F.binary_cross_entropy(of_cover[:, 0].float().clamp(1e-4, 1 - 1e-4), cover.clamp(0, 1))
         + 2.1 * each.sum(1).mean()
         + 0.12 * (together.abs() * weight).sum(1).mean()
     )
+    return loss
 
 
 def of_rim(network: UndoNet, made: list[Altered], rng: np.random.Generator, device: torch.device) -> Tensor:
@@ -209,10 +202,10 @@ def of_polish(network: UndoNet, made: list[Altered], rng: np.random.Generator, d
     """The repaired picture's loss, over all of it and once more over what was wrong, and the gate's cross-entropy."""
     backs, moves = [], []
     for one in made:
-        back, moved = one.picture.astype(np.float64), np.zeros(one.picture.shape, bool)
+        undone, moved = one.picture.astype(np.float64), np.zeros(one.picture.shape, bool)
         if isinstance(one.alteration, (Rotation, ZCut)) and rng.random() < UNDONE:
-            back, moved = undo(one.picture, nearly(one.alteration, rng))
-        backs.append(np.rint(back))
+            undone, moved = undo(one.picture, nearly(one.alteration, rng))
+        backs.append(np.rint(undone))
         moves.append(moved)
     before, back, real = (_stacked(v, device) / 255 for v in ([m.picture for m in made], backs, [m.real for m in made]))
     output, wrong = network.polish(before, back, _stacked(moves, device))
@@ -233,10 +226,8 @@ def nearly(true: Rotation | ZCut, rng: np.random.Generator) -> Rotation | ZCut:
         return replace(true, y=y, x=x, radius=true.radius + float(rng.normal(0, 0.5)))
     base = np.subtract(true.v2, true.v1)
     first, zero = rng.normal(0, 0.7, (2, 1)) * base / np.hypot(*base)
-    corners = [
-        tuple(float(c) for c in v + s + rng.normal(0, off, 2)) for v, s in ((true.v0, zero), (true.v1, first), (true.v2, first))
-    ]
-    return replace(true, v0=corners[0], v1=corners[1], v2=corners[2])
+    v0, v1, v2 = (v + s + rng.normal(0, off, 2) for v, s in ((true.v0, zero), (true.v1, first), (true.v2, first)))
+    return replace(true, v0=point(v0), v1=point(v1), v2=point(v2))
 
 
 def _stacked(pictures: list[np.ndarray], device: torch.device) -> Tensor:
