@@ -39,6 +39,14 @@ def _inside(sharp: np.ndarray, where: np.ndarray) -> np.ndarray:
     return np.asarray(values / max(float(np.sqrt((values**2).sum())), 1e-9))
 
 
+def _spectrum(e: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """(SIDE, SIDE): numpy's fft2 of `e`, with its phases from a place (y, x). A larger picture is folded: the waves stay."""
+    folded = np.zeros((SIDE, SIDE))
+    rows, columns = ((np.arange(n) - round(float(o))) % SIDE for n, o in zip(e.shape, origin, strict=True))
+    np.add.at(folded, (rows[:, None], columns[None]), e)
+    return np.asarray(np.fft.fft2(folded))
+
+
 def _levels(spectrum: np.ndarray) -> np.ndarray:
     """How strong a wave of each frequency is by chance: by the frequencies round about, since sharpness varies with the ridges
     too. spectrum: (SIDE, SIDE), as numpy's fft2 gives it."""
@@ -77,7 +85,7 @@ def turns(sharp: np.ndarray, y: float, x: float, radius: float, spread: float, m
     half = 180  # the waves of angle + 180 are those of angle, turned about
     by_row = np.exp(2j * np.pi * c[:half, None] * (np.arange(shape[0]) - y))
     by_column = np.exp(-2j * np.pi * s[:half, None] * (np.arange(shape[1]) - x))
-    wave = ((by_row @ e) * by_column).sum(1) / _at(_levels(np.fft.fft2(e, (SIDE, SIDE))), c[:half], -s[:half])
+    wave = ((by_row @ e) * by_column).sum(1) / _at(_levels(_spectrum(e, np.zeros(2))), c[:half], -s[:half])
     of_y = np.concatenate([wave, wave.conj()])
     of_x = of_y[(np.arange(360) - 90) % 360]
 
@@ -153,9 +161,7 @@ def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list
     near = -(places**2) / (2 * spread**2)
     total = []
     for e, corner in ((first, v1), (second, v0)):
-        spectrum = np.fft.fft2(
-            np.roll(np.pad(e, ((0, SIDE - shape[0]), (0, SIDE - shape[1]))), -np.rint(middle).astype(int), (0, 1))
-        )
+        spectrum = _spectrum(e, middle)
         level = _levels(spectrum)
         line = n_y * (corner[0] - round(middle[0])) + n_x * (corner[1] - round(middle[1])) + places  # along the normal
         score = np.broadcast_to(near, (len(angle), len(ratio), len(places))).copy()

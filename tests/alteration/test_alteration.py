@@ -149,8 +149,10 @@ def test_the_waves_tell_the_angle_and_the_centre(degrees: int) -> None:
     assert plain[0].score < found[0].score - 3  # nothing was turned: the best is worth less
 
 
-def test_the_waves_tell_the_shear_of_a_cut() -> None:
-    altered, _ = apply(ridges(7), CUT_ONE)
+@pytest.mark.parametrize("more", [0, 220])
+def test_the_waves_tell_the_shear_of_a_cut(more: int) -> None:
+    """Also in a picture with more pixels than there are frequencies."""
+    altered, _ = apply(np.pad(ridges(7), (0, more), constant_values=250), CUT_ONE)
     guess = ZCut((31.2, 25.8), (59.0, 17.0), (65.5, 59.5))
     b = np.subtract(CUT_ONE.v2, CUT_ONE.v1)
     normal = np.array([-b[1], b[0]]) / np.hypot(*b)
