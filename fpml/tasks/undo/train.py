@@ -24,6 +24,7 @@ from fpml.base.parallel import in_parallel
 from fpml.data.pairs import pairs
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared
+from fpml.models.layers import binary_cross_entropy
 from fpml.models.undo import RADIUS, UNIT, Exported, UndoNet, examples, fitted
 from fpml.synth.small import made_small
 from fpml.tasks.undo.settings import TrainUndo, Undo
@@ -173,7 +174,7 @@ def of_find(network: UndoNet, made: list[Altered], device: torch.device) -> Tens
     loss: Tensor = (
         3 * F.cross_entropy(of_labels, labels, weight=torch.tensor(LABELLED, device=device))
         + 0.5 * F.cross_entropy(of_kinds, kinds)
-        + F.binary_cross_entropy(of_cover[:, 0].float().clamp(1e-4, 1 - 1e-4), cover.clamp(0, 1))
+        + binary_cross_entropy(of_cover[:, 0].float().clamp(1e-4, 1 - 1e-4), cover.clamp(0, 1))
         + 2.1 * each.sum(1).mean()
         + 0.12 * (together.abs() * weight).sum(1).mean()
     )
@@ -214,7 +215,7 @@ def of_polish(network: UndoNet, made: list[Altered], rng: np.random.Generator, d
     inside = (
         unlike(torch.where(truth > 0, output.float(), real), real) * truth.numel() / truth.sum().clamp(min=0.02 * truth.numel())
     )
-    gate = F.binary_cross_entropy(wrong.float().clamp(1e-5, 1 - 1e-5), truth)
+    gate = binary_cross_entropy(wrong.float().clamp(1e-5, 1 - 1e-5), truth)
     return unlike(output.float(), real) + 0.5 * inside + 0.3 * gate
 
 
