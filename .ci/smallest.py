@@ -11,4 +11,5 @@ for recipe in params["recipes"].values():
     recipe["train"]["epochs"] = 2
     recipe["split"]["validation"] = 0.34
 params["recipes"]["minutiae"]["train"].update(steps=8, fresh_fingers=4, batch_size=8)
+params["recipes"]["repair-undo"]["train"].update(steps=3, fresh_fingers=4, batch_size=4)
 write_yaml(params, path)

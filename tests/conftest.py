@@ -127,6 +127,8 @@ def _make_tiny(recipe: dict[str, Any]) -> None:
     narrow |= {"latent": 8, "generator_width": 4, "discriminator_width": 4}
     recipe["model"] |= {key: value for key, value in narrow.items() if key in recipe["model"]}
     recipe["train"] |= {"epochs": 2, "batch_size": 8}
+    if "fresh_fingers" in recipe["train"]:
+        recipe["train"] |= {"batch_size": 2, "steps": 1, "fresh_fingers": 1}
     small = {"bootstrap": 100, "pictures": 2, "one_class_epochs": 1, "samples": 32}
     recipe["evaluate"] |= {key: value for key, value in small.items() if key in recipe["evaluate"]}
 

@@ -1,15 +1,18 @@
-"""Draw the pictures of the README from generated prints: python docs/scripts/pictures.py (after make demo)."""
+"""Draw the pictures of the README and of repair's card from generated prints: python docs/scripts/pictures.py (after make demo)."""
 
 import json
 import shutil
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from fpml.synth.alter import ALTERATIONS, LEVELS, alter
+import fpml
+from fpml.alteration.apply import apply
+from fpml.alteration.draw import DRAWN, LEVELS, draw
 from fpml.synth.capture import draw_capture
 from fpml.synth.field import CLASS_SHARES, draw_finger
 from fpml.synth.generate import generate
@@ -47,7 +50,8 @@ def sheet() -> Image.Image:
         )
         through = [render(skins, [capture], sensor)[0][0].numpy() for sensor in SENSORS.values()]
     whole = generate(1, 1, "socofing", SEED + 5, "normal", "right-loop").pictures[0][2:-4, 2:-4]
-    altered = [alter(whole, kind, level, np.random.default_rng(5)) for kind in ALTERATIONS for level in LEVELS]
+    drawn = [draw(whole, kind, level, np.random.default_rng(5)) for kind in DRAWN for level in LEVELS]
+    altered = [apply(whole, alteration)[0] for alteration in drawn]
     rows = [row(classes, 420), row(eight, 190), row(through, 210), row(altered, 170)]
     out = Image.new("L", (WIDTH, sum(r.height for r in rows)), 255)
     top = 0
@@ -57,7 +61,27 @@ def sheet() -> Image.Image:
     return out
 
 
+def undone() -> Image.Image:
+    """Of nine generated prints, one for each kind and level, from above: altered, where repair-1 says it was damaged, what it
+    moved back, repaired, real."""
+    model = fpml.load("repair-1")
+    rows: list[list[np.ndarray]] = [[], [], [], [], []]
+    for number, (kind, level) in enumerate(product(DRAWN, LEVELS)):
+        real = generate(1, 1, "socofing", SEED + 40 + number, "normal").pictures[0][2:-4, 2:-4]
+        altered = apply(real, draw(real, kind, level, np.random.default_rng(SEED + number)))[0]
+        [made] = model.repair(altered, dpi=180)
+        damage = (255 * made.damage).astype(np.uint8)
+        for line, picture in zip(rows, (altered, damage, made.back, made.picture, real), strict=True):
+            line.append(np.asarray(picture))
+    lines = [row(line, 172) for line in rows]
+    out = Image.new("L", (WIDTH, sum(line.height for line in lines)), 255)
+    for number, line in enumerate(lines):
+        out.paste(line, (0, number * line.height))
+    return out
+
+
 def main() -> None:
+    undone().save(HERE / "repair" / "undone.png", optimize=True)
     sheet().save(HERE / "generated.png", optimize=True)
     results = HERE.parent / "results" / "reconstruct"
     if not (results / "figures.json").exists():

@@ -31,6 +31,13 @@ class Prepared:
     def __len__(self) -> int:
         return len(self.index)
 
+    def bare(self, row: int) -> np.ndarray:
+        """A print (H, W) without the canvas round it."""
+        index: Any = self.index
+        top, bottom, left, right = (int(index[column].iat[row]) for column in BOX)
+        canvas: np.ndarray = self.take(np.array([row]))[0]
+        return canvas[top:bottom, left:right]
+
     def take(self, rows: np.ndarray, what: str = "images") -> np.ndarray:
         """Some rows as one uint8 array (n, height, width), in the order asked for."""
         shards = getattr(self, what)

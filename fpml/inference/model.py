@@ -14,6 +14,7 @@ from fpml.settings.recipe import Data
 
 if TYPE_CHECKING:
     from fpml.inference.minutiae import Look
+    from fpml.inference.undo import Found
 
 Pictures = np.ndarray | Sequence[np.ndarray]  # one picture (H, W) uint8, 0 black, or several
 
@@ -31,6 +32,8 @@ class Repaired:
     picture: np.ndarray  # (H, W) uint8
     damage: np.ndarray  # (H, W) float32: how surely each pixel was damaged, 0 to 1
     dpi: float  # of both
+    found: "Found | None" = None  # what was done to the print; of models that undo
+    back: np.ndarray | None = None  # (H, W) uint8: what was moved in its place again, nothing painted; of such models
 
 
 @dataclass(frozen=True)
@@ -79,16 +82,29 @@ class Model:
         return found
 
     def repair(self, pictures: Pictures, dpi: float = 500) -> list[Repaired]:
-        """Altered prints repaired, at their own size at the model's dpi."""
-        return self.repaired(self._placed(pictures, dpi, "repaired", "damage"))
+        """Altered prints repaired, at their own size at the model's dpi. FpmlError for a model that does something else."""
+        return self.repairer().repaired(self._placed(pictures, dpi))
+
+    def repairer(self) -> "Model":
+        """This model, if it repairs, be it by undoing or not. FpmlError where it does not."""
+        return self.need("repaired", "kinds" if "kinds" in self.outputs else "damage")
 
     def repaired(self, placements: list[Placement]) -> list[Repaired]:
+        if "kinds" in self.outputs:
+            return [self._undone(placement) for placement in placements]
         found = []
         for placement, after, damage in zip(placements, *self._over(placements, "repaired", "damage"), strict=True):
             top, bottom, left, right = placement.box
             inside = np.s_[0, top:bottom, left:right]
             found.append(Repaired(to_bytes(after[inside]), damage[inside], self.data.dpi))
         return found
+
+    def _undone(self, placement: Placement) -> Repaired:
+        from fpml.inference.undo import asked_of, repair
+
+        top, bottom, left, right = placement.box
+        made = repair(asked_of(self.session), placement.canvas[top:bottom, left:right])
+        return Repaired(to_bytes(made.picture), made.damage, self.data.dpi, made.found, made.back)
 
     def encode(self, pictures: Pictures, dpi: float = 500) -> np.ndarray:
         """The codes of pictures, (n, numbers) float32."""

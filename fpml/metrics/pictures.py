@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PIXELS = (1, 2, 3)  # the dimensions of a picture in a batch
+HALF = 5  # pixels: half of SSIM's window, which fits round no pixel nearer to a picture's edge
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,12 @@ class Outcome:
 
     @cached_property
     def similarity(self) -> "Tensor":
-        """SSIM at each pixel, with the Gaussian 11 x 11 window, sigma 1.5, range 1 (Wang et al. 2004)."""
+        """SSIM, (B, 1, H - 10, W - 10), at each pixel round which the Gaussian 11 x 11 window (sigma 1.5, range 1) fits into
+        the picture, as Wang et al. (2004) and scikit-image average it (gaussian_weights=True, use_sample_covariance=False)."""
         from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
-        out: Tensor = ssim(self.output, self.prints, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True)[1]
-        return out
+        whole: Tensor = ssim(self.output, self.prints, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True)[1]
+        return whole[..., HALF:-HALF, HALF:-HALF]
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,11 @@ class Masked(Outcome):
     masks: "Tensor"  # (B, 1, H, W) 1 inside the print, else 0
 
     def inside(self, values: "Tensor") -> "Tensor":
-        """The mean inside each print's mask, (B,); nan where that is empty."""
-        return (values * self.masks).sum(PIXELS) / self.masks.sum(PIXELS)
+        """The mean inside each print's mask, (B,); nan where that is empty. Of SSIM: over those of the mask's pixels round
+        which its window fits into the picture; the window may reach beyond the mask."""
+        rim = (self.masks.shape[-1] - values.shape[-1]) // 2
+        masks = self.masks[..., rim : self.masks.shape[-2] - rim, rim : self.masks.shape[-1] - rim]
+        return (values * masks).sum(PIXELS) / masks.sum(PIXELS)
 
 
 @dataclass(frozen=True)

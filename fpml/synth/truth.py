@@ -8,6 +8,8 @@ minutiae/SHARD.parquet       a row for each minutia that lies in a print: file, 
 mask/SENSOR/SHARD.npy        uint8 (n, H, ceil(W / 8)): where skin touched, eight pixels a byte (numpy.packbits)
 orientation/SENSOR/SHARD.npy float16 (n, ceil(H / 8), ceil(W / 8)), radians in 0..pi, counter-clockwise from the right
 period/SENSOR/SHARD.npy      float16, the same shape: the ridge period in pixels of the picture
+alterations/SHARD.parquet    a row for each altered copy (SOCOFing's layout has them): file, source, level, kind, and
+                             all that was done as JSON, of which `Truth.alteration` makes an Alteration
 sensors.parquet              a row for each sensor; synth.json: the settings, and the mark of a generated folder
 
 In a picture, positions are pixels from the middle of the upper left one, x to the right and y down; a minutia's angle
@@ -15,10 +17,12 @@ is that of ISO/IEC 19794-2: counter-clockwise from the right, along an ending's 
 Its clarity (0..1) is how sure its type is, its depth how many pixels it lies inside the print's edge. All prints of a finger
 have the same numbers for the same minutiae.
 In fingers/, places are pixels at 500 dpi from the middle of the master, y up; the pose in impressions/ is explained at
-`Capture` (fpml/synth/capture.py). Altered copies have no rows: what is true of them is their source's, but for the
-altered part, which is where the two pictures differ.
+`Capture` (fpml/synth/capture.py). In alterations/ they are (y, x) pixels inside the frame that SOCOFing's files have. An
+alteration's fields are drawn from its row: `Alteration.map` gives where each pixel was taken from and what covers it, and
+fpml.alteration.apply its damage. All else that is true of an altered copy is its source's.
 """
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +33,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from fpml.alteration.kinds import Alteration, from_dict
 from fpml.base.errors import FpmlError
 from fpml.synth.capture import Capture, pressed, swept, touch
 from fpml.synth.field import DPI, Finger, orientation, period_map
@@ -148,6 +153,21 @@ class Truth:
         of the type (0..1), depth inside the print (pixels), number on the finger."""
         self._row(file)
         return self._minutiae.get(file, pd.DataFrame(columns=list(MINUTIAE)))
+
+    @cached_property
+    def alterations(self) -> pd.DataFrame:
+        """A row for each altered copy, indexed by file. FpmlError where the folder has none."""
+        if not (self.folder / "truth" / "alterations").is_dir():
+            raise FpmlError(
+                f"{self.folder} has no altered prints; those of SOCOFing's layout are made by `fpml synth` of params.yaml"
+            )
+        return pd.read_parquet(self.folder / "truth" / "alterations").set_index("file")
+
+    def alteration(self, file: str) -> Alteration:
+        """What was done to an altered copy, exactly; places are inside the frame."""
+        if file not in self.alterations.index:
+            raise FpmlError(f"'{file}' is no altered copy of {self.folder}; they look like '{self.alterations.index[0]}'")
+        return from_dict(json.loads(str(self.alterations.loc[file, "said"])))
 
     def mask(self, file: str) -> np.ndarray:
         """Where skin touched: bool (H, W)."""

@@ -24,8 +24,9 @@ from fpml.synth.sensors import SENSORS, Sensor, sensor_named
 
 HANDS = ("Left", "Right")
 DIGITS = ("thumb", "index", "middle", "ring", "little")
+FRAME = np.s_[2:-4, 2:-4]  # what of a picture of SOCOFing's layout lies inside its frame
 CROSSED = ("fvc2002-db2", "fvc2002-db3", "random-1", "random-2")  # sensors of the same fingers, in data/synth/minutiae
-GENERATOR = 2  # to be raised when a seed no longer gives the prints that it gave: no run goes on with another's
+GENERATOR = 3  # to be raised when a seed no longer gives the prints that it gave: no run goes on with another's
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def _read_settings(folder: Path) -> dict[str, Any] | None:
 def _begin(folder: Path, plans: list[Plan]) -> None:
     truth = folder / "truth"
     truth.mkdir(parents=True, exist_ok=True)
-    for what in ("fingers", "impressions", "minutiae"):
+    for what in ("fingers", "impressions", "minutiae", *["alterations"][: plans[0].layout == "socofing"]):
         (truth / what).mkdir(exist_ok=True)
     sensors = [s for plan in plans for s in plan.sensors]
     pd.DataFrame([{**asdict(s), "contact": list(s.contact)} for s in sensors]).to_parquet(
@@ -239,13 +240,15 @@ def _write_shard(job: tuple[Plan, int], folder: Path, device: str) -> None:
     numbers = range(number * plan.shard + 1, min(plan.fingers, (number + 1) * plan.shard) + 1)
     fingers = [draw_finger(plan.seed, n, plan.pattern) for n in numbers]
     rows: list[dict[str, Any]] = []
+    alterations: list[dict[str, Any]] = []
     minutiae: list[pd.DataFrame] = []
     fields: dict[tuple[str, str], list[np.ndarray]] = {}
     with ThreadPoolExecutor(1 if on.type == "cpu" else os.cpu_count()) as savers:
         for part in prints_of(fingers, plan.impressions, list(plan.sensors), plan.condition, on):
             name = part.sensor.name
             files = [plan.file(part.sensor, f.number, i) for f, i in zip(part.fingers, part.impressions, strict=True)]
-            list(savers.map(partial(_save, folder, plan, part.sensor.dpi), files, part.pictures, part.fingers))
+            saved = savers.map(partial(_save, folder, plan, part.sensor.dpi), files, part.pictures, part.fingers)
+            alterations += [row for rows_ in saved for row in rows_]
             at = len(fields.get(("mask", name), []))
             for k, (file, finger, capture) in enumerate(zip(files, part.fingers, part.captures, strict=True)):
                 place = {"file": file, "finger": finger.number, "pattern": finger.pattern, "sensor": name}
@@ -264,28 +267,37 @@ def _write_shard(job: tuple[Plan, int], folder: Path, device: str) -> None:
     table = pd.DataFrame([asdict(f) for f in fingers])
     for column in ("loops", "deltas", "knots", "opens", "creases"):
         table[column] = [json.dumps(v) for v in table[column]]
-    for what, frame in (("fingers", table), ("minutiae", pd.concat(minutiae)), ("impressions", pd.DataFrame(rows))):
+    tables = [("fingers", table), ("minutiae", pd.concat(minutiae)), ("impressions", pd.DataFrame(rows))]
+    if alterations:
+        tables.insert(0, ("alterations", pd.DataFrame(alterations)))
+    for what, frame in tables:
         with new_file(truth / what / f"{shard}.parquet") as temporary:
             frame.to_parquet(temporary, index=False)
 
 
-def _save(folder: Path, plan: Plan, dpi: int, file: str, picture: np.ndarray, finger: Any) -> None:
+def _save(folder: Path, plan: Plan, dpi: int, file: str, picture: np.ndarray, finger: Any) -> list[dict[str, Any]]:
+    """Write a picture, and where the layout has them its altered copies, whose truth comes back: a row for each."""
     target = folder / file
     target.parent.mkdir(parents=True, exist_ok=True)
     # Level 1: PNG's own default takes twice as long as making the print, for files a tenth smaller.
     # (the other formats leave compress_level unread)
     Image.fromarray(picture).save(target, compress_level=1, dpi=(dpi, dpi))
-    if plan.layout == "socofing":
-        _write_altered(folder, target.stem, picture, finger.seed, finger.number)
+    return _write_altered(folder, file, picture, dpi, finger.seed, finger.number) if plan.layout == "socofing" else []
 
 
-def _write_altered(folder: Path, stem: str, picture: np.ndarray, seed: int, finger: int) -> None:
+def _write_altered(folder: Path, file: str, picture: np.ndarray, dpi: int, seed: int, finger: int) -> list[dict[str, Any]]:
     """The altered copies of a real print, inside its frame."""
+    from fpml.alteration.kinds import as_dict
     from fpml.synth.alter import altered_copies
 
-    for level, kind, inside in altered_copies(picture[2:-4, 2:-4], seed, finger):
+    rows = []
+    for level, alteration, inside in altered_copies(picture[FRAME], seed, finger, dpi):
         altered = picture.copy()
-        altered[2:-4, 2:-4] = inside
-        target = folder / "Altered" / f"Altered-{level}" / f"{stem}_{kind}.BMP"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(altered).save(target)
+        altered[FRAME] = inside
+        copy = f"Altered/Altered-{level}/{Path(file).stem}_{alteration.kind}.BMP"
+        (folder / copy).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(altered).save(folder / copy)
+        rows.append(
+            {"file": copy, "source": file, "level": level, "kind": alteration.kind, "said": json.dumps(as_dict(alteration))}
+        )
+    return rows

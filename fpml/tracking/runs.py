@@ -251,7 +251,9 @@ def log_model(mlflow: Any, folder: Path, example: Any, name: str = MODEL_NAME) -
         return out
 
     inputs, outputs = specs(model.graph.input), specs(model.graph.output)
-    examples = {s.name: example if s.name == "prints" else np.zeros((1, *s.shape[1:]), s.type) for s in inputs}
+    # A size that may be any is that of the prints.
+    shapes = {s.name: [n if n > 0 else size for n, size in zip(s.shape[1:], example.shape[1:], strict=False)] for s in inputs}
+    examples = {s.name: example if s.name == "prints" else np.zeros((1, *shapes[s.name]), s.type) for s in inputs}
     info = mlflow.onnx.log_model(
         model,
         name=name,

@@ -23,8 +23,8 @@ class Registered:
     inputs: dict[str, Tensor]  # examples by name, each (B, …)
     outputs: tuple[str, ...]  # names, in the order in which the network gives them
     stepped: tuple[str, ...] = ()  # those with a threshold in them: rounding may take a few pixels to its other side
+    apart: tuple[str, ...] = ()  # inputs whose batch is another than the others', and whose size is fixed
     any_size: int = 0  # height and width, axes 2 and 3, may be any multiple of this; 0: they are those of the examples
-    apart: tuple[str, ...] = ()  # inputs with a batch of their own, and always of the size of their example
 
 
 def export(registered: Registered, path: Path) -> None:
@@ -36,14 +36,15 @@ def export(registered: Registered, path: Path) -> None:
     # A batch of 1 would be taken for a constant.
     examples = {k: v if len(v) > 1 else v.repeat(2, *[1] * (v.dim() - 1)) for k, v in registered.inputs.items()}
     batch = torch.export.Dim("batch", min=1)
-    alone = {name: torch.export.Dim(f"batch_of_{name}", min=1) for name in registered.apart}
     multiple = registered.any_size
     sides = {axis: multiple * torch.export.Dim(name, min=2) for axis, name in ((2, "rows"), (3, "columns")) if multiple}
+    own = {name: torch.export.Dim(f"batch_of_{name}", min=1) for name in registered.apart}
+    shapes = tuple({0: own[name]} if name in own else {0: batch, **sides} for name in examples)
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # the exporter prints its steps
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             network, tuple(examples.values()), dynamo=True, input_names=list(examples), output_names=list(registered.outputs),
-            dynamic_shapes=tuple({0: alone[k]} if k in alone else {0: batch, **sides} for k in examples), verbose=False,
+            dynamic_shapes=shapes, verbose=False,
         )  # fmt: skip
     assert program is not None
     program.save(path, external_data=False)

@@ -67,6 +67,22 @@ def test_ssim_against_scipys_gaussian_filter() -> None:
     assert float(got[0]) == pytest.approx(expected, abs=1e-3)
 
 
+def test_ssim_is_scikit_images() -> None:
+    """Which averages only where the window fits; rims, which are often alike, would raise it."""
+    from skimage.metrics import structural_similarity
+
+    rng = np.random.default_rng(2)
+    noisy = PRINTS.copy()
+    noisy[:, 12:-12, 12:-12] = rng.integers(0, 256, noisy[:, 12:-12, 12:-12].shape)
+    wanted = [
+        structural_similarity(a, b, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+        for a, b in zip(PRINTS.astype(float), noisy.astype(float), strict=True)
+    ]
+    whole = score(floats(noisy), floats(PRINTS), torch.ones(12, 1, 64, 64))
+    np.testing.assert_allclose(whole["ssim"], wanted, atol=1e-4)
+    np.testing.assert_allclose(whole["ssim_mask"], wanted, atol=1e-4)  # a mask of all that there is
+
+
 def test_pca_with_all_components_gives_its_training_prints_back() -> None:
     full = fit_pca(PRINTS, len(PRINTS) - 1)(floats(PRINTS))
     few = fit_pca(PRINTS, 2)(floats(PRINTS))

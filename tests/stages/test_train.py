@@ -22,6 +22,7 @@ from fpml.project.params import load
 from fpml.tasks.minutiae import train as minutiae
 from fpml.tasks.recognise import train as recognise
 from fpml.tasks.reconstruct import train as reconstruct
+from fpml.tasks.undo import train as undo
 from fpml.training import export, pictures
 from fpml.training.checkpoint import Checkpoints
 from tests.conftest import IN_BACKGROUND, demo_settings, with_altered_prints, with_generated_prints, write_fvc
@@ -50,7 +51,7 @@ def ready(project: Path, prepared: Callable[..., Any], change_params: Callable[.
             change_params(f"recipes.{recipe}.data.train", ["many"])
             change_params(f"recipes.{recipe}.split.validation", 0.5)
             prepared("ingest", "many")
-        if task == "repair":
+        if task in ("repair", "undo"):
             with_altered_prints(project, recipe, change_params)
             prepared("ingest", "altered")
         if task == "minutiae":
@@ -153,6 +154,9 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_weights(
         monkeypatch.setattr(module, "learning_rate", lambda settings, epoch: 1e30 if epoch > 2 else rate(settings, epoch))
     of_step = minutiae._learning_rate
     monkeypatch.setattr(minutiae, "_learning_rate", lambda s, step: 1e30 if step >= 2 * s.steps else of_step(s, step))
+
+    warmed = undo._learning_rate
+    monkeypatch.setattr(undo, "_learning_rate", lambda s, step: 1e30 if step >= 2 * s.steps else warmed(s, step))
 
     def save_and_widen(self: Checkpoints, network: Any, optimisers: Any, history: Any) -> None:
         save(self, network, optimisers, history)

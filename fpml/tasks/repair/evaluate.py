@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fpml.base.progress import progress
+from fpml.data.pairs import pairs
 from fpml.data.split import UNSEEN, VALIDATION
 from fpml.data.store import BOX
 from fpml.drawing import figures
@@ -23,7 +24,7 @@ from fpml.metrics.table import MODEL
 from fpml.models.layers import DIFFERENT
 from fpml.tasks.protocol import Album, Findings, Trained, some
 from fpml.tasks.repair.settings import Repair
-from fpml.tasks.repair.train import pairs, repaired
+from fpml.tasks.repair.train import repaired
 
 UNTOUCHED = "untouched input"
 BATCH = 64

@@ -1,14 +1,12 @@
 """repair: a network is shown an altered print and learns to give the real one. Pairs come from source_id."""
 
-import sys
-
 import numpy as np
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from fpml.base.errors import FpmlError
+from fpml.data.pairs import pairs
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared
 from fpml.tasks.repair.settings import Repair
@@ -18,25 +16,6 @@ from fpml.training.pictures import train
 from fpml.training.session import Sets
 
 __all__ = ["pairs", "registered", "sets", "train"]
-
-
-def pairs(index: pd.DataFrame) -> pd.DataFrame:
-    """altered, real: the rows of each altered print and of the capture it was made from.
-
-    Altered prints whose real one is missing are counted on stderr; FpmlError where no pair is left."""
-    altered = index["alteration"].notna() | index["level"].notna()
-    rows = pd.Series(np.arange(len(index)), index=index["image_id"].astype(str))
-    table = pd.DataFrame({"altered": np.flatnonzero(altered), "source": index.loc[altered, "source_id"].to_numpy(object)})
-    table["real"] = table["source"].map(rows)
-    lost = int(table["real"].isna().sum())
-    if lost == len(table):
-        raise FpmlError(
-            f"repair needs altered prints and the real ones they were made from; of {len(table)} altered prints "
-            f"{lost} have none. data.train and data.test name both, as [socofing] or [socofing/real, socofing/altered]"
-        )
-    if lost:
-        print(f"repair: {lost} of {len(table)} altered prints are left out: their real print is not there", file=sys.stderr)
-    return table.dropna(subset="real").astype({"real": np.int64})[["altered", "real"]].reset_index(drop=True)
 
 
 def sets(prints: Prepared, side: np.ndarray, recipe: Repair, accelerator: Accelerator) -> Sets:

@@ -1,0 +1,205 @@
+"""An altered print repaired by undoing: what was done is found, what was moved is moved back, what was lost is painted.
+
+The networks (fpml/models/undo.py) are asked through `run`, by ONNX Runtime or by torch; all between them is numpy:
+
+1. find says which kind of alteration there is and roughly where;
+2. rim says where exactly the rim of a disc lies;
+3. the waves that interpolation left in the picture give candidates for exactly how (fpml/alteration/traces.py);
+4. turn or cut judges each candidate by the ridges across its seam;
+5. the best, if it is sure, is undone (fpml/alteration/undo.py);
+6. polish paints over rims, scars and what can't be undone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fpml.alteration.kinds import Rim, Rotation, ZCut
+from fpml.alteration.seams import cut_strips, of_circle, turn_strips
+from fpml.alteration.traces import Cut, Turn, cuts, sharpness, turns
+from fpml.alteration.undo import undo
+
+Run = Callable[..., list[np.ndarray]]  # run([outputs], input=array, …) → their arrays
+
+KINDS = ("none", "CR", "Zcut", "Obl")
+MULTIPLE = 16  # of the sides that find and polish take
+UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
+ALTERED = 0.9  # probability from which a print is taken for altered: one unaltered print in a hundred is
+SURE = 0.4  # confidence from which an alteration is undone; below it the place is only painted over
+SMALL, SURE_OF_SMALL = 22.0, 0.8  # pixels of a cut's base: below it little is won, and waves say less
+WAVES = 0.5  # what a waves' score counts beside the judge's logit
+MOST = 160  # candidates
+MOVED = 5.0  # pixels by which a guess is changed at most, at once
+STIFF = 0.01  # as in fpml/models/undo.py
+LEAST = 30.0  # square pixels of a cut
+UNDONE = Rim("ring", 0.0, 1.0, 1.0)  # how a rim is covered is not found
+
+
+@dataclass(frozen=True)
+class Found:
+    kind: str  # none, CR, Zcut or Obl
+    confidence: float  # that the print was altered so
+    place: dict[
+        str, Any
+    ]  # CR: y, x, radius, degrees; Zcut: v0, v1, v2, v3, each (y, x); pixels of the picture. {} where it is not known
+    placed: float  # confidence that the place is exact; 0 where nothing was moved
+    undone: bool  # moved back; else only painted over
+
+
+@dataclass(frozen=True)
+class Undone:
+    picture: np.ndarray  # float32 (H, W) 0..1: repaired
+    damage: np.ndarray  # float32 (H, W) 0..1: how surely each pixel was damaged
+    back: np.ndarray  # uint8 (H, W): with what was moved in its place again, nothing painted
+    found: Found
+
+
+def repair(run: Run, picture: np.ndarray) -> Undone:
+    """A print (H, W) uint8 at the networks' dpi."""
+    kinds, guess = look(run, picture)
+    kind = KINDS[int(kinds.argmax())] if kinds[0] < 1 - ALTERED else "none"
+    confidence = float(kinds[KINDS.index(kind)])
+    nothing = np.zeros(picture.shape, np.float32)
+    if kind == "none":
+        return Undone(picture.astype(np.float32) / 255, nothing, picture, Found(kind, confidence, {}, 0.0, False))
+    best: Rotation | ZCut | None = None
+    placed = 0.0
+    if kind == "CR":
+        best, placed = placed_turn(run, picture, guess)
+    elif kind == "Zcut":
+        best, placed = placed_cut(run, picture, guess)
+    back, moved = picture, np.zeros(picture.shape, bool)
+    sure = best is not None and placed >= (SURE_OF_SMALL if _is_small(best) else SURE)
+    if best is not None and sure:
+        whole, moved = undo(picture, best)
+        back = np.rint(whole).astype(np.uint8)
+    repaired, wrong = _polished(run, picture, back, moved)
+    return Undone(repaired, np.maximum(wrong, moved), back, Found(kind, confidence, _place(best), placed, sure))
+
+
+def painted(run: Run, picture: np.ndarray) -> np.ndarray:
+    """A print (H, W) uint8 painted over where it looks damaged, nothing found or undone: float32 (H, W), 0..1."""
+    return _polished(run, picture, picture, np.zeros(picture.shape, bool))[0]
+
+
+def _polished(run: Run, picture: np.ndarray, back: np.ndarray, moved: np.ndarray) -> list[np.ndarray]:
+    height, width = picture.shape
+    inputs = {name: _padded(v.astype(np.uint8)) for name, v in (("altered", picture), ("undone", back), ("moved", moved))}
+    return [v[0, 0, :height, :width] for v in run(["repaired", "wrong"], **inputs)]
+
+
+def asked_of(session: Any) -> Run:
+    """The networks of an ONNX Runtime session. It wants all inputs, whatever the outputs need: the others are nothing."""
+    import onnxruntime
+
+    only = onnxruntime.RunOptions()
+    only.only_execute_path_to_fetches = True
+    strips = {name: np.zeros((1, 2, 14, 120), np.float32) for name in ("turns", "cuts")}
+
+    def run(outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
+        shape = next((v.shape for v in inputs.values() if v.dtype == np.uint8), (1, 1, 2 * MULTIPLE, 2 * MULTIPLE))
+        pictures = dict.fromkeys(("prints", "altered", "undone", "moved"), np.zeros(shape, np.uint8))
+        found: list[np.ndarray] = session.run(outputs, {**pictures, **strips, **inputs}, only)
+        return found
+
+    return run
+
+
+def look(run: Run, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What find says of a print: the probabilities of KINDS; and (9,) CR's centre, V0, V1, V2 (y, x each) and CR's radius, in
+    pixels."""
+    labels, votes, kinds = run(["labels", "votes", "kinds"], prints=_padded(picture))
+    chances = _softmax(labels[0], 0)
+    y, x = (2 * v + 0.5 for v in np.mgrid[: chances.shape[1], : chances.shape[2]])
+    guess = np.zeros(9)
+    for number in range(9):
+        weight = chances[1] ** 2 if number in (0, 1, 8) else (chances[2] + chances[3]) ** 2
+        own = votes[0, number] * (RADIUS if number == 8 else UNIT)
+        values = own if number == 8 else own + (x if number % 2 else y)
+        guess[number] = float((weight * values).sum() / max(float(weight.sum()), 1e-6))
+    return _softmax(kinds[0], 0), guess
+
+
+def placed_turn(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Rotation | None, float]:
+    """The turn that most probably was, and how probably, 0..1."""
+    y, x, radius = float(guess[0]), float(guess[1]), float(guess[8])
+    for _ in range(2):
+        radius = float(np.clip(radius, 7, 0.45 * min(picture.shape)))
+        answers = run(["rim"], turns=turn_strips(picture, [Turn(y, x, 0, 0.0)], np.array([radius])))[0][0]
+        y, x, radius = (float(v) for v in np.add([y, x, radius], fitted(answers, of_circle(answers.shape[1]))))
+    found = turns(sharpness(picture), y, x, radius, 0.8, MOST)
+    if not found:
+        return None, 0.0
+    judged = run(["turned"], turns=turn_strips(picture, found, np.full(len(found), radius)))[0]
+    chance = _softmax(judged[:, 0] + WAVES * _scores(found))
+    best = int(chance.argmax())
+    top = found[best]
+    same = [abs((t.degrees - top.degrees + 180) % 360 - 180) <= 1 and np.hypot(t.y - top.y, t.x - top.x) < 0.3 for t in found]
+    radius += float(np.clip(judged[best, 1], -3, 3))
+    return Rotation(top.y, top.x, radius, top.degrees, UNDONE), float(chance[same].sum())
+
+
+def fitted(answers: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """What answers (2, n) add up to, (k,): `fitted` of fpml/models/undo.py, of one, each at most MOVED pixels."""
+    weight = _softmax(answers[1])[:, None]
+    normal = basis.T @ (weight * basis) + STIFF * np.eye(basis.shape[1])
+    return np.asarray(np.linalg.solve(normal, basis.T @ (weight[:, 0] * answers[0]))).clip(-MOVED, MOVED)
+
+
+def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut | None, float]:
+    """The cut that most probably was, and how probably, 0..1."""
+    start = _cut(guess[2:8])
+    if _area(start) < LEAST:
+        return None, 0.0
+    found = cuts(sharpness(picture), start, MOST)
+    if not found:
+        return None, 0.0
+    judged = run(["cut"], cuts=cut_strips(picture, [c.cut for c in found]))[0]
+    chance = _softmax(judged[:, 0] + WAVES * _scores(found))
+    best = int(chance.argmax())
+    same = [_apart(c.cut, found[best].cut) < 0.5 for c in found]
+    return found[best].cut, float(chance[same].sum())
+
+
+def _cut(corners: np.ndarray) -> ZCut:
+    v0, v1, v2 = ((float(corners[k]), float(corners[k + 1])) for k in (0, 2, 4))
+    return ZCut(v0, v1, v2)
+
+
+def _is_small(best: Rotation | ZCut) -> bool:
+    return isinstance(best, ZCut) and float(np.hypot(*np.subtract(best.v2, best.v1))) < SMALL
+
+
+def _area(cut: ZCut) -> float:
+    b, e = np.subtract(cut.v2, cut.v1), np.subtract(cut.v0, cut.v1)
+    return float(abs(b[0] * e[1] - b[1] * e[0]))
+
+
+def _apart(one: ZCut, other: ZCut) -> float:
+    """Pixels between the corners of two cuts, the mean."""
+    return float(np.mean([np.hypot(*np.subtract(getattr(one, v), getattr(other, v))) for v in ("v0", "v1", "v2", "v3")]))
+
+
+def _scores(found: list[Turn] | list[Cut]) -> np.ndarray:
+    scores = np.array([f.score for f in found])
+    return np.asarray(scores - scores.max())
+
+
+def _place(best: Rotation | ZCut | None) -> dict[str, Any]:
+    if isinstance(best, Rotation):
+        return {"y": round(best.y, 2), "x": round(best.x, 2), "radius": round(best.radius, 1), "degrees": best.degrees}
+    if isinstance(best, ZCut):
+        return {v: tuple(round(float(c), 2) for c in getattr(best, v)) for v in ("v0", "v1", "v2", "v3")}
+    return {}
+
+
+def _padded(picture: np.ndarray) -> np.ndarray:
+    below, right = (-side % MULTIPLE for side in picture.shape)
+    return np.pad(picture, ((0, below), (0, right)), mode="edge")[None, None]
+
+
+def _softmax(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    e = np.exp(values - values.max(axis, keepdims=True))
+    return np.asarray(e / e.sum(axis, keepdims=True))

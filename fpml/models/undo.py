@@ -1,0 +1,187 @@
+"""Small networks that undo alterations between them, and one model that holds them.
+
+find    where a print was altered and how: maps at half its size, of which numpy makes places (fpml/inference/undo.py)
+rim     where exactly the rim of a turned disc lies
+turn    how right a way to turn a disc back is: it sees the ridges on both sides of the rim, laid straight
+cut     the same for a cut, and its seams
+polish  what is lost for good is painted: a gated U-Net, which sees the altered and the undone print
+"""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fpml.base.errors import FpmlError
+from fpml.settings.recipe import Model
+
+KIND = "undo"
+CLASSES = ("none", "CR", "Zcut", "Obl")  # of a print
+LABELS = 5  # of a pixel: undamaged, CR, Zcut's first and second triangle, Obl
+VOTES = 9  # of a pixel: CR's centre (y, x), V0, V1, V2 (y, x each), all as seen from it, and CR's radius
+UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
+SURE = 0.1  # below this probability of damage a pixel is not touched
+STRIP = (14, 120)  # rows across a seam and columns along it
+
+
+def _block(inside: int, outside: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels in (inside, outside):
+        layers += [nn.Conv2d(channels, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+class UNet(nn.Module):
+    """(B, inside, H, W) → (B, outside, H, W), and the deepest maps; H and W multiples of 2 to the levels - 1."""
+
+    def __init__(self, inside: int, outside: int, widths: list[int]) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(_block(a, b) for a, b in zip([inside, *widths], widths, strict=False))
+        pairs = list(pairwise(widths))[::-1]
+        self.grow = nn.ModuleList(nn.ConvTranspose2d(deep, shallow, 2, stride=2) for shallow, deep in pairs)
+        self.up = nn.ModuleList(_block(2 * shallow, shallow) for shallow, _ in pairs)
+        self.head = nn.Conv2d(widths[0], outside, 1)
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        kept = []
+        for number, block in enumerate(self.down):
+            maps = block(maps if number == 0 else F.max_pool2d(maps, 2))
+            kept.append(maps)
+        deepest = maps
+        for grow, block, beside in zip(self.grow, self.up, kept[-2::-1], strict=True):
+            maps = block(torch.cat([grow(maps), beside], 1))
+        return self.head(maps), deepest
+
+
+class Find(nn.Module):
+    """(B, 1, H, W) grey 0..1 → labels (B, 5, H/2, W/2) as logits, votes (B, 9, H/2, W/2), cover (B, 1, H/2, W/2) 0..1: how
+    much white lies over a pixel; kinds (B, 4) as logits. H and W multiples of 16."""
+
+    def __init__(self, widths: list[int]) -> None:
+        super().__init__()
+        self.unet = UNet(4, LABELS + VOTES + 1, widths)
+        self.kinds = nn.Linear(2 * widths[-1], len(CLASSES))
+
+    def forward(self, prints: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        maps, deepest = self.unet(F.pixel_unshuffle(prints, 2))
+        kinds = self.kinds(torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], 1))
+        labels, votes, cover = maps.float().split([LABELS, VOTES, 1], 1)
+        return labels, votes, torch.sigmoid(cover), kinds.float()
+
+
+class Judge(nn.Module):
+    """(B, 2, 14, 120) strips across a seam (fpml/alteration/seams.py) → (B, 2): how right a candidate is, a logit; and by how
+    many pixels its radius is too small."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        w = width
+        self.body = nn.Sequential(
+            nn.Conv2d(2, w, 5, (1, 2), 2, bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True),
+            nn.Conv2d(w, w + 12, (3, 5), (2, 1), (1, 2), bias=False), nn.BatchNorm2d(w + 12), nn.ReLU(inplace=True),
+            nn.Conv2d(w + 12, 2 * w, (7, 3), 1, (0, 1), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
+            nn.Conv2d(2 * w, 2 * w, (1, 5), 1, (0, 2), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
+            nn.Conv2d(2 * w, 2, 1),
+        )  # fmt: skip
+
+    def forward(self, strips: Tensor) -> Tensor:
+        out: Tensor = 8 * self.body(strips).float().mean((2, 3))
+        return out
+
+
+class Rim(nn.Module):
+    """(B, 2, 14, 120) strips across a guessed rim, nothing turned → (B, 2, 60): by how many pixels it lies farther out in
+    each column, and the logarithm of how much that is to be believed."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        w = width
+        self.body = nn.Sequential(
+            nn.Conv2d(2, w, 5, (1, 2), 2, bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True),
+            nn.Conv2d(w, w + 8, (3, 5), (2, 1), (1, 2), bias=False), nn.BatchNorm2d(w + 8), nn.ReLU(inplace=True),
+            nn.Conv2d(w + 8, 2 * w, (7, 3), 1, (0, 1), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
+            nn.Conv2d(2 * w, 2 * w, (1, 9), 1, (0, 4), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
+            nn.Conv2d(2 * w, 2 * w, (1, 9), 1, (0, 4), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
+            nn.Conv2d(2 * w, 2, 1),
+        )  # fmt: skip
+
+    def forward(self, strips: Tensor) -> Tensor:
+        out: Tensor = self.body(strips).float()[:, :, 0]
+        return out
+
+
+def fitted(answers: Tensor, basis: Tensor) -> Tensor:
+    """What a Rim's answers (B, 2, n) add up to, by weighted least squares: (B, k). basis: (n, k), by how much each column
+    moves with each of k numbers (of_circle of fpml/alteration/seams.py)."""
+    weight = torch.softmax(answers[:, 1], 1)
+    normal = torch.einsum("bn,ni,nj->bij", weight, basis, basis)
+    normal = normal + STIFF * torch.eye(basis.shape[1], device=answers.device)
+    right = torch.einsum("bn,ni->bi", weight * answers[:, 0], basis)
+    out: Tensor = torch.linalg.solve(normal, right[..., None])[..., 0]
+    return out
+
+
+STIFF = 0.01  # what keeps a number at 0 that no column tells of
+
+
+class Polish(nn.Module):
+    """Altered and undone print (B, 1, H, W) each, grey 0..1, and which pixels were moved, 0 or 1 → the repaired print and the
+    probability that a pixel of the undone one is not the real one's. Pixels below SURE keep the undone one's value exactly."""
+
+    def __init__(self, widths: list[int]) -> None:
+        super().__init__()
+        self.unet = UNet(3, 2, widths)
+
+    def forward(self, altered: Tensor, undone: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
+        both = torch.sigmoid(self.unet(torch.cat([altered, undone, moved], 1))[0].float())
+        proposal, damage = both[:, :1], both[:, 1:]
+        gate = damage if self.training else damage * (damage > SURE)
+        return undone + gate * (proposal - undone), damage
+
+
+class UndoNet(nn.Module):
+    def __init__(self, widths: list[int]) -> None:
+        super().__init__()
+        self.find = Find([2 * w for w in widths])
+        self.rim, self.turn, self.cut = Rim(), Judge(), Judge()
+        self.polish = Polish(widths)
+
+
+def build(model: Model, height: int, width: int, classes: int) -> UndoNet:
+    if len(model.widths) != 4:
+        raise FpmlError(f"model.widths is {model.widths}; the networks that undo take four numbers, as [16, 32, 64, 80]")
+    return UndoNet(model.widths)
+
+
+class Exported(nn.Module):
+    """The networks as they are registered: one model, of whose outputs a caller asks for those that it wants.
+
+    prints, altered, undone (B, 1, H, W) uint8 and moved, 0 or 1, uint8, H and W multiples of 16; turns and cuts (K, 2, 14,
+    120) float32. → labels, votes, cover, kinds of find; rim (K, 2, 60); turned (K, 2) and cut (K, 2) of the judges;
+    repaired and wrong of polish."""
+
+    INPUTS = ("prints", "altered", "undone", "moved", "turns", "cuts")
+    OUTPUTS = ("labels", "votes", "cover", "kinds", "rim", "turned", "cut", "repaired", "wrong")
+
+    def __init__(self, network: UndoNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, prints: Tensor, altered: Tensor, undone: Tensor, moved: Tensor, turns: Tensor, cuts: Tensor
+    ) -> tuple[Tensor, ...]:
+        found = self.network.find(prints.float() / 255)
+        painted = self.network.polish(altered.float() / 255, undone.float() / 255, moved.float())
+        return (*found, self.network.rim(turns), self.network.turn(turns), self.network.cut(cuts), *painted)
+
+
+def examples(prints: Tensor) -> dict[str, Tensor]:
+    """Inputs of Exported made of some pictures (B, 1, H, W) uint8. No two are one: the exporter would make one of them."""
+    height, width = (side - side % 16 for side in prints.shape[-2:])
+    pictures = prints[..., :height, :width]
+    strips = torch.rand(2, 2, *STRIP)
+    return {
+        "prints": pictures, "altered": pictures.flip(2), "undone": pictures.flip(3), "moved": (pictures > 128).to(torch.uint8),
+        "turns": strips, "cuts": strips.flip(0),
+    }  # fmt: skip

@@ -1,0 +1,202 @@
+"""Alterations: drawn within their ranges, exact, undone; and their traces, seams and candidates."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fpml.alteration.apply import apply, bilinear
+from fpml.alteration.draw import BLOTTED, CUT, DRAWN, LEVELS, TURNED, draw
+from fpml.alteration.kinds import Obliteration, Rim, Rotation, Scar, ZCut, as_dict, from_dict
+from fpml.alteration.seams import cut_strips, turn_strips
+from fpml.alteration.traces import Turn, cuts, sharpness, turns
+from fpml.alteration.undo import undo
+from fpml.base.errors import FpmlError
+
+BARE = Rim("ring", 0.0, 1.0, 1.0)
+
+
+def ridges(seed: int, period: float = 3.3, height: int = 97, width: int = 90) -> np.ndarray:
+    """Sharp rings round a middle below the picture, with breaks: uint8 (height, width)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    far = np.hypot(y - height * 0.9, (x - width / 2) * 0.9)
+    wave = np.cos(2 * np.pi * far / period + 0.8 * np.cos(x / 17 + seed)) + rng.normal(0, 0.25, far.shape)
+    return np.where(wave > 0, 10, 250).astype(np.uint8)
+
+
+TURNED_ONE = Rotation(48.5, 43.0, 25.0, 131, BARE)
+CUT_ONE = ZCut((30.0, 25.0), (60.0, 18.0), (66.0, 58.0))
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dpi", [180.0, 500.0])
+def test_what_is_drawn_keeps_its_ranges_and_says_all(kind: str, level: str, dpi: float) -> None:
+    scale = dpi / 180
+    picture = ridges(1, 3.3 * scale, round(97 * scale), round(90 * scale))
+    rng = np.random.default_rng(3)
+    for _ in range(6):
+        drawn = draw(picture, kind, level, rng, dpi)
+        again = from_dict(json.loads(json.dumps(as_dict(drawn))))
+        assert again == drawn
+        altered, damage = apply(picture, again)
+        assert (altered[~damage] == picture[~damage]).all()
+        assert 0.001 < (altered != picture).mean() <= damage.mean() < 0.7
+        if isinstance(drawn, Rotation):
+            low, high = TURNED[level].radius
+            assert low * scale <= drawn.radius <= high * scale
+            assert TURNED[level].degrees[0] <= abs(drawn.degrees) <= TURNED[level].degrees[1]
+            assert min(abs(2 * v - round(2 * v)) for v in (drawn.y, drawn.x)) < 1e-9  # half pixels
+        elif isinstance(drawn, ZCut):
+            b, e = np.subtract(drawn.v2, drawn.v1), np.subtract(drawn.v0, drawn.v1)
+            assert CUT[level].base[0] * scale <= np.hypot(*b) <= CUT[level].base[1] * scale + 1e-9
+            assert b[0] * e[1] - b[1] * e[0] > 0  # a Z, never its mirror image
+        else:
+            assert BLOTTED[level].radius[0] * scale <= drawn.radius <= BLOTTED[level].radius[1] * scale
+
+
+def test_a_level_changes_more_than_the_one_before() -> None:
+    for kind in DRAWN:
+        shares = []
+        for level in LEVELS:
+            rng = np.random.default_rng(0)
+            shares.append(np.mean([apply(ridges(n), draw(ridges(n), kind, level, rng))[1].mean() for n in range(5)]))
+        assert shares[0] < shares[1] < shares[2]
+
+
+def test_a_turn_by_a_quarter_is_exact() -> None:
+    """Round a pixel's middle no pixel is interpolated: by hand, numpy's rot90."""
+    picture = ridges(2)
+    altered, damage = apply(picture, Rotation(40.0, 40.0, 10.0, 90, BARE))
+    here = np.s_[34:47, 34:47]
+    inside = damage[here]
+    np.testing.assert_array_equal(altered[here][inside], np.rot90(picture[here], -1)[inside])
+    assert damage.sum() == (np.hypot(*np.mgrid[-9:10, -9:10]) < 10).sum()
+
+
+def test_a_z_cut_shears_two_triangles_against_each_other() -> None:
+    """Along the base the ridges of the first triangle stay; its new apex V0 has what was at V3."""
+    made = CUT_ONE.map((97, 90))
+    on_base, at_apex = (63, 38), (33, 25)
+    assert made.moved[on_base]
+    assert made.moved[at_apex]
+    assert abs(made.from_y[on_base] - on_base[0]) < 0.2 * 6
+    shift = np.subtract([made.from_y[at_apex], made.from_x[at_apex]], at_apex)
+    b = np.subtract(CUT_ONE.v2, CUT_ONE.v1)
+    assert np.hypot(*(shift - 0.9 * b)) < 0.1 * np.hypot(*b)
+    assert not made.moved[20, 70]
+
+
+def test_covers_blend_and_a_scar_lies_on_its_stroke() -> None:
+    picture = ridges(3)
+    scarred = replace(CUT_ONE, scars=(Scar(1.0, 1.5, 0.0, 0.0, 0.0),) * 3)
+    altered, _ = apply(picture, scarred)
+    for at in (0.3, 0.6):
+        y, x = np.rint(np.add(np.multiply(CUT_ONE.v0, 1 - at), np.multiply(CUT_ONE.v2, at))).astype(int)
+        assert altered[y, x] > 245
+    cone = Rotation(48.0, 44.0, 10.0, 40, Rim("cone", 0.85, 21.0, 1.0))
+    np.testing.assert_allclose(cone.map((97, 90)).weight[48, 44], 0.85)
+    blot = Obliteration(48.0, 44.0, 25.0, (), 1.0, 120.0, 60.0, 1.5, 7)
+    seen = apply(picture, blot)[0][44:52, 40:48].astype(float)
+    assert abs(np.corrcoef(seen.ravel(), picture[44:52, 40:48].ravel())[0, 1]) < 0.5
+
+
+@pytest.mark.parametrize("alteration", [TURNED_ONE, CUT_ONE], ids=["CR", "Zcut"])
+def test_undoing_gives_the_real_print_back(alteration: Any) -> None:
+    """Far better than interpolating a second time, which blurs what was blurred already."""
+    picture = ridges(4)
+    altered, _ = apply(picture, alteration)
+    undone, home = undo(altered, alteration)
+    np.testing.assert_array_equal(undone[~home], altered[~home])
+    y, x, _ = alteration.back((97, 90))
+    again = np.where(home, bilinear(altered.astype(float), y, x), altered)
+    before, plain, solved = (np.abs(v - picture)[home].mean() for v in (altered.astype(float), again, undone))
+    assert solved < 0.6 * plain < 0.6 * before
+
+
+def test_undoing_does_not_trust_what_is_covered() -> None:
+    picture = ridges(5)
+    altered, _ = apply(picture, TURNED_ONE)
+    trust = np.ones(picture.shape)
+    trust[40:50, 40:50] = 0
+    spoilt = altered.copy()
+    spoilt[40:50, 40:50] = 255
+    y, x = TURNED_ONE.map(picture.shape).from_y[20:30, 40:46], TURNED_ONE.map(picture.shape).from_x[20:30, 40:46]
+    assert np.isfinite([y, x]).all()
+    with_it, without = undo(spoilt, TURNED_ONE, trust)[0], undo(spoilt, TURNED_ONE)[0]
+    assert np.abs(with_it - picture).mean() < np.abs(without - picture).mean() + 1
+
+
+def test_an_alteration_beside_the_picture_does_nothing() -> None:
+    far = replace(TURNED_ONE, y=300.0)
+    altered, damage = apply(ridges(1), far)
+    assert not damage.any()
+    np.testing.assert_array_equal(undo(altered, far)[0], altered)
+
+
+@pytest.mark.parametrize("degrees", [-170, -95, 64, 131])
+def test_the_waves_tell_the_angle_and_the_centre(degrees: int) -> None:
+    picture = ridges(6)
+    altered, _ = apply(picture, replace(TURNED_ONE, degrees=degrees))
+    found = turns(sharpness(altered), 48.9, 42.6, 25.5, 0.8, 160)
+    near = [t for t in found if t.degrees == degrees and np.hypot(t.y - 48.5, t.x - 43.0) < 0.15]
+    assert near
+    assert near[0].score > found[0].score - 8
+    plain = turns(sharpness(picture), 48.9, 42.6, 25.5, 0.8, 160)
+    assert plain[0].score < found[0].score - 3  # nothing was turned: the best is worth less
+
+
+@pytest.mark.parametrize("more", [0, 220])
+def test_the_waves_tell_the_shear_of_a_cut(more: int) -> None:
+    """Also in a picture with more pixels than there are frequencies."""
+    altered, _ = apply(np.pad(ridges(7), (0, more), constant_values=250), CUT_ONE)
+    guess = ZCut((31.2, 25.8), (59.0, 17.0), (65.5, 59.5))
+    b = np.subtract(CUT_ONE.v2, CUT_ONE.v1)
+    normal = np.array([-b[1], b[0]]) / np.hypot(*b)
+
+    def off(cut: ZCut) -> float:
+        """Pixels by which base and lines are off."""
+        lines = [abs(normal @ np.subtract(getattr(cut, v), getattr(CUT_ONE, v))) for v in ("v0", "v1")]
+        return float(max(*lines, np.hypot(*(np.subtract(cut.v2, cut.v1) - b))))
+
+    assert off(guess) > 1
+    assert min(off(c.cut) for c in cuts(sharpness(altered), guess, 160)) < 0.45
+
+
+def test_a_strip_shows_the_real_print_under_the_true_candidate() -> None:
+    picture = ridges(8)
+    still = Turn(48.5, 43.0, 0, 0.0)
+    real = turn_strips(picture, [still], np.array([25.0]))[0, 0]
+    altered, _ = apply(picture, TURNED_ONE)
+    candidates = [Turn(48.5, 43.0, 131, 0.0), Turn(49.5, 43.0, 131, 0.0), Turn(48.5, 43.0, 100, 0.0)]
+    strips = turn_strips(altered, candidates, np.full(3, 25.0))
+    assert strips.shape == (3, 2, 14, 120)
+    right, *wrong = np.abs(strips[:, 0, :6] - real[:6]).mean((1, 2))
+    assert right < 0.6 * min(wrong)
+    np.testing.assert_array_equal(strips[0, 0, 9:], real[9:])  # outside the rim nothing was moved
+    altered, _ = apply(picture, CUT_ONE)
+    ridge = cut_strips(altered, [CUT_ONE, replace(CUT_ONE, v0=(32.0, 28.0))])
+    assert ridge.shape == (2, 2, 14, 120)
+    # Along V1V3, the seam between both triangles, ridges of the real print: a strip each side of it.
+    start, end = np.array(CUT_ONE.v1), np.array(CUT_ONE.v3)
+    share, across = (np.arange(24) + 0.5) / 24, np.arange(-6.5, 6.6)
+    along = end - start
+    normal = np.array([along[1], -along[0]]) / np.hypot(*along)
+    place = start[:, None, None] + share * along[:, None, None] + across[:, None] * normal[:, None, None]
+    wanted = bilinear(picture.astype(float), *place) / 255
+    off = np.abs(ridge[:, 0, :, 48:72] - wanted)[:, :, 6:18].mean((1, 2))
+    assert off[0] < 0.6 * off[1]
+
+
+@pytest.mark.parametrize("values", [{}, {"kind": "Neg"}, {"kind": "CR", "y": 1}, {"kind": "Obl", "lobes": 3}, {"kind": "Zcut"}])
+def test_what_is_no_alteration_is_said(values: dict[str, Any]) -> None:
+    with pytest.raises(FpmlError, match="is no alteration"):
+        from_dict(values)
+
+
+def test_only_a_grey_picture_is_altered() -> None:
+    with pytest.raises(FpmlError, match="takes"):
+        apply(np.zeros((5, 5, 3), np.uint8), TURNED_ONE)

@@ -1,0 +1,107 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from fpml.alteration.kinds import Rotation, ZCut
+from fpml.models.undo import UndoNet
+from fpml.tasks.undo import train
+from fpml.training.altered import altered, asked
+from fpml.training.judged import CANDIDATES, cut_set, turn_set
+from tests.alteration.test_alteration import ridges
+from tests.conftest import with_altered_prints
+
+POOL = [ridges(n) for n in range(3)]
+
+
+def test_from_settings_to_a_repaired_print(project: Path, fpml: Callable[..., Any], change_params: Callable[..., None]) -> None:
+    """Trained, measured beside the untouched input, exported as one model, and used by the command."""
+    change_params("run", {"repair-undo": {"task": "undo", "model": "undo"}})
+    with_altered_prints(project, "repair-undo", change_params)
+    for command in (("ingest", "altered"), *((stage, "repair-undo") for stage in ("prepare", "split", "train", "evaluate"))):
+        fpml(*command)
+    history = pd.read_parquet(project / "models/repair-undo/history.parquet")
+    assert {f"train/{part}_loss" for part in train.PARTS} <= set(history.columns)
+    table = pd.read_parquet(project / "results/repair-undo/table.parquet")
+    assert set(table["method"]) == {"model", "painted, not undone", "untouched input"}
+    assert set(table["part"]) == {"altered", "altered/Easy CR"}
+    facts = json.loads((project / "results/repair-undo/facts.json").read_text(encoding="utf-8"))
+    assert 0 <= facts["left"] <= 1
+    said = fpml("repair", "raw/altered/Altered", "--model", "repair-undo", "--out", "out", "--reader", "socofing").out
+    assert "8 of 8 pictures" in said
+    found = json.loads((project / "out/found.json").read_text(encoding="utf-8"))
+    assert len(found) == 8
+    assert {"kind", "confidence", "place", "placed", "undone", "dpi", "picture"} == set(found[0])
+    assert np.asarray(Image.open(project / "out/sheet.png")).shape == (8 * (97 + 4), 4 * (90 + 4))
+    one = np.asarray(Image.open(project / "out/1__M_Left_index_finger_CR-repaired.png"))
+    assert one.shape == (97, 90)
+
+
+@pytest.mark.parametrize("kind", ["CR", "Zcut"])
+def test_votes_add_up_to_the_place_and_labels_to_the_damage(kind: str) -> None:
+    for seed in range(4):
+        example = altered(POOL, np.random.default_rng(seed), kind)
+        wanted = asked(example, 112, 96)
+        y, x = (2 * v + 0.5 for v in np.mgrid[:56, :48])
+        true = example.alteration
+        if isinstance(true, Rotation):
+            np.testing.assert_allclose(wanted.votes[0] + y, true.y, atol=1e-4)
+            np.testing.assert_allclose(wanted.votes[1] + x, true.x, atol=1e-4)
+            assert wanted.labels.max() == 1
+            far = np.hypot(y - true.y, x - true.x)
+            assert (wanted.labels[far < true.radius - 2] == 1).all()
+        else:
+            assert isinstance(true, ZCut)
+            np.testing.assert_allclose(wanted.votes[6] + y, true.v2[0], atol=1e-4)
+            assert set(np.unique(wanted.labels)) <= {0, 2, 3}
+
+
+def test_the_true_candidate_comes_first_and_the_others_are_wrong() -> None:
+    """A turn's first strip shows the real print's ridges round the rim; no other does as well."""
+    from fpml.alteration.seams import turn_strips
+    from fpml.alteration.traces import Turn
+
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        example = altered(POOL, rng, "CR")
+        strips, gap = turn_set(example, rng)
+        true = example.alteration
+        assert isinstance(true, Rotation)
+        assert strips.shape == (CANDIDATES, 2, 14, 120)
+        real = turn_strips(example.real, [Turn(true.y, true.x, 0, 0.0)], np.array([true.radius - gap]))[0, 0]
+        off = np.abs(strips[:, 0, :5] - real[:5]).mean((1, 2))
+        assert off.argmin() == 0
+        assert cut_set(altered(POOL, rng, "Zcut"), rng).shape == (CANDIDATES, 2, 14, 120)
+
+
+def test_every_network_learns() -> None:
+    """A few steps on one batch lower each of the losses."""
+    torch.manual_seed(0)
+    network = UndoNet([8, 8, 8, 8])
+    optimiser = torch.optim.AdamW(network.parameters(), 4e-3)
+    network.train()
+    seen = []
+    for _ in range(14):
+        parts = train.losses(network, POOL, 3, np.random.default_rng(5), torch.device("cpu"))
+        optimiser.zero_grad()
+        torch.stack(list(parts.values())).sum().backward()
+        optimiser.step()
+        seen.append({name: float(part.detach()) for name, part in parts.items()})
+    assert {name for name in train.PARTS if seen[-1][name] >= seen[0][name]} == set()
+
+
+def test_prints_that_are_cut_out_have_no_place(
+    project: Path, fpml: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
+    change_params("run", {"repair-undo": {"task": "undo", "model": "undo"}})
+    with_altered_prints(project, "repair-undo", change_params)
+    change_params("recipes.repair-undo.data.crop", "print")
+    for command in (("ingest", "altered"), ("prepare", "repair-undo"), ("split", "repair-undo")):
+        fpml(*command)
+    assert "in whole pictures: none" in fpml("train", "repair-undo", code=2).err
