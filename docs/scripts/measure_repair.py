@@ -1,8 +1,8 @@
 """Measure a model that undoes alterations on SOCOFing; writes the numbers of recipes/repair.md to docs/repair.
 
-    python docs/measure_repair.py socofing SOCOFing              # SSIM by cell, placing, minutiae, detection
-    python docs/measure_repair.py identify SOCOFing              # rank-1 against all real prints
-    python docs/measure_repair.py odd SOCOFing FVC2002           # prints and alterations that are not as the usual ones
+    python docs/scripts/measure_repair.py socofing SOCOFing              # SSIM by cell, placing, minutiae, detection
+    python docs/scripts/measure_repair.py identify SOCOFing              # rank-1 against all real prints
+    python docs/scripts/measure_repair.py odd SOCOFing FVC2002           # prints and alterations that are not as the usual ones
 
 SOCOFing: a folder with Real and Altered; FVC2002: one with DB1_B … DB4_B. No picture of a real print is written, only numbers.
 """
@@ -35,7 +35,7 @@ from fpml.matching.match import match
 from fpml.metrics.intervals import wilson
 from fpml.metrics.pictures import WHOLE, Outcome, measure, to_float
 
-HERE = Path(__file__).parent / "repair"
+HERE = Path(__file__).parents[1] / "repair"
 DPI = 180.0  # of SOCOFing
 CPU = torch.device("cpu")
 WORSE = 0.002  # of SSIM: what counts as worse than untouched

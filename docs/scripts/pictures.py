@@ -1,4 +1,4 @@
-"""Draw the pictures of the README and of repair's card from generated prints: python docs/scripts/pictures.py (after make demo)."""
+"""Draw the pictures of README and repair's card from generated prints: python docs/scripts/pictures.py (after make demo)."""
 
 import json
 import shutil

@@ -1,9 +1,9 @@
 """Put a trained model that undoes alterations into fpml/shipped, with its card. In a project with the release settings:
 
 fpml preset release && dvc repro evaluate@repair-undo
-python docs/ship_repair.py .                     # its weights in half precision, and a card without numbers
-python docs/measure_repair.py socofing SOCOFing   # and its other commands
-python docs/ship_repair.py .                     # again: the card takes the numbers that were measured with this model
+python docs/scripts/ship_repair.py .                     # its weights in half precision, and a card without numbers
+python docs/scripts/measure_repair.py socofing SOCOFing   # and its other commands
+python docs/scripts/ship_repair.py .                     # again: the card takes the numbers that were measured with this model
 """
 
 import argparse
@@ -18,9 +18,9 @@ from ship_minutiae import halved
 from fpml.synth.write import GENERATOR
 
 NAME = "repair-1"
-FOLDER = Path(__file__).parent.parent / "fpml" / "shipped" / NAME
-MEASURED = Path(__file__).parent / "repair"
-COMMANDS = ["fpml preset release", "dvc repro evaluate@repair-undo", "python docs/ship_repair.py ."]
+FOLDER = Path(__file__).parents[2] / "fpml" / "shipped" / NAME
+MEASURED = Path(__file__).parents[1] / "repair"
+COMMANDS = ["fpml preset release", "dvc repro evaluate@repair-undo", "python docs/scripts/ship_repair.py ."]
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Prints of the generator, with what is true of them. Making them needs torch; nothing else here does."""
 
 import io
+import json
 import tempfile
 import zipfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fpml.base.errors import FpmlError
 from fpml.inference.minutiae import BLOCK
-from fpml.synth.sensors import SENSORS, sensor_named
+from fpml.synth.sensors import SENSORS, Sensor, sensor_named
 from fpml.tryout.answers import fields
 from fpml.tryout.pictures import shown, tinted
 
@@ -41,25 +42,25 @@ class Wish(BaseModel):
 
     def check(self) -> None:
         """FpmlError for names that make no prints."""
-        from fpml.synth.alter import ALTERATIONS, LEVELS
+        from fpml.alteration.draw import DRAWN, LEVELS
         from fpml.synth.generate import check
 
         sensor_named(self.sensor)
         check(1, self.impressions, self.seed, self.condition, self.of_class)
-        for name, allowed in ((self.kind, [NONE, *ALTERATIONS]), (self.level, list(LEVELS))):
+        for name, allowed in ((self.kind, [NONE, *DRAWN]), (self.level, list(LEVELS))):
             if name not in allowed:
                 raise FpmlError(f"unknown alteration '{name}'; allowed: {', '.join(allowed)}")
 
 
 def choices() -> dict[str, list[str]]:
     """What can be wished for, by name."""
-    from fpml.synth.alter import ALTERATIONS, LEVELS
+    from fpml.alteration.draw import DRAWN, LEVELS
     from fpml.synth.capture import CONDITIONS
     from fpml.synth.field import CLASS_SHARES
 
     return {
         "pattern": [NATURAL, *CLASS_SHARES], "sensor": [*SENSORS, *RANDOM], "condition": ["fvc", *CONDITIONS],
-        "kind": [NONE, *ALTERATIONS], "level": list(LEVELS),
+        "kind": [NONE, *DRAWN], "level": list(LEVELS),
     }  # fmt: skip
 
 
@@ -83,22 +84,25 @@ def make(wish: Wish) -> dict[str, Any]:
             **fields(made.orientation[n], made.period[n], made.masks[n][::BLOCK, ::BLOCK]),
         })  # fmt: skip
         if wish.kind != NONE:
-            altered = _altered(wish, picture, made.sensor.border)
+            altered, _ = _altered(wish, picture, made.sensor)
             prints[-1]["altered"] = shown(altered)
             prints[-1]["changed"] = tinted(altered != picture, CHANGED)
     pattern = made.fingers[0].pattern
     return {"prints": prints, "pattern": pattern, "command": command(wish), "generator": f"version {GENERATOR}"}
 
 
-def _altered(wish: Wish, picture: np.ndarray, border: int) -> np.ndarray:
-    """A print altered inside its frame, as the generator alters those that it writes."""
+def _altered(wish: Wish, picture: np.ndarray, sensor: Sensor) -> tuple[np.ndarray, dict[str, Any]]:
+    """A print altered inside its frame, as the generator alters those that it writes; and the alteration's own numbers, its
+    places counted from the frame."""
+    from fpml.alteration.kinds import as_dict
     from fpml.synth.alter import altered_copies
 
+    border = sensor.border
     frame = np.s_[border : picture.shape[0] - 2 * border, border : picture.shape[1] - 2 * border]
-    copies = altered_copies(picture[frame], wish.seed, 1)
+    copies = altered_copies(picture[frame], wish.seed, 1, sensor.dpi)
     out = picture.copy()
-    out[frame] = next(copy for level, kind, copy in copies if (level, kind) == (wish.level, wish.kind))
-    return out
+    said, out[frame] = next((a, copy) for level, a, copy in copies if (level, a.kind) == (wish.level, wish.kind))
+    return out, as_dict(said)
 
 
 def command(wish: Wish) -> str:
@@ -126,9 +130,10 @@ def packed(wish: Wish) -> bytes:
             file.write(path, path.relative_to(folder).as_posix())
         for impression in range(1, wish.impressions + 1) if wish.kind != NONE else ():
             picture = np.asarray(Image.open(folder / plan.file(sensor, 1, impression)))
-            altered = _altered(wish, picture, sensor.border)
+            altered, said = _altered(wish, picture, sensor)
             stem = f"altered/1_{impression}_{wish.kind}_{wish.level}"
             file.writestr(f"{stem}.png", _png(altered))
+            file.writestr(f"{stem}.json", json.dumps(said, indent=1) + "\n")
             file.writestr(f"{stem}_changed.png", _png((altered != picture).astype(np.uint8) * 255))
         file.writestr("command.txt", command(wish) + "\n")
     return stream.getvalue()

@@ -1,6 +1,6 @@
 """The settings of a recipe that learns to undo alterations."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -29,6 +29,7 @@ class EvaluateUndo:
 
 @dataclass(frozen=True, config=STRICT)
 class Undo:
+    about: ClassVar[str] = "Finds what was done to an altered print, and moves back what was moved"
     task: Literal["undo"]
     data: Data
     split: Split
