@@ -191,6 +191,7 @@ class Obliteration:
 OUTERMOST = 1.1  # of a blob's radius: where its noise ends
 Alteration = Rotation | ZCut | Obliteration
 KINDS: dict[str, type[Rotation] | type[ZCut] | type[Obliteration]] = {k.kind: k for k in (Rotation, ZCut, Obliteration)}
+CLASSES = ("none", *KINDS)  # of prints
 
 
 def as_dict(alteration: Alteration) -> dict[str, Any]:

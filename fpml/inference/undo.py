@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from fpml.alteration.kinds import Rim, Rotation, ZCut
+from fpml.alteration.kinds import CLASSES, Rim, Rotation, ZCut
 from fpml.alteration.seams import cut_strips, of_circle, turn_strips
 from fpml.alteration.traces import Cut, Turn, cuts, sharpness, turns
 from fpml.alteration.undo import undo
 
 Run = Callable[..., list[np.ndarray]]  # run([outputs], input=array, …) → their arrays
 
-KINDS = ("none", "CR", "Zcut", "Obl")
 MULTIPLE = 16  # of the sides that find and polish take
 UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
 ALTERED = 0.9  # probability from which a print is taken for altered: one unaltered print in a hundred is
@@ -58,8 +57,8 @@ class Undone:
 def repair(run: Run, picture: np.ndarray) -> Undone:
     """A print (H, W) uint8 at the networks' dpi."""
     kinds, guess = look(run, picture)
-    kind = KINDS[int(kinds.argmax())] if kinds[0] < 1 - ALTERED else "none"
-    confidence = float(kinds[KINDS.index(kind)])
+    kind = CLASSES[int(kinds.argmax())] if kinds[0] < 1 - ALTERED else "none"
+    confidence = float(kinds[CLASSES.index(kind)])
     nothing = np.zeros(picture.shape, np.float32)
     if kind == "none":
         return Undone(picture.astype(np.float32) / 255, nothing, picture, Found(kind, confidence, {}, 0.0, False))
@@ -107,7 +106,7 @@ def asked_of(session: Any) -> Run:
 
 
 def look(run: Run, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What find says of a print: the probabilities of KINDS; and (9,) CR's centre, V0, V1, V2 (y, x each) and CR's radius, in
+    """What find says of a print: the probabilities of CLASSES; and (9,) CR's centre, V0, V1, V2 (y, x each) and CR's radius, in
     pixels."""
     labels, votes, kinds = run(["labels", "votes", "kinds"], prints=_padded(picture))
     chances = _softmax(labels[0], 0)

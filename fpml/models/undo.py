@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fpml.alteration.kinds import CLASSES
 from fpml.base.errors import FpmlError
 from fpml.settings.recipe import Model
 
 KIND = "undo"
-CLASSES = ("none", "CR", "Zcut", "Obl")  # of a print
 LABELS = 5  # of a pixel: undamaged, CR, Zcut's first and second triangle, Obl
 VOTES = 9  # of a pixel: CR's centre (y, x), V0, V1, V2 (y, x each), all as seen from it, and CR's radius
 UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for

@@ -7,10 +7,9 @@ import numpy as np
 
 from fpml.alteration.apply import apply
 from fpml.alteration.draw import LEVELS, draw
-from fpml.alteration.kinds import Alteration, Rotation, ZCut
+from fpml.alteration.kinds import CLASSES, Alteration, Rotation, ZCut
 
-KINDS = ("none", "CR", "Zcut", "Obl")
-SHARES = (0.12, 0.36, 0.36, 0.16)
+SHARES = (0.12, 0.36, 0.36, 0.16)  # of CLASSES
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,9 @@ def spoilt(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def altered(prints: Sequence[np.ndarray] | np.ndarray, rng: np.random.Generator, kind: str | None = None) -> Altered:
-    """One of the prints, each uint8 (H, W), spoilt and altered; kind: one of KINDS, else drawn."""
+    """One of the prints, each uint8 (H, W), spoilt and altered; kind: one of CLASSES, else drawn."""
     real = spoilt(prints[int(rng.integers(len(prints)))], rng)
-    kind = kind or str(rng.choice(KINDS, p=SHARES))
+    kind = kind or str(rng.choice(CLASSES, p=SHARES))
     if kind == "none":
         return Altered(real, real, np.zeros(real.shape, bool), None)
     alteration = draw(real, kind, str(rng.choice(LEVELS)), rng)
@@ -89,4 +88,4 @@ def asked(example: Altered, height: int, width: int) -> Asked:
     votes = np.stack(
         [place[0] - y, place[1] - x, *(place[k] - (x if k % 2 else y) for k in range(2, 8)), np.full_like(y, place[8])]
     )
-    return Asked(labels, votes.astype(np.float32), cover, KINDS.index(alteration.kind if alteration else "none"))
+    return Asked(labels, votes.astype(np.float32), cover, CLASSES.index(alteration.kind if alteration else "none"))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from fpml.alteration.apply import apply
-from fpml.alteration.kinds import Rim, Rotation, ZCut
+from fpml.alteration.kinds import CLASSES, Rim, Rotation, ZCut
 from fpml.alteration.seams import cut_strips, of_circle, turn_strips
 from fpml.alteration.traces import Turn
-from fpml.inference.undo import KINDS, RADIUS, SURE, UNIT, Run, fitted, painted, repair
+from fpml.inference.undo import RADIUS, SURE, UNIT, Run, fitted, painted, repair
 from tests.alteration.test_alteration import CUT_ONE, TURNED_ONE, ridges
 
 REAL = ridges(11)
@@ -55,7 +55,7 @@ def networks(true: Rotation | ZCut | None, kind: str, sharp: float = 400.0, off:
         return np.stack([alike, np.zeros_like(alike)], 1)
 
     answers: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]] = {
-        "labels": labels, "votes": votes, "kinds": lambda i: np.where(np.array(KINDS) == kind, 5.0, -5.0)[None],
+        "labels": labels, "votes": votes, "kinds": lambda i: np.where(np.array(CLASSES) == kind, 5.0, -5.0)[None],
         "rim": lambda i: np.zeros((1, 2, 60)), "turned": lambda i: judged(i["turns"]), "cut": lambda i: judged(i["cuts"]),
         "repaired": lambda i: i["undone"].astype(np.float32) / 255, "wrong": lambda i: np.zeros(i["undone"].shape, np.float32),
     }  # fmt: skip

@@ -13,7 +13,7 @@ from fpml.data.split import UNSEEN, VALIDATION
 from fpml.drawing import figures
 from fpml.inference.kept import kept, template
 from fpml.inference.model import to_bytes
-from fpml.inference.undo import KINDS, Run, Undone, painted, repair
+from fpml.inference.undo import Run, Undone, painted, repair
 from fpml.metrics.pictures import DAMAGE, WHOLE, Repaired, measure, to_float
 from fpml.metrics.results import as_table, summarise
 from fpml.metrics.table import MODEL
@@ -78,7 +78,7 @@ def evaluate(trained: Trained[Undo], album: Album) -> Findings:
     names = index["alteration"].iloc[list(made)].to_numpy(object)
     right = float(np.mean([u.found.kind == name for u, name in zip(made.values(), names, strict=True)]))
     reals = table["real"].unique()
-    as_it_was = float(np.mean([repair(run, prints.bare(row)).found.kind == KINDS[0] for row in reals]))
+    as_it_was = float(np.mean([repair(run, prints.bare(row)).found.kind == "none" for row in reals]))
     undone = float(np.mean([u.found.undone for u in made.values()]))
     _draw(trained, album, table, made)
     notes = [
