@@ -1,6 +1,6 @@
 """Draw docs/overview.png, the README's first picture, from generated prints: compare, repair, make.
 
-    python docs/scripts/overview.py             # with the repair model of this project (make demo trains it)
+    python docs/scripts/overview.py             # with repair-1
     python docs/scripts/overview.py MODEL       # another repair model, as --model takes it
 
 No print here was trained on: the seeds are others than the demo's."""
@@ -15,10 +15,11 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 import fpml
+from fpml.alteration.apply import apply
+from fpml.alteration.draw import draw
 from fpml.drawing.figures import save
 from fpml.inference.compare import compared
 from fpml.inference.gallery import threshold_of
-from fpml.synth.alter import ALTERATIONS, alter
 from fpml.synth.generate import generate
 
 OUT = Path(__file__).parents[1] / "overview.png"
@@ -45,7 +46,7 @@ def compare(axis: plt.Axes) -> None:
 def repair(axes: list[plt.Axes], model: str) -> None:
     """An altered print, what the network takes for damage, its repair, and the print that it was."""
     real = generate(1, 1, "socofing", SEED + 5, "normal", "right-loop").pictures[0][2:-4, 2:-4]
-    altered = alter(real, list(ALTERATIONS)[1], "Hard", np.random.default_rng(5))
+    altered, _ = apply(real, draw(real, "CR", "Hard", np.random.default_rng(5), 180))
     [repaired] = fpml.load(model).repair(altered, dpi=180)
     axes[0].set_title("Repair: altered")
     for axis, picture, title in zip(axes, (altered, repaired.damage, repaired.picture, real),
@@ -79,7 +80,7 @@ def main() -> None:
     wide = left.subplots(2, 1, height_ratios=[1.75, 1])
     compare(wide[0])
     wide[1].axis("off")
-    repair([wide[1].inset_axes((n / 4, 0, 0.25, 1)) for n in range(4)], sys.argv[1] if sys.argv[1:] else "repair-gated")
+    repair([wide[1].inset_axes((n / 4, 0, 0.25, 1)) for n in range(4)], sys.argv[1] if sys.argv[1:] else "repair-1")
     make(list(right.subplots(2, 2, height_ratios=[1, 1.45]).ravel()))
     for axis in figure.findobj(plt.Axes):
         axis.set(xticks=[], yticks=[])
