@@ -33,8 +33,8 @@ def main() -> None:
         Image.fromarray(picture).save(EXAMPLES / file, optimize=True, dpi=(dpi, dpi))
         titles[file] = {"title": title, "dpi": dpi}
     file, title, level, kind = ALTERED
-    copies = altered_copies(picture, seed, 1)
-    altered = next(np.asarray(copy) for of_level, of_kind, copy in copies if (of_level, of_kind) == (level, kind))
+    copies = altered_copies(picture, seed, 1, dpi)
+    altered = next(np.asarray(copy) for of_level, said, copy in copies if (of_level, said.kind) == (level, kind))
     Image.fromarray(altered).save(EXAMPLES / file, optimize=True, dpi=(dpi, dpi))
     titles[file] = {"title": title, "dpi": dpi}
     (EXAMPLES / "examples.json").write_text(json.dumps(titles, indent=1) + "\n", encoding="utf-8")

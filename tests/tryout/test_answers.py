@@ -105,7 +105,18 @@ def test_repair(page: Page) -> None:
     assert answer["dpi"] == 160
     assert answer["found"] is None
     assert "the dpi is missing" in page.ask("repair", model="repair-gated").json()["error"]
-    assert page.ask("repair", model=MODEL, dpi=500).json()["error"] == f"no model '{MODEL}' here; there are repair-gated"
+    assert page.ask("repair", model=MODEL, dpi=500).json()["error"] == (
+        f"no model '{MODEL}' here; there are repair-1, repair-gated"
+    )
+
+
+def test_repair_by_the_model_that_comes_with_fpml(page: Page) -> None:
+    """The example's Z is found, and drawn by its corners."""
+    page.example("repair", "c-180dpi-altered.png")
+    answer = page.ask("repair", model="repair-1", dpi=180).json()
+    assert answer["found"]["kind"] == "Zcut"
+    assert set(answer["found"]["place"]) == {"v0", "v1", "v2", "v3"}
+    assert picture_of(answer["after"]).shape == (answer["height"], answer["width"])
 
 
 @dataclass(frozen=True)
