@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fpml.base.errors import FpmlError
 from fpml.base.parallel import in_parallel
@@ -23,6 +22,7 @@ from fpml.synth.stream import Example, made_for
 from fpml.tasks.minutiae.settings import Minutiae, TrainMinutiae
 from fpml.tasks.minutiae.texture import texture_loss, validate_texture
 from fpml.training import crops as crop
+from fpml.training.average import Averaged
 from fpml.training.batches import Batches
 from fpml.training.crops import Crops
 from fpml.training.export import Registered
@@ -66,16 +66,6 @@ def losses(maps: Maps, batch: Crops) -> dict[str, Tensor]:
     }
 
 
-class _Averaged(nn.Module):
-    """All that is trained or averaged."""
-
-    def __init__(self, network: nn.Module, share: float) -> None:
-        super().__init__()
-        self.network = network
-        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(share), use_buffers=True)  # type: ignore[no-untyped-call]
-        self.average.n_averaged += 1  # the first weights are in it: without this the first step would replace them
-
-
 def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Session) -> nn.Module:
     """Train in place, from the last checkpoint if there is one. What stands is the running average (settings.average)."""
     accelerator, prints = session.accelerator, sets.training.prints
@@ -87,7 +77,7 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
     find = torch.optim.AdamW(bare.maps.parameters(), settings.learning_rate, weight_decay=DECAY)
     tell = torch.optim.AdamW(bare.texture.parameters(), settings.learning_rate, weight_decay=DECAY)
     finder, teller, find, tell = accelerator.prepare(bare.maps, bare.texture, find, tell)
-    both = _Averaged(bare, settings.average).to(accelerator.device)
+    both = Averaged(bare, settings.average).to(accelerator.device)
     world, rank = accelerator.num_processes, accelerator.process_index
     fresh: dict[int, list[list[Example]]] = {}
     patches: dict[int, Patches] = {}
@@ -150,7 +140,7 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
     return learned
 
 
-def _learned(both: _Averaged) -> MinutiaeNet:
+def _learned(both: Averaged) -> MinutiaeNet:
     network = both.average.module
     assert isinstance(network, MinutiaeNet)
     return network

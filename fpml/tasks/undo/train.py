@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fpml.alteration.kinds import Rotation, ZCut, point
 from fpml.alteration.seams import of_circle, turn_strips
@@ -29,6 +28,7 @@ from fpml.models.undo import RADIUS, UNIT, Exported, UndoNet, examples, fitted
 from fpml.synth.small import made_small
 from fpml.tasks.undo.settings import TrainUndo, Undo
 from fpml.training.altered import Altered, altered, asked
+from fpml.training.average import Averaged
 from fpml.training.batches import Batches
 from fpml.training.export import Registered
 from fpml.training.judged import CANDIDATES, cut_set, turn_set
@@ -72,7 +72,7 @@ def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -
     bare = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(bare.parameters(), settings.learning_rate, weight_decay=DECAY)
     bare, optimiser = accelerator.prepare(bare, optimiser)
-    both = _Averaged(accelerator.unwrap_model(bare), settings.average).to(accelerator.device)
+    both = Averaged(accelerator.unwrap_model(bare), settings.average).to(accelerator.device)
     world, rank = accelerator.num_processes, accelerator.process_index
     size = -(-settings.batch_size // world)
 
@@ -108,16 +108,6 @@ def _learning_rate(settings: TrainUndo, step: int) -> float:
     """Rising over WARM_UP steps, and falling by a cosine towards a two-hundredth (Loshchilov and Hutter 2017)."""
     share = step / (settings.epochs * settings.steps)
     return settings.learning_rate * min(1.0, (step + 1) / WARM_UP) * (0.005 + 0.5 * (1 + math.cos(math.pi * share)))
-
-
-class _Averaged(nn.Module):
-    """All that is trained or averaged."""
-
-    def __init__(self, network: nn.Module, share: float) -> None:
-        super().__init__()
-        self.network = network
-        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(share), use_buffers=True)  # type: ignore[no-untyped-call]
-        self.average.n_averaged += 1  # the first weights are in it: without this the first step would replace them
 
 
 @torch.inference_mode()
