@@ -22,8 +22,6 @@ import onnx
 import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 
-from fpml.synth.write import GENERATOR
-
 NAME = "minutiae-1"
 FOLDER = Path(__file__).parents[2] / "fpml" / "shipped" / NAME
 MEASURED = Path(__file__).parents[1] / "matching"
@@ -75,11 +73,13 @@ def main() -> None:
         method: {part: dict(zip(rows["metric"], rows["value"].round(3), strict=True)) for part, rows in by.groupby("part")}
         for method, by in own.groupby("method")
     }
+    run = json.loads((trained / "run.json").read_text(encoding="utf-8"))
+    generator = run["params"]["start"].rpartition("prints of ")[2]  # `MinutiaeTask.start`
     history = pd.read_parquet(trained / "history.parquet")
     commit = subprocess.run(["git", "-C", str(project), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
     card = {
         "name": NAME, "licence": "Apache-2.0", "sha256": sha256,
-        "trained_on": f"generated prints only, of generator {GENERATOR}: nobody's fingers",
+        "trained_on": f"generated prints only, of {generator}: nobody's fingers",
         "command": ["fpml preset release", "dvc repro evaluate@minutiae", "python docs/scripts/ship_minutiae.py ."],
         "commit": commit.stdout.strip(),
         "epochs": len(history),
