@@ -205,7 +205,6 @@ def bench_matching() -> None:
     from fpml.matching import search
     from fpml.matching.cylinders import cylinders
     from fpml.matching.match import match
-    from fpml.matching.template import from_table
     from fpml.settings.recipe import Data
     from fpml.synth.generate import generate
 
@@ -221,9 +220,11 @@ def bench_matching() -> None:
         "templates": len(prints) / timed(lambda: [cylinders(look(model, p, 500).template) for p in prints]),
         "matches": len(pairs) / timed(lambda: [match(a, b) for a, b in pairs]),
     }
+    sys.path.insert(0, str(REPOSITORY / "docs" / "scripts"))
+    from measure_search import mixed
+
     beside = ""
     if library := os.environ.get("FPML_NBIS"):
-        sys.path.insert(0, str(REPOSITORY / "docs"))
         from nbis import Nbis
 
         nist = Nbis(Path(library))
@@ -235,8 +236,7 @@ def bench_matching() -> None:
     print(f"{'matching, one core':28} {said}", flush=True)
 
     rng = np.random.default_rng(0)
-    tables = [seen.template.table() for seen in looks]
-    some = [from_table(_mixed(tables, rng), 0, 0) for _ in range(MIXED)]
+    some = [mixed([seen.template for seen in looks], rng) for _ in range(MIXED)]
     every = [cylinders(template) for template in some]
     chosen = np.arange(ENROLLED) % MIXED
     noisy = [search.code(every[n]) ^ _few_bits(len(every[n]), rng) for n in chosen]  # as of so many different prints
@@ -249,21 +249,6 @@ def _few_bits(count: int, rng: np.random.Generator) -> np.ndarray:
     """A quarter of the bits of `count` codes."""
     one, other = rng.integers(0, 2**64, (2, count, 4), dtype=np.uint64)
     return np.asarray(one & other)
-
-
-def _mixed(tables: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Half of one print's minutiae beside half of another's, each turned and moved a little."""
-    way, halves = rng.uniform(0, np.pi), []
-    for table, side in zip(rng.choice(len(tables), 2, replace=False), (1, -1), strict=True):
-        minutiae = tables[table].copy()
-        at = minutiae[:, :2] - np.median(minutiae[:, :2], 0)
-        kept = side * (at @ np.array([np.cos(way), np.sin(way)])) > 0
-        turn = rng.uniform(-0.5, 0.5)
-        c, s = np.cos(turn), np.sin(turn)
-        minutiae[:, :2] = at @ np.array([[c, -s], [s, c]]) + 160 + rng.normal(0, 2, at.shape)
-        minutiae[:, 2] += turn
-        halves.append(minutiae[kept])
-    return np.concatenate(halves).astype(np.float32)
 
 
 def timed(function: Callable[[], object]) -> float:
