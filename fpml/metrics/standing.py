@@ -14,7 +14,7 @@ from fpml.metrics.table import FLOOR, METRICS, MODEL
 
 BETTER, LEVEL, WORSE, ALONE = "better", "level", "worse", "no baseline"
 SIDES = (UNSEEN, TEST, VALIDATION)  # an answer is of the first of these that was measured
-NO_INTERVAL = "no interval"
+NO_INTERVAL, NO_NUMBER = "no interval", "the model gave no print a number"
 RESAMPLES = 2000
 
 
@@ -39,6 +39,8 @@ class Standing:
     def sentence(self) -> str:
         """The whole answer in one line, for where there is no room for a table."""
         digits = self.metric.digits
+        if np.isnan(self.value):
+            return f"{self.metric.label}: {self.by}"
         said = f"{self.metric.label}: {self.value:.{digits}f}"
         if not self.baseline:
             return f"{said}; {ALONE}"
@@ -60,8 +62,12 @@ def standings(table: pd.DataFrame, scores: pd.DataFrame) -> dict[tuple[str, str,
 
 def answer(every: dict[tuple[str, str, str], Standing], scores: pd.DataFrame, headline: str) -> Standing:
     """A run's one number, out of all its standings: its headline metric over all prints of the side that was least trained
-    on. Where single prints do not have it (an EER, a KID): of the part that gains least over its baseline."""
+    on. Where single prints do not have it (an EER, a KID): of the part that gains least over its baseline. A model that gave no
+    print a number, as one that was hardly trained, is worse than whatever did."""
     found = [s for s in every.values() if s.metric.name == headline]
+    if not found:
+        nan = float("nan")
+        return Standing("", "", METRICS[headline], nan, nan, nan, "", nan, WORSE, NO_NUMBER, 0, 0)
     side = next(side for side in SIDES if side in {s.side for s in found})
     found = [s for s in found if s.side == side]
     prints = _side_by_side(scores, headline, side)

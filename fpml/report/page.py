@@ -87,6 +87,8 @@ def report(params: Params) -> Path:
 
 def number(metric: Metric, value: float, low: float = float("nan"), high: float = float("nan")) -> str:
     """A value with its metric's digits, and with its interval where it has one."""
+    if pd.isna(value):
+        return "none"
     said = f"{value:.{metric.digits}f}"
     return said if pd.isna(low) else f"{said} ({low:.{metric.digits}f}–{high:.{metric.digits}f})"
 
@@ -148,7 +150,7 @@ def _heat(runs: list[Run], manifests: dict[str, pd.DataFrame]) -> Heat:
     for run in runs:
         metric = run.facts.get("matrix", run.facts["headline"])
         on_sensors = {part: s for (_, part, name), s in run.standings.items() if name == metric and part in known}
-        columns[run.name] = on_sensors or {run.answer.part.split("/")[0]: run.answer}
+        columns[run.name] = on_sensors or ({run.answer.part.split("/")[0]: run.answer} if run.answer.part else {})
     return heat_map(columns)
 
 

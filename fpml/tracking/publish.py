@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import tempfile
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def _log_answer(mlflow: Any, name: str, run_id: str, results: Path) -> None:
         client.set_tag(run_id, views.NOTE, found.sentence)
     # Not by start_run, which would end the run anew: its duration is the training's.
     digits = found.metric.digits  # what the table of runs has room for; the whole number is in the evaluation's run
-    for metric in ("headline", f"headline/{name}"):
+    for metric in ("headline", f"headline/{name}") if not isnan(found.value) else ():
         client.log_metric(run_id, metric, round(found.value, digits))
     if found.baseline:
         client.log_metric(run_id, "baseline", round(found.baseline_value, digits))

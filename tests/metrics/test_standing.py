@@ -81,3 +81,11 @@ def test_an_answer_without_single_prints_is_of_the_part_that_gains_least() -> No
          [("1", "model", 5), ("1", "PCA", 9), ("2", "model", 8), ("2", "PCA", 7), ("3", "model", 1), ("3", "PCA", 9)]]
     )  # fmt: skip
     assert answer(standings(table, NO_SCORES), NO_SCORES, "eer").part == "2"
+
+
+def test_a_model_without_a_number_is_worse() -> None:
+    """As one that was trained for some steps, and found no minutia in any print."""
+    table = as_table([row("model", np.nan), row("PCA", 1)])
+    found = answer(standings(table, NO_SCORES), NO_SCORES, "psnr")
+    assert found.verdict == WORSE
+    assert found.sentence.endswith(": the model gave no print a number")
