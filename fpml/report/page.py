@@ -4,6 +4,7 @@ It leads with the answer of every run; what was measured, the pictures and the s
 
 import json
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def report(params: Params) -> Path:
 
 def number(metric: Metric, value: float, low: float = float("nan"), high: float = float("nan")) -> str:
     """A value with its metric's digits, and with its interval where it has one."""
-    if pd.isna(value):
+    if isnan(value):
         return "none"
     said = f"{value:.{metric.digits}f}"
     return said if pd.isna(low) else f"{said} ({low:.{metric.digits}f}–{high:.{metric.digits}f})"
