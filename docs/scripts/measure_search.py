@@ -8,6 +8,7 @@ by the model's threshold, while the enrolled one is not among the BEST that the 
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from fpml.inference.minutiae import look
 from fpml.matching import search
 from fpml.matching.cylinders import cylinders
 from fpml.matching.match import match
-from fpml.matching.template import Template, from_table
+from fpml.matching.template import Template
 from fpml.metrics.intervals import wilson
 from fpml.synth.generate import generate
 
@@ -27,18 +28,22 @@ FINGERS, SENSORS, DECOYS, BEST, SEED = 120, 6, 10_000, 5, 815
 
 
 def mixed(templates: list[Template], rng: np.random.Generator) -> Template:
-    """Half of one print's minutiae beside half of another's, each turned and moved a little."""
+    """Half of one print's minutiae beside half of another's, with the skin round them, each turned and moved a little."""
     way, halves = rng.uniform(0, np.pi), []
     for number, side in zip(rng.choice(len(templates), 2, replace=False), (1, -1), strict=True):
-        minutiae = templates[number].table()
-        at = minutiae[:, :2] - np.median(minutiae[:, :2], 0)
+        whole = templates[number]
+        at = np.stack([whole.x, whole.y], 1)
+        at = at - np.median(at, 0)
         kept = side * (at @ np.array([np.cos(way), np.sin(way)])) > 0
         turn = rng.uniform(-0.5, 0.5)
         c, s = np.cos(turn), np.sin(turn)
-        minutiae[:, :2] = at @ np.array([[c, -s], [s, c]]) + 160 + rng.normal(0, 2, at.shape)
-        minutiae[:, 2] += turn
-        halves.append(minutiae[kept])
-    return from_table(np.concatenate(halves), 0, 0)
+        x, y = (at @ np.array([[c, -s], [s, c]]) + 160 + rng.normal(0, 2, at.shape)).T
+        halves.append(replace(whole, x=x, y=y, angle=whole.angle + turn).take(kept))
+    one, other = halves
+    columns = {name: np.concatenate([getattr(h, name) for h in halves]) for name in ("x", "y", "angle", "ending", "quality")}
+    assert one.texture is not None
+    assert other.texture is not None
+    return replace(one, **columns, texture=np.concatenate([one.texture, other.texture]))
 
 
 def main() -> None:

@@ -114,8 +114,8 @@ class Minutiae:
 
         def scores_of(probe: Template) -> np.ndarray:
             scores = np.zeros(len(templates))
-            for row, _ in search.search(index, probe, RANKED):
-                scores[row] = self.score(cylinders(probe), cylinders(templates[row]))
+            for row, score in search.search(index, probe, RANKED, self.score):
+                scores[row] = score
             return scores
 
         return scores_of

@@ -5,7 +5,7 @@ which two codes differ tells the angle between the two (Charikar 2002), so that 
 counting bits. What is left is compared as `match` compares: first by the codes and the minutiae's places, at last in full.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -58,7 +58,13 @@ def code(of: Cylinders) -> np.ndarray:
     return np.packbits(bits, axis=1).view(np.uint64)
 
 
-def search(index: Index, probe: Template, best: int) -> list[tuple[int, float]]:
+def by_match(a: Cylinders, b: Cylinders) -> float:
+    return match(a, b).score
+
+
+def search(
+    index: Index, probe: Template, best: int, score: Callable[[Cylinders, Cylinders], float] = by_match
+) -> list[tuple[int, float]]:
     """The `best` prints of an index by their score against a probe, highest first: place in the index, and score."""
     sought = cylinders(probe)
     if len(sought) < 2:
@@ -71,7 +77,7 @@ def search(index: Index, probe: Template, best: int) -> list[tuple[int, float]]:
         left = _largest(first, FIRST)
         second = np.array(list(pool.map(lambda place: _by_codes(index, place, asked, sought), left)))
         left = left[_largest(second, max(SECOND, best))]
-        scores = list(pool.map(lambda place: match(sought, cylinders(index.templates[place])).score, left))
+        scores = list(pool.map(lambda place: score(sought, cylinders(index.templates[place])), left))
     order = np.argsort(-np.array(scores), kind="stable")[:best]
     return [(int(left[place]), scores[place]) for place in order]
 
