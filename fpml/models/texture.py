@@ -1,7 +1,7 @@
 """A network that tells the skin round one minutia from that round another, by patches (fpml/matching/texture.py).
 
 It is trained by contrast: two impressions of one minutia are to be more alike than either is to any other in the batch
-(InfoNCE; van den Oord et al. 2018). What type a minutia is of, an ending or a bifurcation, is read from the same features."""
+(InfoNCE; van den Oord et al. 2018). What type a minutia is of, an ending or a bifurcation, is read from the patch's middle."""
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from fpml.models.layers import convolution
 AREA = 17  # pixels of a patch, the side of the square over which its grey levels are made even
 FLOOR = 4.0  # grey levels: what a flat part's noise is divided by, so that it stays small
 TEMPERATURE = 0.07
+MIDDLE = 16  # pixels of a patch, the side of the square round the minutia by which its type is told
 
 
 class TextureNet(nn.Module):
@@ -24,11 +25,14 @@ class TextureNet(nn.Module):
             convolution(48, 64, 3, 2), convolution(64, 64), nn.Flatten(),
         )  # fmt: skip
         self.texture = nn.Linear(64 * 6 * 6, numbers)
-        self.ending = nn.Linear(64 * 6 * 6, 1)
+        # Features that tell skin apart do not keep where exactly the minutia lies, which decides its type.
+        self.ending = nn.Sequential(nn.Flatten(), nn.Linear(MIDDLE * MIDDLE, 8), nn.ReLU(), nn.Linear(8, 1))
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.features(evened(patches))
-        return F.normalize(self.texture(features).float(), dim=1), self.ending(features).float()[:, 0]
+        even = evened(patches)
+        first = (patches.shape[-1] - MIDDLE) // 2
+        middle = even[..., first : first + MIDDLE, first : first + MIDDLE]
+        return F.normalize(self.texture(self.features(even)).float(), dim=1), self.ending(middle).float()[:, 0]
 
 
 def evened(patches: Tensor) -> Tensor:

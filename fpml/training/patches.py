@@ -19,7 +19,7 @@ TYPED = 0.2  # clarity from which a minutia's type is asked for
 TOGETHER = 16  # prints that are spoilt at a time
 FINGER = 4096  # more minutiae than a finger has
 # What an extractor and skin may be off by, standard deviations: radians, pixels of a patch, logarithm of the scale, shear.
-TURNED, MOVED, GROWN, SHEARED = math.radians(7), 1.5, 0.05, 0.04
+TURNED, MOVED, GROWN, SHEARED = math.radians(7), 0.75, 0.05, 0.04
 
 
 @dataclass(frozen=True)
