@@ -153,7 +153,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_weights(
     for module in (pictures, recognise):
         monkeypatch.setattr(module, "learning_rate", lambda settings, epoch: 1e30 if epoch > 2 else rate(settings, epoch))
     of_step = minutiae._learning_rate
-    monkeypatch.setattr(minutiae, "_learning_rate", lambda s, step: 1e30 if step >= 2 * s.steps else of_step(s, step))
+    monkeypatch.setattr(minutiae, "_learning_rate", lambda s, step, each: 1e30 if step >= 2 * each else of_step(s, step, each))
 
     warmed = undo._learning_rate
     monkeypatch.setattr(undo, "_learning_rate", lambda s, step: 1e30 if step >= 2 * s.steps else warmed(s, step))

@@ -86,7 +86,7 @@ def test_from_closed_set_to_saliency(project: Path, fingers: Callable[..., Any])
     wanted = {"cmc.png", "det.png", "cross-sensor.png", "loss.png"} | ({"saliency.png"} if right else set())
     assert wanted <= files
     fingers("report")
-    assert "EER, %, all pairs of prints" in (project / "report/index.html").read_text(encoding="utf-8")
+    assert "EER over all pairs of prints, %" in (project / "report/index.html").read_text(encoding="utf-8")
 
 
 def test_the_numbers_of_known_matches(table_of: Callable[..., pd.DataFrame]) -> None:

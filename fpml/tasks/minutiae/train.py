@@ -1,5 +1,5 @@
 """minutiae: one network learns where minutiae lie, from crops of generated prints whose truth is known exactly; another to
-know a minutia again by the skin round it, from patches of several impressions (fpml/tasks/minutiae/texture.py)."""
+know a minutia again by the skin round it, from patches of several impressions (fpml/training/textures.py)."""
 
 import math
 from dataclasses import fields
@@ -20,7 +20,6 @@ from fpml.matching.texture import SIDE
 from fpml.models.minutiae import MULTIPLE, PERIOD, Exported, Maps, MinutiaeNet
 from fpml.synth.stream import Example, made_for
 from fpml.tasks.minutiae.settings import Minutiae, TrainMinutiae
-from fpml.tasks.minutiae.texture import texture_loss, validate_texture
 from fpml.training import crops as crop
 from fpml.training.average import Averaged
 from fpml.training.batches import Batches
@@ -28,6 +27,7 @@ from fpml.training.crops import Crops
 from fpml.training.export import Registered
 from fpml.training.patches import Patches, cut_patches, joined
 from fpml.training.session import Row, Session, Sets
+from fpml.training.textures import texture_loss, validate_texture
 from fpml.training.truth import prepared
 
 WARM_UP = 150  # steps in which the learning rate rises
@@ -131,7 +131,7 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
         if settings.steps:
             row["validation/loss"] = validate(learned.maps, held, settings)
         if settings.texture_steps and len(held_patches.minutia):
-            row["validation/texture_loss"] = validate_texture(learned.texture, held_patches, settings)
+            row["validation/texture_loss"] = validate_texture(learned.texture, held_patches, settings.minutiae, settings.seed)
         return row
 
     session.run(settings.epochs, both, [find, tell], one_epoch)

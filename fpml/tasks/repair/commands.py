@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import fpml
 from fpml.tasks.command import Arguments, Command, add_inputs, namer, save, usable
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fpml.inference.model import Repaired
 
 SHEET, GAP = 40, 4  # prints on the contact sheet at most; pixels between them
@@ -19,6 +19,8 @@ SHEET, GAP = 40, 4  # prints on the contact sheet at most; pixels between them
 def repair(a: Arguments) -> None:
     """Write NAME-repaired.png and NAME-damage.png (white: damaged) for every picture, at its size at the model's dpi, and a
     line with what was found. With a model that undoes: NAME-undone.png too, found.json; and of several pictures sheet.png."""
+    import numpy as np
+
     from fpml.inference.model import to_bytes
 
     model = fpml.load(a.model).repairer()
@@ -65,12 +67,16 @@ def told(found: "Repaired") -> str:
     return f"{kind}{where} ({found.found.confidence:.0%}), {done}, "
 
 
-def _spaced(pictures: list[np.ndarray]) -> list[np.ndarray]:
+def _spaced(pictures: "list[np.ndarray]") -> "list[np.ndarray]":
+    import numpy as np
+
     return [np.pad(p, ((0, GAP), (0, GAP)), constant_values=255) for p in pictures]
 
 
-def sheet(rows: list[np.ndarray]) -> np.ndarray:
+def sheet(rows: "list[np.ndarray]") -> "np.ndarray":
     """Rows of prints below each other: as it came, undone, damage map, repaired."""
+    import numpy as np
+
     width = max(r.shape[1] for r in rows)
     return np.concatenate([np.pad(r, ((0, 0), (0, width - r.shape[1])), constant_values=255) for r in rows])
 

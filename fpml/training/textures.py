@@ -1,4 +1,4 @@
-"""minutiae, the second part: a minutia known again in another impression by the skin round it."""
+"""What is asked of textures: a minutia known again in another impression by the skin round it, and its type."""
 
 import numpy as np
 import torch
@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpml.models.texture import contrast
-from fpml.tasks.minutiae.settings import TrainMinutiae
 from fpml.training.patches import Patches, as_found
 
 VALIDATED = 4  # batches
@@ -30,9 +29,9 @@ def texture_loss(
 
 
 @torch.inference_mode()
-def validate_texture(network: nn.Module, held: Patches, settings: TrainMinutiae) -> float:
+def validate_texture(network: nn.Module, held: Patches, minutiae: int, seed: int) -> float:
     """The loss over the same pairs of the held-out fingers each time, as they are."""
     network.eval()
     device = next(network.parameters()).device
-    pairs = (np.random.default_rng([settings.seed, number]) for number in range(VALIDATED))
-    return float(np.mean([float(texture_loss(network, held, settings.minutiae, rng, device, moved=False)) for rng in pairs]))
+    pairs = (np.random.default_rng([seed, number]) for number in range(VALIDATED))
+    return float(np.mean([float(texture_loss(network, held, minutiae, rng, device, moved=False)) for rng in pairs]))
