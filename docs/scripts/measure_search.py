@@ -3,8 +3,8 @@
     python docs/scripts/measure_search.py
 
 Of FINGERS generated fingers on each of SENSORS sensors that no training draws one print is enrolled, another looked up; beside
-them stand DECOYS prints, each of two halves of such prints turned against each other. A finger is lost whose two prints match
-by the model's threshold, while the enrolled one is not among the BEST that the search gives.
+them stand DECOYS prints, each of two halves of other fingers' prints turned against each other. A finger is lost whose two
+prints match by the model's threshold, while the enrolled one is not among the BEST that the search gives.
 """
 
 import json
@@ -24,7 +24,8 @@ from fpml.matching.template import Template
 from fpml.metrics.intervals import wilson
 from fpml.synth.generate import generate
 
-FINGERS, SENSORS, DECOYS, BEST, SEED = 120, 6, 10_000, 5, 815
+FINGERS, SENSORS, DECOYS, BEST, SEED = 60, 6, 10_000, 5, 815
+OTHERS = 40  # fingers on each sensor that decoys are made of
 
 
 def mixed(templates: list[Template], rng: np.random.Generator) -> Template:
@@ -50,11 +51,14 @@ def main() -> None:
     model, rng = fpml.load("minutiae-1"), np.random.default_rng(0)
     enrolled: list[Template] = []
     probes: list[Template] = []
+    strangers: list[Template] = []
     for number in range(1, SENSORS + 1):
         prints = generate(FINGERS, 2, f"random-{number}", SEED + number, "hard", device="cpu")
         for row, picture in enumerate(progress(prints.pictures, f"random-{number}", len(prints.pictures), "prints")):
             (probes if row % 2 else enrolled).append(look(model, picture, 500).template)
-    many = enrolled + [mixed(enrolled, rng) for _ in progress(range(DECOYS), "decoys", DECOYS, "prints")]
+        others = generate(OTHERS, 1, f"random-{number}", SEED + 1000 + number, "hard", device="cpu").pictures
+        strangers += [look(model, picture, 500).template for picture in others]
+    many = enrolled + [mixed(strangers, rng) for _ in progress(range(DECOYS), "decoys", DECOYS, "prints")]
     codes = [cylinders(template) for template in progress(many, "codes", len(many), "prints")]
     index = search.index_of(many, [search.code(c) for c in codes], [c.minutiae for c in codes])
     threshold = threshold_of(model).value
