@@ -6,13 +6,18 @@ import os
 import signal
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from urllib.parse import quote, urlsplit
 
 from fpml.base.files import root, state_folder
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PROXIES = [f(f"{of}_proxy") for of in ("http", "https", "all") for f in (str.lower, str.upper)]
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 KEPT = {  # where libraries keep what they make, by the variable that says so
     "PREFECT_HOME": "~/.prefect",
     "XDG_CACHE_HOME": "~/.cache",  # torch's hub, fonts
@@ -24,8 +29,38 @@ KEPT = {  # where libraries keep what they make, by the variable that says so
 def heed_signals() -> None:
     """Have SIGINT and SIGTERM interrupt this process, and with it all that it starts by exec: a shell starts what it runs in
     the background with SIGINT ignored, which children inherit."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in INTERRUPTS:
         signal.signal(number, signal.default_int_handler)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold the first SIGINT or SIGTERM back until the block has ended; a second one goes through at once.
+
+    For a database's transactions: one that is interrupted in its middle leaves the database locked, also for what would end
+    in good order. Signals come to the main thread alone; elsewhere nothing is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: handler for number in INTERRUPTS if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)}
+    came: list[int] = []
+
+    def put_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def hold_back(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        put_back()
+
+    for number in before:
+        signal.signal(number, hold_back)
+    try:
+        yield
+    finally:
+        put_back()
+        if came:
+            signal.raise_signal(came[0])
 
 
 def make_ready() -> None:

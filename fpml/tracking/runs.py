@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from fpml.base.environment import AWAY, make_ready, sqlite_uri, through_proxy
+from fpml.base.environment import AWAY, make_ready, sqlite_uri, through_proxy, undisturbed
 from fpml.base.files import home, state_folder
 from fpml.project.identity import Identity, run_name
 from fpml.settings.sections import Tracking
@@ -135,6 +135,7 @@ class RunLog:
     history: list[dict[str, float]] = field(default_factory=list)
     logged: set[int] = field(default_factory=set)
 
+    @undisturbed()
     def epoch(self, row: dict[str, float]) -> None:
         """One batch of metrics an epoch; a store that fails is left alone from then on."""
         self.history.append(row)
@@ -147,6 +148,7 @@ class RunLog:
             say(f"tracking: the store failed at epoch {step} ({_one_line(error)}); metrics stay in files from here")
             self.mlflow = None
 
+    @undisturbed()
     def model(self, folder: Path, example: Any) -> None:
         if self.mlflow is None:
             return
@@ -179,6 +181,7 @@ def training_run(settings: Tracking, identity: Identity, resume: Path) -> Iterat
         _close(log, status)
 
 
+@undisturbed()
 def _open(log: RunLog, settings: Tracking, resume: Path) -> None:
     """Start the run, or go on with the one that `resume` names."""
     mlflow, identity = log.mlflow, log.identity
@@ -206,6 +209,7 @@ def _open(log: RunLog, settings: Tracking, resume: Path) -> None:
         log.mlflow = None
 
 
+@undisturbed()
 def _close(log: RunLog, status: str) -> None:
     if log.identity.run_id is None:
         return

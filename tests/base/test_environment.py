@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ import pytest
 
 from fpml.admin import doctor
 from fpml.base import environment
-from fpml.base.environment import make_ready, through_proxy
+from fpml.base.environment import make_ready, through_proxy, undisturbed
 from fpml.settings.sections import Tracking
 from fpml.tracking import runs as tracking
 from tests.conftest import REPOSITORY, run
@@ -207,3 +208,40 @@ def test_every_text_file_is_opened_with_its_encoding() -> None:
             name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
             told = any(keyword.arg == "encoding" for keyword in call.keywords)
             assert told or name not in ("read_text", "write_text"), f"{file}:{call.lineno}: encoding=?"
+
+
+@pytest.mark.parametrize("number", environment.INTERRUPTS)
+def test_a_transaction_is_ended_before_an_interrupt(number: signal.Signals) -> None:
+    kept = signal.getsignal(signal.SIGTERM)
+    environment.heed_signals()
+    done = []
+
+    @undisturbed()
+    def transaction(signals: int) -> None:
+        for _ in range(signals):
+            signal.raise_signal(number)
+        done.append(signals)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            transaction(1)
+        with pytest.raises(KeyboardInterrupt):
+            transaction(2)  # who asks twice does not wait
+        assert done == [1]
+        transaction(0)
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, kept)
+
+
+def test_outside_the_main_thread_interrupts_are_left_alone() -> None:
+    done: list[object] = []
+
+    def work() -> None:
+        with undisturbed():
+            done.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [signal.getsignal(signal.SIGINT)]
