@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fpml.base.errors import FpmlError
 from fpml.matching.texture import BLUR, SIDE, places
 from fpml.synth.noise import blur
 from fpml.synth.stream import Example
@@ -32,7 +33,10 @@ class Patches:
     minutia: np.ndarray  # int64 (n,): finger x FINGER + number; the same for all patches of one minutia
 
     def pairs(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Two rows of each of `count` minutiae: half of them from few fingers, so that neighbours are told apart too."""
+        """Two rows of each of `count` minutiae: half of them from few fingers, so that neighbours are told apart too.
+        FpmlError where there is none."""
+        if not len(self.minutia):
+            raise FpmlError("no minutia is seen in two prints of a finger; give more fingers, or train.texture_steps: 0")
         names, starts, sizes = np.unique(self.minutia, return_index=True, return_counts=True)
         fingers = names // FINGER
         few = rng.permutation(np.unique(fingers))[: max(1, count // 24)]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from fpml.base.errors import FpmlError
 from fpml.matching import texture
 from fpml.models.texture import TextureNet, contrast
 from fpml.synth.stream import Example, made_for
@@ -59,6 +60,12 @@ def test_pairs_are_two_impressions_of_one_minutia() -> None:
     assert len(np.unique(minutia[first])) > 15
     two = joined([made, Patches(made.pixels, made.ending, made.typed, minutia + 5 * FINGER)])
     assert len(two.minutia) == 240
+
+
+def test_no_minutia_seen_twice_is_said() -> None:
+    none = Patches(torch.zeros(0, WIDE, WIDE), torch.zeros(0), torch.zeros(0, dtype=torch.bool), np.zeros(0, np.int64))
+    with pytest.raises(FpmlError, match="no minutia is seen in two prints"):
+        none.pairs(4, np.random.default_rng(0))
 
 
 def test_contrast_by_the_formula() -> None:

@@ -2,7 +2,8 @@
 know a minutia again by the skin round it, from patches of several impressions (fpml/training/textures.py)."""
 
 import math
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from time import perf_counter
 from typing import Any
 
@@ -66,19 +67,31 @@ def losses(maps: Maps, batch: Crops) -> dict[str, Tensor]:
     }
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What one of the two networks learns in an epoch."""
+
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    steps: int  # batches an epoch
+    seed: list[int]  # of its batches, beside the epoch, the step and the process
+    shares: dict[str, float]  # what each part of the loss counts
+    losses: Callable[[np.random.Generator], dict[str, Tensor]]  # the parts, scalars, of a batch drawn at random
+
+
 def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Session) -> nn.Module:
     """Train in place, from the last checkpoint if there is one. What stands is the running average (settings.average)."""
     accelerator, prints = session.accelerator, sets.training.prints
     own = [prepared(prints, int(row)) for row in sets.training.rows]
     held = [prepared(prints, int(row)) for row in sets.validation.rows]
     own_fingers = by_finger(prints, sets.training.rows, own)
-    held_patches = cut_patches(by_finger(prints, sets.validation.rows, held), torch.Generator(accelerator.device), spoil=False)
+    held_patches = _held_patches(by_finger(prints, sets.validation.rows, held), settings, accelerator.device)
     bare = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     find = torch.optim.AdamW(bare.maps.parameters(), settings.learning_rate, weight_decay=DECAY)
     tell = torch.optim.AdamW(bare.texture.parameters(), settings.learning_rate, weight_decay=DECAY)
     finder, teller, find, tell = accelerator.prepare(bare.maps, bare.texture, find, tell)
     both = Averaged(bare, settings.average).to(accelerator.device)
-    world, rank = accelerator.num_processes, accelerator.process_index
+    world = accelerator.num_processes
     fresh: dict[int, list[list[Example]]] = {}
     patches: dict[int, Patches] = {}
 
@@ -94,43 +107,30 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
                 generator = torch.Generator(accelerator.device).manual_seed(settings.seed * 1_000_003 + number)
                 patches[number] = cut_patches(fresh[number], generator, spoil=True, first=number * len(fresh[number]))
         pool = own + [example for number in wanted for finger in fresh[number] for example in finger]
-        totals: dict[str, Tensor] = {name: torch.zeros((), device=accelerator.device) for name in SHARES}
-        start = perf_counter()
-        for step in range(settings.steps):
-            _paced(find, settings, (epoch - 1) * settings.steps + step, settings.steps)
-            rng = np.random.default_rng([settings.seed, epoch, step, rank])
+        every = joined([patches[number] for number in wanted]) if settings.texture_steps else None
+
+        def of_crops(rng: np.random.Generator) -> dict[str, Tensor]:
             chosen = [pool[i] for i in rng.integers(len(pool), size=-(-settings.batch_size // world))]
             generator = torch.Generator(accelerator.device).manual_seed(int(rng.integers(2**62)))
             batch = crop.batch(crop.cut(chosen, settings.crop, rng), generator, spoil=True)
-            parts = losses(finder.train()(batch.pictures), batch)
-            _step(accelerator, sum(SHARES[name] * part for name, part in parts.items()), find, bare.maps)
-            both.average.update_parameters(both.network)
-            for name, part in parts.items():
-                totals[name] += part.detach()
-            session.still_wanted()
-        row: Row = {}
-        if settings.steps:
-            row |= {f"train/{name}_loss": session.mean(total, settings.steps * world) for name, total in totals.items()}
-            row["train/loss"] = sum(SHARES[name] * row[f"train/{name}_loss"] for name in SHARES)
-        total = torch.zeros((), device=accelerator.device)
-        every = joined([patches[number] for number in wanted]) if settings.texture_steps else None
-        for step in range(settings.texture_steps):
+            return losses(finder.train()(batch.pictures), batch)
+
+        def of_patches(rng: np.random.Generator) -> dict[str, Tensor]:
             assert every is not None
-            _paced(tell, settings, (epoch - 1) * settings.texture_steps + step, settings.texture_steps)
-            rng = np.random.default_rng([settings.seed, epoch, step, rank, 1])
-            loss = texture_loss(teller.train(), every, -(-settings.minutiae // world), rng, accelerator.device, moved=True)
-            _step(accelerator, loss, tell, bare.texture)
-            both.average.update_parameters(both.network)
-            total += loss.detach()
-            session.still_wanted()
+            count = -(-settings.minutiae // world)
+            return {"texture": texture_loss(teller.train(), every, count, rng, accelerator.device, moved=True)}
+
+        start = perf_counter()
+        row = _taught(Lesson(bare.maps, find, settings.steps, [], SHARES, of_crops), epoch, both, settings, session)
+        lesson = Lesson(bare.texture, tell, settings.texture_steps, [1], {"texture": 1.0}, of_patches)
+        row |= _taught(lesson, epoch, both, settings, session)
         seen = settings.steps * settings.batch_size + 2 * settings.texture_steps * settings.minutiae  # crops and patches
         row["images_per_second"] = seen / (perf_counter() - start)
-        if settings.texture_steps:
-            row["train/texture_loss"] = session.mean(total, settings.texture_steps * world)
         learned = _learned(both)
         if settings.steps:
+            row["train/loss"] = sum(SHARES[name] * row[f"train/{name}_loss"] for name in SHARES)
             row["validation/loss"] = validate(learned.maps, held, settings)
-        if settings.texture_steps and len(held_patches.minutia):
+        if held_patches is not None:
             row["validation/texture_loss"] = validate_texture(learned.texture, held_patches, settings.minutiae, settings.seed)
         return row
 
@@ -138,6 +138,34 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
     learned = _learned(both)
     calibrate(learned.maps, held, settings)
     return learned
+
+
+def _taught(lesson: Lesson, epoch: int, both: Averaged, settings: TrainMinutiae, session: Session) -> Row:
+    """One epoch of a lesson; the mean of each part of its loss."""
+    accelerator = session.accelerator
+    totals: dict[str, Tensor] = {name: torch.zeros((), device=accelerator.device) for name in lesson.shares}
+    for step in range(lesson.steps):
+        for group in lesson.optimiser.param_groups:
+            group["lr"] = _learning_rate(settings, (epoch - 1) * lesson.steps + step, lesson.steps)
+        parts = lesson.losses(np.random.default_rng([settings.seed, epoch, step, accelerator.process_index, *lesson.seed]))
+        accelerator.backward(torch.stack([lesson.shares[name] * part for name, part in parts.items()]).sum())
+        accelerator.clip_grad_norm_(lesson.network.parameters(), CLIP)
+        lesson.optimiser.step()
+        lesson.optimiser.zero_grad()
+        both.average.update_parameters(both.network)
+        for name, part in parts.items():
+            totals[name] += part.detach()
+        session.still_wanted()
+    batches = lesson.steps * accelerator.num_processes
+    return {f"train/{name}_loss": session.mean(total, batches) for name, total in totals.items()} if lesson.steps else {}
+
+
+def _held_patches(fingers: list[list[Example]], settings: TrainMinutiae, device: torch.device) -> Patches | None:
+    """Those of the validation prints, as they are; None where textures are not trained or no minutia is seen twice."""
+    if not settings.texture_steps:
+        return None
+    found = cut_patches(fingers, torch.Generator(device), spoil=False)
+    return found if len(found.minutia) else None
 
 
 def _learned(both: Averaged) -> MinutiaeNet:
@@ -153,18 +181,6 @@ def by_finger(prints: Prepared, rows: np.ndarray, examples: list[Example]) -> li
     for row, example in zip(rows, examples, strict=True):
         found.setdefault(str(index["finger_id"].iat[row]), []).append(example)
     return list(found.values())
-
-
-def _step(accelerator: Accelerator, loss: Any, optimiser: torch.optim.Optimizer, network: nn.Module) -> None:
-    accelerator.backward(loss)
-    accelerator.clip_grad_norm_(network.parameters(), CLIP)
-    optimiser.step()
-    optimiser.zero_grad()
-
-
-def _paced(optimiser: torch.optim.Optimizer, settings: TrainMinutiae, step: int, an_epoch: int) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = _learning_rate(settings, step, an_epoch)
 
 
 def _made(settings: TrainMinutiae, epoch: int) -> list[list[Example]]:
