@@ -23,7 +23,7 @@ from fpml.matching.template import Template
 from fpml.metrics.intervals import wilson
 from fpml.synth.generate import generate
 
-FINGERS, SENSORS, DECOYS, BEST, SEED = 60, 6, 10_000, 5, 815
+FINGERS, SENSORS, DECOYS, BEST, SEED = 60, 6, 100_000, 5, 815
 OTHERS = 40  # fingers on each sensor that decoys are made of
 
 
@@ -58,14 +58,18 @@ def main() -> None:
         others = generate(OTHERS, 1, f"random-{number}", SEED + 1000 + number, "hard", device="cpu").pictures
         strangers += [look(model, picture, 500).template for picture in others]
     many = enrolled + [mixed(strangers, rng) for _ in progress(range(DECOYS), "decoys", DECOYS, "prints")]
-    codes = [cylinders(template) for template in progress(many, "codes", len(many), "prints")]
-    index = search.index_of(many, [search.code(c) for c in codes], [c.minutiae for c in codes])
+    codes, rows = [], []
+    for template in progress(many, "codes", len(many), "prints"):
+        found = cylinders(template)
+        codes.append(search.code(found))
+        rows.append(found.minutiae)
+    index = search.index_of(many, codes, rows)
     among, lost = 0, 0
     for own, probe in enumerate(progress(probes, "searches", len(probes), "prints")):
-        found = search.search(index, probe, BEST)
-        if own in [place for place, _ in found]:
+        best = search.search(index, probe, BEST)
+        if own in [place for place, _ in best]:
             among += 1
-        elif not found or match(cylinders(probe), codes[own]).score > found[-1][1]:
+        elif not best or match(cylinders(probe), cylinders(enrolled[own])).score > best[-1][1]:
             lost += 1
     asked = among + lost
     low, high = wilson(lost, asked)

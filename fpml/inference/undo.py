@@ -26,8 +26,7 @@ Run = Callable[..., list[np.ndarray]]  # run([outputs], input=array, …) → th
 MULTIPLE = 16  # of the sides that find and polish take
 UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
 ALTERED = 0.9  # probability from which a print is taken for altered: one unaltered print in a hundred is
-SURE = 0.4  # confidence from which an alteration is undone; below it the place is only painted over
-SMALL, SURE_OF_SMALL = 22.0, 0.8  # pixels of a cut's base: below it little is won, and waves say less
+SURE = 0.35  # confidence from which an alteration is undone; below it a cut is left, and the rest only painted over
 WAVES = 0.5  # what a waves' score counts beside the judge's logit
 MOST = 160  # candidates
 MOVED = 5.0  # pixels by which a guess is changed at most, at once
@@ -43,7 +42,7 @@ class Found:
     # CR: y, x, radius, degrees; Zcut: v0, v1, v2, v3, each (y, x); pixels of the picture. {} where it is not known
     place: dict[str, Any]
     placed: float  # confidence that the place is exact; 0 where nothing was moved
-    undone: bool  # moved back; else only painted over
+    undone: bool  # moved back; else only painted over, or left where it is a cut
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,13 @@ def repair(run: Run, picture: np.ndarray) -> Undone:
     elif kind == "Zcut":
         best, placed = placed_cut(run, picture, guess)
     back, moved = picture, np.zeros(picture.shape, bool)
-    sure = best is not None and placed >= (SURE_OF_SMALL if _is_small(best) else SURE)
+    sure = best is not None and placed >= SURE
     if best is not None and sure:
         whole, moved = undo(picture, best)
         back = np.rint(whole).astype(np.uint8)
     repaired, wrong = _polished(run, picture, back, moved)
+    if kind == "Zcut" and not sure:  # its ridges lie elsewhere, and paint over its lines brings none of them back
+        repaired = picture.astype(np.float32) / 255
     return Undone(repaired, np.maximum(wrong, moved), back, Found(kind, confidence, _place(best), placed, sure))
 
 
@@ -164,10 +165,6 @@ def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut |
 def _cut(corners: np.ndarray) -> ZCut:
     v0, v1, v2 = ((float(corners[k]), float(corners[k + 1])) for k in (0, 2, 4))
     return ZCut(v0, v1, v2)
-
-
-def _is_small(best: Rotation | ZCut) -> bool:
-    return isinstance(best, ZCut) and float(np.hypot(*np.subtract(best.v2, best.v1))) < SMALL
 
 
 def _area(cut: ZCut) -> float:

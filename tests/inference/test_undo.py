@@ -96,6 +96,21 @@ def test_what_is_not_sure_is_painted_over_alone() -> None:
     np.testing.assert_array_equal(made.picture, painted(run, altered))
 
 
+def test_a_cut_whose_place_is_not_sure_is_left_as_it_is() -> None:
+    altered, _ = apply(REAL, CUT_ONE)
+    inner = networks(CUT_ONE, "Zcut", sharp=0.0)
+
+    def run(outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
+        found = inner(outputs, **inputs)
+        return [1 - f if name == "repaired" else f for name, f in zip(outputs, found, strict=True)]
+
+    assert not np.array_equal(np.rint(painted(run, altered) * 255), altered)
+    made = repair(run, altered)
+    assert not made.found.undone
+    assert made.found.kind == "Zcut"
+    np.testing.assert_array_equal(np.rint(made.picture * 255), altered)
+
+
 @pytest.mark.parametrize(("kind", "same"), [("none", True), ("Obl", False)])
 def test_nothing_is_moved_where_nothing_was(kind: str, same: bool) -> None:
     calls: list[Any] = []

@@ -63,7 +63,7 @@ def told(found: "Repaired") -> str:
         where = " of " + " ".join(f"({x}, {y})" for y, x in (place[v] for v in ("v0", "v1", "v2", "v3")))
     done = f"undone, sure to {found.found.placed:.0%}" if found.found.undone else "painted over"
     if not found.found.undone and kind != "Obl":
-        done = f"painted over alone: its place is sure to {found.found.placed:.0%}"
+        done = f"{'left as it is' if kind == 'Zcut' else 'painted over alone'}: its place is sure to {found.found.placed:.0%}"
     return f"{kind}{where} ({found.found.confidence:.0%}), {done}, "
 
 

@@ -76,7 +76,8 @@ function foundAs(found) {
   if (Object.keys(where).length) {
     const short = (value) => (Array.isArray(value) ? `(${value.map(short).join(", ")})` : Number(value.toFixed(2)));
     said.place = Object.entries(where).map(([name, value]) => `${name} ${short(value)}`).join(", ");
-    said["place's confidence"] = `${of(placed)}; ${undone ? "undone" : "not sure enough to be undone, painted over"}`;
+    const instead = kind === "Zcut" ? "left as it is" : "painted over";
+    said["place's confidence"] = `${of(placed)}; ${undone ? "undone" : `not sure enough to be undone, ${instead}`}`;
   }
   return facts(said);
 }
