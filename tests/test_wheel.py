@@ -92,7 +92,13 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     modules = {f"fpml/{p.relative_to(REPOSITORY / 'fpml').as_posix()}" for p in (REPOSITORY / "fpml").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
     of_the_page = ("tryout/page.html.j2", "tryout/static/page.js", "tryout/examples/a-1.png")
-    for needed in ("shipped/judge-1/weights.safetensors", "project/presets/demo.yaml", "report/report.html.j2", *of_the_page):
+    for needed in (
+        "shipped/judge-2/weights.safetensors",
+        "shipped/pattern-1/model.onnx",
+        "project/presets/demo.yaml",
+        "report/report.html.j2",
+        *of_the_page,
+    ):
         assert f"fpml/{needed}" in names
     shipped = sum(p.stat().st_size for p in (REPOSITORY / "fpml" / "shipped").rglob("*") if p.is_file())
     assert shipped < 15e6

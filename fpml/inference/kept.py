@@ -8,7 +8,7 @@ import numpy as np
 
 from fpml.data.pictures import BadPicture
 from fpml.inference.load import load
-from fpml.inference.minutiae import look
+from fpml.inference.minutiae import Look, look
 from fpml.inference.model import Model
 from fpml.matching.cylinders import cylinders
 from fpml.matching.match import match
@@ -24,12 +24,18 @@ def judge() -> Model:
     return load(JUDGE)
 
 
+def look_at(picture: np.ndarray, dpi: float) -> Look | None:
+    """What the model sees in a picture (H, W) uint8; None where it shows nothing."""
+    try:
+        return look(judge(), picture, dpi)
+    except BadPicture:
+        return None
+
+
 def template(picture: np.ndarray, dpi: float) -> Template:
     """The minutiae of a picture (H, W) uint8; none where it shows nothing."""
-    try:
-        return look(judge(), picture, dpi).template
-    except BadPicture:
-        return from_table(np.empty((0, 5)), 1, 1)
+    seen = look_at(picture, dpi)
+    return seen.template if seen else from_table(np.empty((0, 5)), 1, 1)
 
 
 def kept(picture: Template, true: Template) -> dict[str, float]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fpml.base.errors import FpmlError
 from fpml.models.layers import Trunk
 
-VERSION = "judge-1"
+VERSION = "judge-2"
 FOLDER = Path(__file__).parent.parent / "shipped" / VERSION
 SIDE = 96  # pixels
 GRID, NUMBERS = 6, 128  # cells a side that the embedding is made from, and its length
@@ -28,18 +28,13 @@ BATCH = 256
 class Judge:
     version: str
     sha256: str
-    network: nn.Module  # prints → pattern logits, embedding
+    network: nn.Module  # prints → embedding
 
     @torch.inference_mode()
-    def __call__(self, prints: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Of prints (B, 1, H, W) in 0..1: the pattern classes' probabilities (B, 5) and the embeddings (B, 128)."""
-        probabilities, embeddings = [], []
-        for start in range(0, len(prints), BATCH):
-            part = as_seen(prints[start : start + BATCH].float().cpu())
-            logits, embedding = self.network(part)
-            probabilities.append(torch.softmax(logits, 1).numpy())
-            embeddings.append(embedding.numpy())
-        return np.concatenate(probabilities), np.concatenate(embeddings)
+    def __call__(self, prints: Tensor) -> np.ndarray:
+        """The embeddings (B, 128) of prints (B, 1, H, W) in 0..1."""
+        parts = [prints[start : start + BATCH].float().cpu() for start in range(0, len(prints), BATCH)]
+        return np.concatenate([self.network(as_seen(part)).numpy() for part in parts])
 
 
 def as_seen(prints: Tensor) -> Tensor:
@@ -50,16 +45,15 @@ def as_seen(prints: Tensor) -> Tensor:
 
 
 class JudgeNetwork(nn.Module):
-    """An embedding, and a linear layer that names the pattern class."""
+    """Prints as the judge sees them → embeddings (B, NUMBERS)."""
 
-    def __init__(self, width: int, classes: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.trunk = Trunk(width, GRID, NUMBERS)
-        self.pattern = nn.Linear(NUMBERS, classes)
 
-    def forward(self, prints: Tensor) -> tuple[Tensor, Tensor]:
-        embedding = self.trunk(prints)
-        return self.pattern(embedding), embedding
+    def forward(self, prints: Tensor) -> Tensor:
+        embedding: Tensor = self.trunk(prints)
+        return embedding
 
 
 def load_judge() -> Judge:
@@ -69,6 +63,6 @@ def load_judge() -> Judge:
     digest = hashlib.sha256(content).hexdigest()
     if digest != card["sha256"]:
         raise FpmlError(f"{FOLDER}/weights.safetensors is not the judge that was shipped; install fpml again")
-    network = JudgeNetwork(card["width"], len(card["classes"]))
+    network = JudgeNetwork(card["width"])
     network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load(content).items()})
     return Judge(VERSION, digest, network.eval())

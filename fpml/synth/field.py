@@ -93,10 +93,10 @@ def draw_finger(seed: int, number: int, pattern: str | None = None) -> Finger:
             *((u(-0.7, 0.7), u(-160, 160), u(-60, 60), u(15, 90), u(0.6, 1.6)) for _ in range(int(rng.poisson(0.8)))),
         ),
     )
-    return replace(finger, opens=tuple(_opening(finger, number) for number in range(len(loops))))
+    return replace(finger, opens=tuple(opening(finger, number) for number in range(len(loops))))
 
 
-def _opening(finger: Finger, loop: int) -> float:
+def opening(finger: Finger, loop: int) -> float:
     """The direction in which a loop opens: there its own half angle and the rest of the field lie along the ray."""
     rest = replace(
         finger,

@@ -15,6 +15,7 @@ from fpml.inference.compare import Feature, Kind, Minutiae, compared, kind_of
 from fpml.inference.gallery import Gallery, Threshold, enrolled, threshold_of
 from fpml.inference.minutiae import BLOCK, FEWEST, SKIN, Look, comparable, look
 from fpml.inference.model import Model
+from fpml.inference.pattern import told
 from fpml.inference.place import place
 from fpml.matching import formats
 from fpml.matching.template import Template
@@ -115,6 +116,7 @@ def inside(model: Model, picture: Picture, dpi: float | None) -> dict[str, Any]:
         "minutiae": f"{count}, of a mean certainty of {template.quality.mean():.0%}" if count else "none",
         "skin": f"{skin.mean():.0%} of the picture",
         "ridge period": f"{seen.ridge_period:.1f} pixels at 500 dpi, the median over the skin" if skin.any() else "no ridges",
+        "pattern": told(seen) if skin.any() else "no ridges",
         "resolution": f"{seen.dpi:.0f} dpi, {'told by its ridges' if seen.dpi_estimated else 'as you said'}",
     }
     files = {"json": formats.to_json(template), "fmr": base64.b64encode(formats.to_iso(template)).decode()}

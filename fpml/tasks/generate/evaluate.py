@@ -14,7 +14,8 @@ from fpml.base.errors import FpmlError
 from fpml.base.files import root
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.drawing import figures
-from fpml.inference.kept import template
+from fpml.inference.kept import look_at
+from fpml.inference.pattern import patterns
 from fpml.metrics import generation
 from fpml.metrics.judge import load_judge
 from fpml.metrics.pictures import to_bytes, to_float
@@ -45,7 +46,7 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
     seen = {name: judge(prints) for name, prints in (("made", samples), ("training", real[0]), ("held", real[1]))}
     part = str(index["dataset"].iloc[training[0]])
     values = _by_the_judge(seen, fingers[training], fingers[held]) + _by_ridges(samples, real, recipe.data.dpi)
-    values += _by_minutiae(samples, real, recipe.data.dpi)
+    values += _by_looks(samples, real, recipe.data.dpi)
     values.append(("likeness", MODEL, _likeness(samples), np.nan))
     values.append(("likeness", REAL, _likeness(real[1]), np.nan))
     if recipe.evaluate.inception:
@@ -67,7 +68,7 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
         "of both: about 0.5 where nothing was copied; beside it held-out prints in the place of the made ones.",
         "KS: the largest gap between the distributions of made and real prints. Likeness: mean SSIM of pairs of prints.",
     ]
-    place, distance = generation.nearest(seen["made"][1], seen["training"][1])
+    place, distance = generation.nearest(seen["made"], seen["training"])
     scores = pd.DataFrame({"nearest_training": index["image_id"].to_numpy(str)[training[place]], "distance": distance})
     return Findings(scores, table, {"headline": "kid", "notes": notes, "judge": judge.sha256, "samples": len(samples)})
 
@@ -93,17 +94,12 @@ def make(trained: Trained[Generate], count: int, training: pd.DataFrame) -> tupl
 Value = tuple[str, str, float, float]  # metric, method, value, spread
 
 
-def _by_the_judge(
-    seen: dict[str, tuple[np.ndarray, np.ndarray]], training_fingers: np.ndarray, held_fingers: np.ndarray
-) -> list[Value]:
+def _by_the_judge(seen: dict[str, np.ndarray], training_fingers: np.ndarray, held_fingers: np.ndarray) -> list[Value]:
     """As many made prints as held-out ones, each against the training prints."""
-    count = min(len(seen["made"][1]), len(seen["held"][1]))
-    mixed = np.random.default_rng(0).permutation(len(seen["held"][1]))[:count]
-    (made_p, made), (held_p, held) = ((p[:count], e[:count]) for p, e in (seen["made"], [v[mixed] for v in seen["held"]]))
-    training = seen["training"][1]
+    everyone, training = seen["held"], seen["training"]
+    count = min(len(seen["made"]), len(everyone))
+    made, held = seen["made"][:count], everyone[np.random.default_rng(0).permutation(len(everyone))[:count]]
     values: list[Value] = [
-        ("judge_score", MODEL, *generation.score(made_p)),
-        ("judge_score", REAL, *generation.score(held_p)),
         ("kid", MODEL, *generation.kid(made, training)),
         ("kid", REAL, *generation.kid(held, training)),
     ]
@@ -112,8 +108,8 @@ def _by_the_judge(
             ("fid", MODEL, generation.fid(made, training), np.nan),
             ("fid", REAL, generation.fid(held, training), np.nan),
         ]
-    everyone, known = seen["held"][1], (training, training_fingers)
-    values.append(("memorised", MODEL, generation.nearer_to_training(seen["made"][1], *known, everyone, held_fingers), np.nan))
+    known = training, training_fingers
+    values.append(("memorised", MODEL, generation.nearer_to_training(seen["made"], *known, everyone, held_fingers), np.nan))
     half = np.isin(held_fingers, np.unique(held_fingers)[::2])  # held-out fingers in the place of the made ones
     if half.any() and not half.all():
         share = generation.nearer_to_training(everyone[half], *known, everyone[~half], held_fingers[~half])
@@ -138,16 +134,24 @@ def _in_batches(measure: Any, prints: Tensor) -> np.ndarray:
     return np.concatenate([measure(prints[s : s + BATCH]).numpy() for s in range(0, len(prints), BATCH)])
 
 
-def _by_minutiae(samples: Tensor, real: list[Tensor], dpi: float) -> list[Value]:
-    """How many minutiae the model that comes with fpml finds in a print; of at most MAPPED of each kind."""
+def _by_looks(samples: Tensor, real: list[Tensor], dpi: float) -> list[Value]:
+    """What the minutiae model that comes with fpml sees in prints, of at most MAPPED of each kind: how many minutiae, and which
+    pattern classes."""
     from scipy.stats import ks_2samp
 
     few = [to_bytes(prints[torch.from_numpy(some(len(prints), MAPPED))]) for prints in (samples, *real)]
-    made, training, held = ([len(template(picture, dpi)) for picture in prints] for prints in few)
-    return [
-        ("ks_minutiae", MODEL, float(ks_2samp(made, training).statistic), np.nan),
-        ("ks_minutiae", REAL, float(ks_2samp(held, training).statistic), np.nan),
+    made, training, held = ([look_at(picture, dpi) for picture in prints] for prints in few)
+    counts = [[len(seen.template) if seen else 0 for seen in kind] for kind in (made, training, held)]
+    out: list[Value] = [
+        ("ks_minutiae", MODEL, float(ks_2samp(counts[0], counts[1]).statistic), np.nan),
+        ("ks_minutiae", REAL, float(ks_2samp(counts[2], counts[1]).statistic), np.nan),
     ]
+    size = min(len(made), len(held))  # the score rises with the number of prints
+    for method, kind in ((MODEL, made), (REAL, held)):
+        classes = patterns([seen for seen in kind[:size] if seen])
+        if len(classes):
+            out.append(("judge_score", method, *generation.score(classes)))
+    return out
 
 
 def _likeness(prints: Tensor) -> float:
@@ -182,7 +186,7 @@ def _by_inception(path: str, samples: Tensor, real: Tensor) -> list[Value]:
 
 def _draw(
     trained: Trained[Generate], album: Album, samples: Tensor, classes: np.ndarray, training: np.ndarray,
-    seen: dict[str, tuple[np.ndarray, np.ndarray]],
+    seen: dict[str, np.ndarray],
 ) -> None:  # fmt: skip
     """The sheets of fixed noise and their animation, samples beside their nearest training prints, t-SNE."""
     # What was made after real prints may show one of them: all figures count as showing the training prints.
@@ -193,7 +197,7 @@ def _draw(
     pictures[0].save(path, format="gif", save_all=True, append_images=pictures[1:], duration=500, loop=0)
     title = f"{trained.name}: fixed noise after epoch {int(sheets['epoch'].iloc[-1])}"
     pictures[-1].save(album.add("sheet.png", title, training), format="png")
-    made, real = seen["made"][1], seen["training"][1]
+    made, real = seen["made"], seen["training"]
     chosen = some(len(samples), SHOWN)
     place, _ = generation.nearest(made[chosen], real)
     names = [trained.classes[c] for c in classes[chosen]] if trained.classes else [""] * len(chosen)

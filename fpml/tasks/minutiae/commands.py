@@ -17,6 +17,7 @@ def minutiae(a: Arguments) -> None:
     from fpml.data.pictures import BadPicture, read_grey
     from fpml.data.readers import reader_named
     from fpml.inference.minutiae import OUTPUTS, look
+    from fpml.inference.pattern import told
     from fpml.inference.place import MAX_PIXELS, find_pictures
     from fpml.matching.formats import write
 
@@ -39,7 +40,7 @@ def minutiae(a: Arguments) -> None:
         period = seen.ridge_period
         if len(template) and not seen.dpi_estimated and not ODD[0] <= period <= ODD[1]:
             dpi = f"; ridges {period:.1f} pixels apart at 500 dpi, which no finger has: is {seen.dpi:g} dpi right? (--dpi auto)"
-        print(f"{picture}: {len(template)} minutiae{dpi}")
+        print(f"{picture}: {len(template)} minutiae, {told(seen)}{dpi}")
     say_how_many(good, len(pictures))
     print(f"templates are in {a.out}")
 
