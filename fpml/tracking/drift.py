@@ -115,7 +115,7 @@ def compare(old: pd.DataFrame, new: pd.DataFrame, limit: float) -> pd.DataFrame:
 def _distances(known: np.ndarray, fingers: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How far training prints lie from the nearest of another finger, and new prints from the nearest training print."""
     judge = load_judge()
-    old_view, new_view = (judge(to_float(p, torch.device("cpu")))[1] for p in (known, new))
+    old_view, new_view = (judge(to_float(p, torch.device("cpu"))) for p in (known, new))
     order = np.random.default_rng(0).permutation(np.unique(fingers))
     first = np.isin(fingers, order[: len(order) // 2])
     if not first.any() or first.all():
