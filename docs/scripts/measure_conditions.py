@@ -18,7 +18,7 @@ from fpml.synth.generate import generate
 
 CONDITIONS = ("fvc", "hard", "distorted")
 SENSORS = ("fvc2002-db1", "fvc2002-db2", "fvc2002-db3", "fvc2002-db4")
-FINGERS, IMPRESSIONS, SEED, PAIRS = 40, 8, 2004, 4000
+FINGERS, IMPRESSIONS, SEED, PAIRS = 40, 8, 2006, 4000
 
 
 def main() -> None:
