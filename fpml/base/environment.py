@@ -53,9 +53,9 @@ def undisturbed() -> Iterator[None]:
         came.append(number)
         put_back()
 
-    for number in before:
-        signal.signal(number, hold_back)
     try:
+        for number in before:
+            signal.signal(number, hold_back)
         yield
     finally:
         put_back()

@@ -93,7 +93,7 @@ class Minutiae:
             "minutiae": [template.table().ravel() for template in features],
             "texture": [b"" if t.texture is None else t.texture.tobytes() for t in features],
             "texture_of": [template.texture_of for template in features],
-            "codes": [search.code(c).tobytes() for c in every],
+            "search_codes": [search.code(c).tobytes() for c in every],
             "code_rows": [c.minutiae.astype(np.int16) for c in every],
         }
 
@@ -109,7 +109,7 @@ class Minutiae:
                     return np.array([self.score(sought, one) for one in every])
 
             return scores_of_all
-        codes = [np.frombuffer(c, np.uint64).reshape(-1, search.BITS // 64) for c in gallery["codes"]]
+        codes = [np.frombuffer(c, np.uint64).reshape(-1, search.BITS // 64) for c in gallery["search_codes"]]
         index = search.index_of(templates, codes, gallery["code_rows"])
 
         def scores_of(probe: Template) -> np.ndarray:

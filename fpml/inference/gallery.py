@@ -78,6 +78,8 @@ class Gallery:
             frame = pd.DataFrame()
         if not {"embedding", "minutiae"} & set(frame):
             raise FpmlError(f"{path} is not a gallery; make one by: fpml enrol PICTURES --gallery {path}")
+        if "minutiae" in frame and "search_codes" not in frame:  # as before textures were searched by
+            raise FpmlError(f"{path} was made by an older fpml; enrol its pictures anew, in another file")
         if frame.empty:
             raise FpmlError(f"{path} is empty")
         return cls(frame.assign(finger=frame["finger"].map(normal)))  # one that was made before names had one form

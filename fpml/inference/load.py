@@ -43,7 +43,7 @@ def load(model: str | Path) -> Model:
 def shipped() -> dict[str, Path]:
     """The models that come with the package: folder by name; without its version a name means the newest."""
     found: dict[str, Path] = {}
-    for folder in sorted((p.parent for p in SHIPPED.glob("*-*/model.onnx")), key=lambda f: int(f.name.rpartition("-")[2])):
+    for folder in sorted((p.parent for p in SHIPPED.glob("*-*/config.json")), key=lambda f: int(f.name.rpartition("-")[2])):
         found[folder.name] = found[folder.name.rpartition("-")[0]] = folder
     return found
 

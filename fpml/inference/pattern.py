@@ -19,6 +19,10 @@ CLASSES = ("arch", "tented-arch", "left-loop", "right-loop", "whorl")  # as the 
 SIDE, STEP = 48, 16.0  # places along a flow's side, and pixels at 500 dpi from one to the next: 768 pixels, a rolled finger
 
 
+def shows_skin(seen: Look) -> bool:
+    return bool((seen.foreground > SKIN).any())
+
+
 def flow(seen: Look) -> np.ndarray:
     """The flow of a print, the middle of its skin in the middle: float32 (3, SIDE, SIDE), cosine and sine of twice the
     orientation where there is skin, else 0; and 1 where there is."""
@@ -58,6 +62,8 @@ def patterns(seen: Sequence[Look]) -> np.ndarray:
 
 
 def told(seen: Look) -> str:
-    """The likeliest class of a print, and how sure that is: 'whorl (97 %)'."""
+    """The likeliest class of a print, and how sure that is: 'whorl (97 %)'; 'no pattern' where there is no skin."""
+    if not shows_skin(seen):
+        return "no pattern"
     chances = patterns([seen])[0]
     return f"{CLASSES[int(chances.argmax())]} ({chances.max():.0%})"

@@ -169,9 +169,9 @@ def training_run(settings: Tracking, identity: Identity, resume: Path) -> Iterat
     """A run in MLflow for one training. `resume` remembers its id, so that a run that was killed goes on."""
     identity.store = public(store_uri(settings))
     log = RunLog(connect(settings), identity)
-    _open(log, settings, resume)
     status = "FAILED"
     try:
+        _open(log, settings, resume)
         yield log
         status = "FINISHED"
     except KeyboardInterrupt:

@@ -116,7 +116,7 @@ def inside(model: Model, picture: Picture, dpi: float | None) -> dict[str, Any]:
         "minutiae": f"{count}, of a mean certainty of {template.quality.mean():.0%}" if count else "none",
         "skin": f"{skin.mean():.0%} of the picture",
         "ridge period": f"{seen.ridge_period:.1f} pixels at 500 dpi, the median over the skin" if skin.any() else "no ridges",
-        "pattern": told(seen) if skin.any() else "no ridges",
+        "pattern": told(seen),
         "resolution": f"{seen.dpi:.0f} dpi, {'told by its ridges' if seen.dpi_estimated else 'as you said'}",
     }
     files = {"json": formats.to_json(template), "fmr": base64.b64encode(formats.to_iso(template)).decode()}

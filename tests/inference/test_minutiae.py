@@ -218,6 +218,8 @@ def test_a_gallery_of_minutiae(project: Path, fpml: Callable[..., Any], files: P
     import pandas as pd
 
     frame = pd.read_parquet(project / "g.parquet")
+    frame.rename(columns={"search_codes": "codes"}).to_parquet(project / "older.parquet")
+    assert "was made by an older fpml" in fpml("identify", "mine/f1_2.png", "--gallery", "older.parquet", code=2).err
     frame.assign(model="of another version").to_parquet(project / "old.parquet")
     assert "was made with another model" in fpml("identify", "mine/f1_2.png", "--gallery", "old.parquet", code=2).err
     assert "enrol into a new file" in fpml("enrol", "mine/f1_2.png", "--gallery", "old.parquet", code=2).err

@@ -6,6 +6,7 @@ import pytest
 import fpml
 from fpml.base.errors import FpmlError
 from fpml.inference import pattern
+from fpml.inference.load import shipped
 from fpml.inference.minutiae import Look, look
 from fpml.inference.pattern import CLASSES, SIDE, flow, patterns, told
 from fpml.matching.template import from_table
@@ -61,3 +62,10 @@ def test_a_file_that_was_changed_is_refused(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(FpmlError, match="is not the one that was shipped"):
         patterns([seen(np.zeros((20, 20), np.float32), np.ones((20, 20), bool))])
     pattern._session.cache_clear()
+
+
+def test_without_skin_there_is_no_pattern_and_it_is_no_model_of_its_own() -> None:
+    assert told(seen(np.zeros((20, 20), np.float32), np.zeros((20, 20), bool))) == "no pattern"
+    assert pattern.NAME not in shipped()
+    with pytest.raises(FpmlError, match="no model 'pattern-1'"):
+        fpml.load(pattern.NAME)

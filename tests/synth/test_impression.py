@@ -63,6 +63,17 @@ def test_conditions_are_what_they_say(masters: dict[str, Tensor], whorl: Finger)
     assert [draw_capture(whorl, i, sensor).condition for i in range(1, 9)] == list(FVC_SESSIONS)
 
 
+def test_on_some_sensors_fingers_are_laid_down_more_loosely(whorl: Finger) -> None:
+    for condition, sensor in (("hard", "fvc2002-db3"), ("distorted", "fvc2002-db2")):
+        much = CONDITIONS[condition].looser[sensor]
+        for name in ("shift_x", "push_y", "twist"):
+            spread = [
+                np.std([getattr(draw_capture(whorl, i, SENSORS[s], condition), name) for i in range(1, 800)])
+                for s in (sensor, "fvc2002-db1")
+            ]
+            assert spread[0] / spread[1] == pytest.approx(much, abs=0.08)
+
+
 def test_the_pose_moves_the_print_as_is_said(masters: dict[str, Tensor], whorl: Finger) -> None:
     sensor = SENSORS["fvc2002-db1"]
     still = replace(draw_capture(whorl, 1, sensor), **STILL)

@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -46,6 +47,24 @@ def test_a_store_that_fails_in_the_middle(
         assert "the store failed at epoch 1 (database is locked)" in prepared("train", "reconstruct").err
     prepared("evaluate", "reconstruct")
     assert len(client.get_metric_history(runs(client)["reconstruct"].info.run_id, "train/loss")) == 2
+
+
+def test_who_interrupts_while_a_run_is_opened_leaves_it_killed(
+    project: Path, prepared: Callable[..., Any], client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    start = mlflow.start_run
+
+    def interrupted(*arguments: Any, **more: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return start(*arguments, **more)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(mlflow, "start_run", interrupted)
+        prepared("train", "reconstruct", code=130)
+    [run_of_it] = client.search_runs([client.get_experiment_by_name("fpml").experiment_id])
+    assert run_of_it.info.status == "KILLED"
 
 
 def test_a_model_that_was_cut_off_is_sent_again(

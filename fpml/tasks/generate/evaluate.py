@@ -14,8 +14,8 @@ from fpml.base.errors import FpmlError
 from fpml.base.files import root
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.drawing import figures
-from fpml.inference.kept import look_at
-from fpml.inference.pattern import patterns
+from fpml.inference.kept import JUDGE, look_at
+from fpml.inference.pattern import NAME, patterns, shows_skin
 from fpml.metrics import generation
 from fpml.metrics.judge import load_judge
 from fpml.metrics.pictures import to_bytes, to_float
@@ -66,6 +66,7 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
         f"FID stands from {generation.FID_FROM:,} prints of each kind up, KID below.",
         "Memorisation: the share of made prints that lie nearer to a training print than to a held-out one, of as many fingers "
         "of both: about 0.5 where nothing was copied; beside it held-out prints in the place of the made ones.",
+        f"Pattern classes are told by {NAME} from the flow that {JUDGE} sees, of at most {MAPPED} prints of each kind.",
         "KS: the largest gap between the distributions of made and real prints. Likeness: mean SSIM of pairs of prints.",
     ]
     place, distance = generation.nearest(seen["made"], seen["training"])
@@ -148,7 +149,7 @@ def _by_looks(samples: Tensor, real: list[Tensor], dpi: float) -> list[Value]:
     ]
     size = min(len(made), len(held))  # the score rises with the number of prints
     for method, kind in ((MODEL, made), (REAL, held)):
-        classes = patterns([seen for seen in kind[:size] if seen])
+        classes = patterns([seen for seen in kind[:size] if seen and shows_skin(seen)])
         if len(classes):
             out.append(("judge_score", method, *generation.score(classes)))
     return out

@@ -78,6 +78,8 @@ function foundAs(found) {
     said.place = Object.entries(where).map(([name, value]) => `${name} ${short(value)}`).join(", ");
     const instead = kind === "Zcut" ? "left as it is" : "painted over";
     said["place's confidence"] = `${of(placed)}; ${undone ? "undone" : `not sure enough to be undone, ${instead}`}`;
+  } else if (kind === "Zcut") {
+    said.place = "not found; left as it is";
   }
   return facts(said);
 }
