@@ -42,13 +42,17 @@ def flow(seen: Look) -> np.ndarray:
     return np.asarray(cells)
 
 
+def sha256() -> str:
+    """Of the shipped model, as its card says."""
+    return str(json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))["sha256"])
+
+
 @cache
 def _session() -> Any:
     import onnxruntime
 
-    card = json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))
     content = (FOLDER / "model.onnx").read_bytes()
-    if hashlib.sha256(content).hexdigest() != card["sha256"]:
+    if hashlib.sha256(content).hexdigest() != sha256():
         raise FpmlError(f"{FOLDER}/model.onnx is not the one that was shipped; install fpml again")
     return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 

@@ -131,6 +131,8 @@ def test_made_prints_are_measured_beside_real_ones(project: Path, conditional: C
         "judge_score": both, "kid": both, "memorised": both, "ks_coherence": both, "ks_period": both, "ks_minutiae": both,
         "likeness": both,
     }  # fmt: skip
+    facts = json.loads((project / "results/generate/facts.json").read_text(encoding="utf-8"))
+    assert set(facts["judges"]) == {"judge-2", "pattern-1", "minutiae-1"}
     figures = json.loads((project / "results/generate/figures.json").read_text(encoding="utf-8"))
     assert {f["file"] for f in figures} == {"growth.gif", "sheet.png", "nearest.png", "t-sne.png", "loss.png"}
     assert all(f["shows_prints"] for f in figures if f["file"] in ("growth.gif", "sheet.png", "nearest.png"))

@@ -14,8 +14,7 @@ from fpml.base.errors import FpmlError
 from fpml.base.files import root
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.drawing import figures
-from fpml.inference.kept import JUDGE, look_at
-from fpml.inference.pattern import NAME, patterns, shows_skin
+from fpml.inference import kept, pattern
 from fpml.metrics import generation
 from fpml.metrics.judge import load_judge
 from fpml.metrics.pictures import to_bytes, to_float
@@ -66,12 +65,13 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
         f"FID stands from {generation.FID_FROM:,} prints of each kind up, KID below.",
         "Memorisation: the share of made prints that lie nearer to a training print than to a held-out one, of as many fingers "
         "of both: about 0.5 where nothing was copied; beside it held-out prints in the place of the made ones.",
-        f"Pattern classes are told by {NAME} from the flow that {JUDGE} sees, of at most {MAPPED} prints of each kind.",
+        f"Pattern classes are told by {pattern.NAME} from the flow that {kept.JUDGE} sees, of at most {MAPPED} prints each.",
         "KS: the largest gap between the distributions of made and real prints. Likeness: mean SSIM of pairs of prints.",
     ]
     place, distance = generation.nearest(seen["made"], seen["training"])
     scores = pd.DataFrame({"nearest_training": index["image_id"].to_numpy(str)[training[place]], "distance": distance})
-    return Findings(scores, table, {"headline": "kid", "notes": notes, "judge": judge.sha256, "samples": len(samples)})
+    judges = {judge.version: judge.sha256, pattern.NAME: pattern.sha256(), kept.JUDGE: kept.judge().sha256}
+    return Findings(scores, table, {"headline": "kid", "notes": notes, "judges": judges, "samples": len(samples)})
 
 
 @torch.inference_mode()
@@ -141,7 +141,7 @@ def _by_looks(samples: Tensor, real: list[Tensor], dpi: float) -> list[Value]:
     from scipy.stats import ks_2samp
 
     few = [to_bytes(prints[torch.from_numpy(some(len(prints), MAPPED))]) for prints in (samples, *real)]
-    made, training, held = ([look_at(picture, dpi) for picture in prints] for prints in few)
+    made, training, held = ([kept.look_at(picture, dpi) for picture in prints] for prints in few)
     counts = [[len(seen.template) if seen else 0 for seen in kind] for kind in (made, training, held)]
     out: list[Value] = [
         ("ks_minutiae", MODEL, float(ks_2samp(counts[0], counts[1]).statistic), np.nan),
@@ -149,7 +149,7 @@ def _by_looks(samples: Tensor, real: list[Tensor], dpi: float) -> list[Value]:
     ]
     size = min(len(made), len(held))  # the score rises with the number of prints
     for method, kind in ((MODEL, made), (REAL, held)):
-        classes = patterns([seen for seen in kind[:size] if seen and shows_skin(seen)])
+        classes = pattern.patterns([seen for seen in kind[:size] if seen and pattern.shows_skin(seen)])
         if len(classes):
             out.append(("judge_score", method, *generation.score(classes)))
     return out
