@@ -16,7 +16,7 @@ from fpml.inference.minutiae import BLOCK, SKIN, Look
 NAME = "pattern-1"
 FOLDER = Path(__file__).parent.parent / "shipped" / NAME
 CLASSES = ("arch", "tented-arch", "left-loop", "right-loop", "whorl")  # as the generator's, fpml.synth.field.CLASS_SHARES
-SIDE, STEP = 48, 16.0  # places along a flow's side, and pixels at 500 dpi from one to the next: 768 pixels, a rolled finger
+SIDE, STEP = 48, 16  # places along a flow's side, and pixels at 500 dpi from one to the next: 768 pixels, a rolled finger
 
 
 def shows_skin(seen: Look) -> bool:
@@ -27,7 +27,7 @@ def flow(seen: Look) -> np.ndarray:
     """The flow of a print, the middle of its skin in the middle: float32 (3, SIDE, SIDE), cosine and sine of twice the
     orientation where there is skin, else 0; and 1 where there is."""
     skin = seen.foreground > SKIN
-    each = int(STEP) // BLOCK  # of the look's blocks along a place's side
+    each = STEP // BLOCK  # of the look's blocks along a place's side
     whole = SIDE * each
     fields = np.stack([np.cos(2 * seen.orientation) * skin, np.sin(2 * seen.orientation) * skin, skin]).astype(np.float32)
     middle = np.argwhere(skin).mean(0) if skin.any() else np.array(skin.shape) / 2

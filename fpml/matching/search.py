@@ -63,9 +63,10 @@ def code(of: Cylinders) -> np.ndarray:
     side."""
     counts = of.counts.repeat(CODE.layers, 1)
     mean = of.values.sum(1, keepdims=True) / np.maximum(counts.sum(1, keepdims=True), 1)
-    sides = ((of.values - mean) * counts) @ _directions(of.values.shape[1])
-    if of.texture is not None:
-        sides[:, BITS // 2 :] = of.texture @ _directions(of.texture.shape[1])[:, BITS // 2 :]
+    lies, half = (of.values - mean) * counts, BITS // 2
+    directions = _directions(of.values.shape[1])
+    second = lies @ directions[:, half:] if of.texture is None else of.texture @ _directions(of.texture.shape[1])[:, half:]
+    sides = np.concatenate([lies @ directions[:, :half], second], 1)
     return np.packbits(sides > 0, axis=1).view(np.uint64)
 
 
