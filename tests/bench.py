@@ -199,7 +199,7 @@ def bench_matching() -> None:
     """Templates and matches a second on one core, of generated prints; a search among ENROLLED of them, made many by turning
     halves of them against each other and by other codes for the same minutiae. Beside mindtct and bozorth3 where $FPML_NBIS
     names their library (docs/scripts/nbis.py)."""
-    from fpml.inference.load import SHIPPED
+    from fpml.base.shipped import SHIPPED
     from fpml.inference.minutiae import look
     from fpml.inference.model import Model as Opened
     from fpml.matching import search

@@ -6,10 +6,9 @@ from typing import Any
 
 from fpml.base.errors import FpmlError
 from fpml.base.files import root
+from fpml.base.shipped import SHIPPED, as_shipped, card_of
 from fpml.inference import package
 from fpml.inference.model import Model, open_model
-
-SHIPPED = Path(__file__).parent.parent / "shipped"
 
 
 def load(model: str | Path) -> Model:
@@ -27,12 +26,8 @@ def load(model: str | Path) -> Model:
             return open_model(name, (folder / "model.onnx").read_bytes(), config, package.facts_of(folder))
     if name in shipped():
         folder = shipped()[name]
-        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         config = read_config((folder / "config.json").read_bytes(), str(folder))
-        opened = open_model(name, (folder / "model.onnx").read_bytes(), config, card.get("facts", {}))
-        if opened.sha256 != card["sha256"]:
-            raise FpmlError(f"{folder}/model.onnx is not the one that its card.json describes; install fpml anew")
-        return opened
+        return open_model(name, as_shipped(folder / "model.onnx"), config, card_of(folder).get("facts", {}))
     with_it = f"; with fpml come {', '.join(shipped())}" if shipped() else ""
     raise FpmlError(
         f"no model '{name}': {root() / 'models' / name}/model.onnx is not there{with_it}; run `dvc repro`, or name a folder, "

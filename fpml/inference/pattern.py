@@ -1,20 +1,17 @@
 """The pattern class of a print, told by the flow of its ridges as a minutiae model sees it: prints of every look have the same
 flow. A small network knows the flows of the classes from drawn fingers alone (docs/judge.md). ONNX Runtime alone."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fpml.base.errors import FpmlError
+from fpml.base.shipped import SHIPPED, as_shipped, card_of
 from fpml.inference.minutiae import BLOCK, SKIN, Look
 
 NAME = "pattern-1"
-FOLDER = Path(__file__).parent.parent / "shipped" / NAME
+FOLDER = SHIPPED / NAME
 CLASSES = ("arch", "tented-arch", "left-loop", "right-loop", "whorl")  # as the generator's, fpml.synth.field.CLASS_SHARES
 SIDE, STEP = 48, 16  # places along a flow's side, and pixels at 500 dpi from one to the next: 768 pixels, a rolled finger
 
@@ -44,17 +41,14 @@ def flow(seen: Look) -> np.ndarray:
 
 def sha256() -> str:
     """Of the shipped model, as its card says."""
-    return str(json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))["sha256"])
+    return str(card_of(FOLDER)["sha256"])
 
 
 @cache
 def _session() -> Any:
     import onnxruntime
 
-    content = (FOLDER / "model.onnx").read_bytes()
-    if hashlib.sha256(content).hexdigest() != sha256():
-        raise FpmlError(f"{FOLDER}/model.onnx is not the one that was shipped; install fpml again")
-    return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(as_shipped(FOLDER / "model.onnx"), providers=["CPUExecutionProvider"])
 
 
 def patterns(seen: Sequence[Look]) -> np.ndarray:

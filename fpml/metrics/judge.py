@@ -3,10 +3,7 @@
 Trained on generated prints only. Its weights are shipped; docs/judge.md has the command that makes them, and
 what it can tell. Whatever is scored comes to it as a whole picture, resized to SIDE x SIDE."""
 
-import hashlib
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,11 +11,11 @@ import torch.nn.functional as F
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from fpml.base.errors import FpmlError
+from fpml.base.shipped import SHIPPED, as_shipped, card_of
 from fpml.models.layers import Trunk
 
 VERSION = "judge-2"
-FOLDER = Path(__file__).parent.parent / "shipped" / VERSION
+FOLDER = SHIPPED / VERSION
 SIDE = 96  # pixels
 GRID, NUMBERS = 6, 128  # cells a side that the embedding is made from, and its length
 BATCH = 256
@@ -58,11 +55,7 @@ class JudgeNetwork(nn.Module):
 
 def load_judge() -> Judge:
     """The shipped judge. FpmlError where its file is not the one that its card names."""
-    card = json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))
-    content = (FOLDER / "weights.safetensors").read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != card["sha256"]:
-        raise FpmlError(f"{FOLDER}/weights.safetensors is not the judge that was shipped; install fpml again")
+    card, content = card_of(FOLDER), as_shipped(FOLDER / "weights.safetensors")
     network = JudgeNetwork(card["width"])
     network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load(content).items()})
-    return Judge(VERSION, digest, network.eval())
+    return Judge(VERSION, card["sha256"], network.eval())

@@ -59,7 +59,7 @@ def test_a_file_that_was_changed_is_refused(tmp_path: Path, monkeypatch: pytest.
         (tmp_path / file.name).write_bytes(content)
     monkeypatch.setattr(pattern, "FOLDER", tmp_path)
     pattern._session.cache_clear()
-    with pytest.raises(FpmlError, match="is not the one that was shipped"):
+    with pytest.raises(FpmlError, match="is not the one that its card"):
         patterns([seen(np.zeros((20, 20), np.float32), np.ones((20, 20), bool))])
     pattern._session.cache_clear()
 

@@ -98,7 +98,7 @@ def test_the_shipped_judge_is_the_one_that_its_card_names(tmp_path: Path, monkey
             content[-1] ^= 1
         (tmp_path / file.name).write_bytes(content)
     monkeypatch.setattr(judge, "FOLDER", tmp_path)
-    with pytest.raises(FpmlError, match="is not the judge that was shipped"):
+    with pytest.raises(FpmlError, match="is not the one that its card"):
         judge.load_judge()
 
 
