@@ -12,7 +12,7 @@ export function compare() {
   form.addEventListener("submit", () => {
     working(button, error, async () => {
       result.replaceChildren();
-      const [first, second] = [slot("first"), slot("second")];
+      const [first, second] = [await slot("first"), await slot("second")];
       const addresses = [first.address, second.address], names = [first.title, second.title];
       const answer = await ask("/api/compare", { model: form.model.value, dpi: first.resolution, second_dpi: second.resolution });
       result.append(
@@ -67,7 +67,7 @@ export function who() {
   });
   enrol.addEventListener("submit", () => {
     working(enrol.querySelector(".go"), enrolError, async () => {
-      const answer = await ask("/api/enrol", { model: model(), finger: enrol.finger.value, dpi: slot("enrol").resolution });
+      const answer = await ask("/api/enrol", { model: model(), finger: enrol.finger.value, dpi: (await slot("enrol")).resolution });
       listed(answer.gallery);
       gallery.append(about(answer));
       enrol.finger.value = "";
@@ -76,7 +76,7 @@ export function who() {
   identify.addEventListener("submit", () => {
     working(identify.querySelector(".go"), error, async () => {
       result.replaceChildren();
-      const answer = await ask("/api/identify", { model: model(), dpi: slot("probe").resolution });
+      const answer = await ask("/api/identify", { model: model(), dpi: (await slot("probe")).resolution });
       const [best] = answer.matches;
       result.append(
         element("p", { class: `verdict ${best.same ? "yes" : "no"}` }, best.same ? best.finger : "Nobody who is enrolled"),

@@ -17,7 +17,7 @@ function wired(id, work) {
 }
 
 export const repair = () => wired("repair", async (form, result) => {
-  const from = slot("repair");
+  const from = await slot("repair");
   const answer = await ask("/api/repair", { model: form.model.value, dpi: from.resolution });
   const { width, height } = answer;
   const cut = svg("rect", { x: 0, y: 0, width: width / 2, height });
@@ -148,7 +148,7 @@ const wish = (form) => ({
 });
 
 export const inside = () => wired("inside", async (form, result) => {
-  const from = slot("inside"), address = from.address, stem = (from.title ?? "print").replace(/\.[^.]*$/, "");
+  const from = await slot("inside"), address = from.address, stem = (from.title ?? "print").replace(/\.[^.]*$/, "");
   const answer = await ask("/api/inside", { model: form.model.value, dpi: from.resolution });
   const { width, height } = answer;
   const parts = { segmentation: segmentation(answer), periods: periods(answer), flow: flow(answer), minutiae: minutiae(answer.minutiae) };

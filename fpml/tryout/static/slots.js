@@ -14,6 +14,7 @@ class Slot {
     this.why = box.querySelector(".why");
     this.error = box.querySelector(".error");
     this.examples = box.querySelector("select");
+    this.reading = Promise.resolve();
     const file = box.querySelector("input[type=file]");
     file.addEventListener("change", () => {
       if (file.files[0]) this.take(file.files[0], file.files[0].name);
@@ -42,10 +43,16 @@ class Slot {
     });
   }
 
-  async filled(get) {
+  // One after another, so that the server keeps what was chosen last; what was chosen before and waits is left out.
+  filled(get) {
     this.error.textContent = "";
     this.why.textContent = "reading …";
     const turn = (this.turn = {});
+    this.reading = this.reading.then(() => turn === this.turn && this.read(get, turn));
+    return this.reading;
+  }
+
+  async read(get, turn) {
     try {
       const picture = await get();
       if (turn !== this.turn) return; // another was chosen meanwhile
@@ -55,7 +62,6 @@ class Slot {
       this.image.hidden = false;
       this.dpi.value = picture.dpi;
       this.why.textContent = `${picture.name}, ${picture.width} × ${picture.height} pixels. ${picture.dpi} dpi: ${picture.why}.`;
-      this.box.dispatchEvent(new CustomEvent("filled", { bubbles: true }));
     } catch (problem) {
       if (turn !== this.turn) return;
       this.why.textContent = "";
@@ -73,7 +79,12 @@ class Slot {
   }
 }
 
-export const slot = (name) => slots.get(name);
+// With what was chosen last: whoever presses a button at once does not mean the picture before it.
+export async function slot(name) {
+  const one = slots.get(name);
+  await one.reading;
+  return one;
+}
 
 export function prepare() {
   for (const box of document.querySelectorAll(".slot")) slots.set(box.dataset.slot, new Slot(box));

@@ -79,3 +79,28 @@ def test_a_closed_page_is_forgotten(visit: Callable[..., Visit], address: str) -
     assert answered() == 200
     here.page.close(run_before_unload=True)
     until(lambda: answered() == 410, 30, "the page to be forgotten")
+
+
+def test_a_button_waits_for_what_was_chosen_last(visit: Callable[..., Visit]) -> None:
+    here = visit(1280)
+    page = here.page
+    here.example("first", "a-1.png")
+    here.example("second", "a-2.png")
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/api/example/second", hold)
+    page.select_option("[data-slot=second] select", "a-3.png")
+    page.select_option("[data-slot=second] select", "b-1.png")
+    page.click("#compare .go")
+    assert page.locator("#compare .go").is_disabled()
+    held.pop().continue_()  # a-3.png's, which nobody waits for any more
+    page.wait_for_function("document.querySelector('[data-slot=second] .why').textContent === 'reading …'")
+    while not held:  # b-1.png's, which comes after it
+        page.wait_for_function("true")
+    held.pop().continue_()
+    page.wait_for_selector("#compare .about")
+    assert here.text("#compare .verdict") == "Not the same finger"
+    assert "b-1.png" in here.text("#compare .result")
