@@ -33,10 +33,21 @@ def synth(a: Arguments) -> None:
     if a.size is not None:
         sensors = [replace(sensor, height=a.size[0], width=a.size[1]) for sensor in sensors]
     plan = Plan(a.seed, a.fingers, a.impressions, tuple(sensors), "synth", a.condition, a.pattern)
-    write_prints(a.out, plan, a.workers, a.device, a.resume, a.force)
+    examine = None
+    if a.passports or a.accept:
+        from fpml.inference.passport import Examiner, rule
+
+        plan = replace(plan, accept=tuple(a.accept))
+        examine = Examiner(tuple(rule(text) for text in a.accept))
+    write_prints(a.out, plan, a.workers, a.device, a.resume, a.force, examine)
     names = " ".join(sensor.name for sensor in sensors)
     count = a.fingers * a.impressions * len(sensors)
     print(f"{a.out}: {count} prints of {a.fingers} fingers on {names}; what is true of them is in {a.out / 'truth'}")
+    if examine is not None:
+        from fpml.inference.passport import said
+        from fpml.synth.truth import Truth
+
+        print(said(Truth(a.out).passports))
 
 
 def of_synth(p: argparse.ArgumentParser) -> None:
@@ -61,6 +72,11 @@ def of_synth(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--dpi", type=int, metavar="N", help="resolution, in place of each sensor's own; the plate keeps its size")
     p.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="pixels, in place of each sensor's own")
+    p.add_argument("--passports", action="store_true", help="keep what an extractor finds of each print, in truth/passports")
+    p.add_argument(
+        "--accept", nargs="+", default=[], metavar="RULE",
+        help="keep passports, and draw anew what does not meet the rules, e.g. 'recall>=0.9' 'spurious<=0.1'",
+    )  # fmt: skip
     p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     p.add_argument("--workers", type=int, default=0, metavar="N", help="processes; 0: one per core")
     p.add_argument("--resume", action="store_true", help="continue an interrupted run")

@@ -5,6 +5,7 @@ Minutiae are rows of x, y (pixels at 500 dpi, y down), angle (radians, ISO/IEC 1
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
 from fpml.metrics.metric import Metric
@@ -21,6 +22,7 @@ class Tolerance:
         return f"{self.place:g} px, {self.angle:g}°"
 
 
+DEEP = 16.0  # pixels at 500 dpi inside the print's edge from which a minutia is asked for
 NARROW, MIDDLE, WIDE = Tolerance(8, 10), Tolerance(12, 22.5), Tolerance(16, 30)
 
 METRICS = (
@@ -92,6 +94,15 @@ def paired(found: np.ndarray, true: np.ndarray, within: Tolerance) -> np.ndarray
     rows, columns = linear_sum_assignment(np.where(allowed, far, 1e4))
     kept = allowed[rows, columns]
     return np.stack([rows[kept], columns[kept]], 1)
+
+
+def depths(table: np.ndarray, mask: np.ndarray, dpi: float = 500) -> np.ndarray:
+    """How far inside the print each minutia (n, >=2) lies, in pixels at 500 dpi. mask: (H, W) bool, the print on a picture of
+    this dpi, whose edge is an edge of the print too."""
+    inner = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1] * (500 / dpi)
+    x, y = np.rint(table[:, :2] * (dpi / 500)).astype(int).T
+    deep: np.ndarray = inner[y.clip(0, mask.shape[0] - 1), x.clip(0, mask.shape[1] - 1)]
+    return deep
 
 
 @dataclass(frozen=True)

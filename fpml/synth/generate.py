@@ -5,8 +5,9 @@ prints = generate(fingers=10, impressions=8, sensor="fvc2002-db1", seed=7)
 prints.pictures  # uint8 (80, 374, 388)
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from fpml.synth.ridges import grow_masters
 from fpml.synth.sensors import Sensor, sensor_named
 from fpml.synth.truth import true_fields, true_minutiae
 
+TRIES = 10  # draws of an impression that is not accepted
+ANEW = 8000  # numbers from one draw of an impression to the next: more than there are, and of the same of FVC's sessions
+
 
 @dataclass(frozen=True)
 class Prints:
@@ -36,6 +40,10 @@ class Prints:
     orientation: np.ndarray  # float32 (N, ceil(H / 8), ceil(W / 8)), radians in 0..pi
     period: np.ndarray  # float32, the same shape, pixels
     minutiae: list[pd.DataFrame]  # x, y, angle, type
+    passports: list[dict[str, Any]]  # what was found out of each, where somebody wants to know; else empty
+
+
+Examine = Callable[[Prints], list[dict[str, Any]]]  # a passport of each print, with 'accepted': whether it may stay
 
 
 def check(fingers: int, impressions: int, seed: int, condition: str, pattern: str | None) -> None:
@@ -75,19 +83,35 @@ def generate(
     sensor = sensor if isinstance(sensor, Sensor) else sensor_named(sensor)
     drawn = [draw_finger(seed, n, pattern) for n in range(1, fingers + 1)]
     parts = list(prints_of(drawn, impressions, [sensor], condition, pick_device(device)))
-    lists = {k: [v for p in parts for v in getattr(p, k)] for k in ("fingers", "impressions", "captures", "minutiae")}
-    arrays = ("pictures", "masks", "orientation", "period")
-    merged = {k: np.concatenate([getattr(p, k) for p in parts]) for k in arrays}
-    every: dict[str, Any] = {**lists, **merged}
-    return Prints(sensor=sensor, **every)
+    return _together(parts)
+
+
+def _together(parts: list[Prints]) -> Prints:
+    """Parts of one sensor as one."""
+    names = [f.name for f in fields(Prints) if f.name != "sensor"]
+    every = {name: [getattr(p, name) for p in parts] for name in names}
+    joined: dict[str, Any] = {
+        name: np.concatenate(of) if isinstance(of[0], np.ndarray) else [v for one in of for v in one]
+        for name, of in every.items()
+    }
+    return Prints(parts[0].sensor, **joined)
+
+
+def _taken(part: Prints, row: int) -> Prints:
+    """One print of a part."""
+    names = [f.name for f in fields(Prints) if f.name != "sensor"]
+    only: dict[str, Any] = {name: getattr(part, name)[row : row + 1] for name in names}
+    return Prints(part.sensor, **only)
 
 
 @torch.inference_mode()
 def prints_of(
-    fingers: list[Finger], impressions: int, sensors: list[Sensor], condition: str, device: torch.device
-) -> Iterator[Prints]:
+    fingers: list[Finger], impressions: int, sensors: list[Sensor], condition: str, device: torch.device,
+    examine: Examine | None = None,
+) -> Iterator[Prints]:  # fmt: skip
     """All impressions of some fingers on some sensors, in parts of one sensor each. A finger is one on all of them.
 
+    examine: gives passports; what it does not accept is drawn anew, TRIES times at most, of which the last stays.
     On a CPU one print at a time, which stays in its caches; on a GPU as many as fill it and fit."""
     cpu = device.type == "cpu"
     together = 1 if cpu else 16
@@ -100,7 +124,23 @@ def prints_of(
         for sensor in sensors:
             step = 1 if cpu else max(1, 16_000_000 // (sensor.height * sensor.width))
             for at in range(0, len(rows), step):
-                yield _part(some, rows[at : at + step], skins, minutiae, sensor, condition)
+                drawn = partial(_part, some, skins=skins, minutiae=minutiae, sensor=sensor, condition=condition)
+                part = drawn(rows[at : at + step])
+                yield part if examine is None else _accepted(part, rows[at : at + step], drawn, examine)
+
+
+def _accepted(part: Prints, rows: list[tuple[int, int]], drawn: Callable[..., Prints], examine: Examine) -> Prints:
+    """A part with its passports, and with other impressions in the place of those that are not accepted."""
+    part = replace(part, passports=[{"drawn": 1, **row} for row in examine(part)])
+    for attempt in range(1, TRIES):
+        failed = [k for k, passport in enumerate(part.passports) if not passport["accepted"]]
+        if not failed:
+            break
+        again = drawn([rows[k] for k in failed], attempt=attempt)
+        again = replace(again, passports=[{"drawn": attempt + 1, **row} for row in examine(again)])
+        new = dict(zip(failed, range(len(failed)), strict=True))
+        part = _together([_taken(again, new[k]) if k in new else _taken(part, k) for k in range(len(rows))])
+    return part
 
 
 def _part(
@@ -110,14 +150,15 @@ def _part(
     minutiae: list[Any],
     sensor: Sensor,
     condition: str,
+    attempt: int = 0,
 ) -> Prints:
     owners = [fingers[f] for f, _ in rows]
-    captures = [draw_capture(fingers[f], i, sensor, condition) for f, i in rows]
+    captures = [draw_capture(fingers[f], i + ANEW * attempt, sensor, condition) for f, i in rows]
     pictures, masks = render(skins[[f for f, _ in rows]], captures, sensor)
     theta, period = true_fields(owners, captures, sensor)
     touched = masks.cpu().numpy()
     return Prints(
         sensor=sensor, fingers=owners, impressions=[i for _, i in rows], captures=captures, pictures=pictures.cpu().numpy(),
         masks=touched, orientation=theta.numpy(), period=period.numpy(),
-        minutiae=true_minutiae([minutiae[f] for f, _ in rows], captures, sensor, touched),
+        minutiae=true_minutiae([minutiae[f] for f, _ in rows], captures, sensor, touched), passports=[],
     )  # fmt: skip

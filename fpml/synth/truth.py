@@ -163,6 +163,13 @@ class Truth:
             )
         return pd.read_parquet(self.folder / "truth" / "alterations").set_index("file")
 
+    @cached_property
+    def passports(self) -> pd.DataFrame:
+        """A row for each picture, indexed by file. FpmlError where none were kept."""
+        if not (self.folder / "truth" / "passports").is_dir():
+            raise FpmlError(f"{self.folder} has no passports; make it with `fpml synth --passports`")
+        return pd.read_parquet(self.folder / "truth" / "passports").set_index("file")
+
     def alteration(self, file: str) -> Alteration:
         """What was done to an altered copy, exactly; places are inside the frame."""
         if file not in self.alterations.index:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from fpml.base.files import new_file, new_folder
 from fpml.base.parallel import Workers, in_parallel
 from fpml.settings.sections import Synth
 from fpml.synth.sensors import SENSORS, Sensor, sensor_named
+
+if TYPE_CHECKING:
+    from fpml.synth.generate import Examine
 
 HANDS = ("Left", "Right")
 DIGITS = ("thumb", "index", "middle", "ring", "little")
@@ -40,6 +43,7 @@ class Plan:
     layout: Literal["synth", "fvc", "flat", "socofing"]  # how files are called
     condition: str = "fvc"
     pattern: str | None = None  # a class for all of them
+    accept: tuple[str, ...] | None = None  # None: no passports; else the rules that they must meet
 
     def file(self, sensor: Sensor, finger: int, impression: int) -> str:
         match self.layout:
@@ -66,10 +70,12 @@ class Plan:
 
 
 def write_prints(
-    out: Path, plan: Plan, workers: Workers = 0, device: str = "auto", resume: bool = False, force: bool = False
-) -> None:
+    out: Path, plan: Plan, workers: Workers = 0, device: str = "auto", resume: bool = False, force: bool = False,
+    examine: "Examine | None" = None,
+) -> None:  # fmt: skip
     """The prints of a plan into a new folder, SENSOR/FINGER_IMPRESSION.png, as `fpml synth --out` makes it.
 
+    examine: gives each print a passport, by the rules in plan.accept (fpml/inference/passport.py).
     Until all are there the folder is called OUT.unfinished; a killed run leaves it, and resume=True goes on with it.
     Raises FpmlError for a plan that makes no prints, and for a folder that is in the way: force=True replaces one
     that this function made, and never another."""
@@ -105,7 +111,7 @@ def write_prints(
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
         _begin(unfinished, [plan])
         try:
-            _write(unfinished, plan.shards(), workers, device, "synth")
+            _write(unfinished, plan.shards(), workers, device, "synth", examine)
         except KeyboardInterrupt:
             done = sum(_done(unfinished, plan.shard_name(n)) for _, n in plan.shards())
             whole = f"{done} of {len(plan.shards())} shards are in {unfinished}"
@@ -202,7 +208,8 @@ def _read_settings(folder: Path) -> dict[str, Any] | None:
 def _begin(folder: Path, plans: list[Plan]) -> None:
     truth = folder / "truth"
     truth.mkdir(parents=True, exist_ok=True)
-    for what in ("fingers", "impressions", "minutiae", *["alterations"][: plans[0].layout == "socofing"]):
+    more = {"alterations": plans[0].layout == "socofing", "passports": plans[0].accept is not None}
+    for what in ("fingers", "impressions", "minutiae", *(name for name, there in more.items() if there)):
         (truth / what).mkdir(exist_ok=True)
     sensors = [s for plan in plans for s in plan.sensors]
     pd.DataFrame([{**asdict(s), "contact": list(s.contact)} for s in sensors]).to_parquet(
@@ -212,13 +219,15 @@ def _begin(folder: Path, plans: list[Plan]) -> None:
         temporary.write_text(json.dumps(_settings(plans), indent=1) + "\n", encoding="utf-8")
 
 
-def _write(folder: Path, shards: list[tuple[Plan, int]], workers: Workers, device: str, what: str) -> None:
+def _write(
+    folder: Path, shards: list[tuple[Plan, int]], workers: Workers, device: str, what: str, examine: "Examine | None" = None
+) -> None:
     """Make what is not there yet, in local processes; on a GPU in this one."""
     from fpml.synth.generate import pick_device
 
     shards = [(plan, n) for plan, n in shards if not _done(folder, plan.shard_name(n))]
     gpu = pick_device(device).type == "cuda"
-    work = partial(_write_shard, folder=folder, device=device)
+    work = partial(_write_shard, folder=folder, device=device, examine=examine)
     in_parallel(work, shards, 1 if gpu else workers, what, "shards", chunk=1)
 
 
@@ -226,7 +235,7 @@ def _done(folder: Path, shard: str) -> bool:
     return (folder / "truth" / "impressions" / f"{shard}.parquet").exists()  # written last
 
 
-def _write_shard(job: tuple[Plan, int], folder: Path, device: str) -> None:
+def _write_shard(job: tuple[Plan, int], folder: Path, device: str, examine: "Examine | None") -> None:
     import torch
 
     from fpml.synth.field import draw_finger
@@ -242,13 +251,15 @@ def _write_shard(job: tuple[Plan, int], folder: Path, device: str) -> None:
     rows: list[dict[str, Any]] = []
     alterations: list[dict[str, Any]] = []
     minutiae: list[pd.DataFrame] = []
+    passports: list[dict[str, Any]] = []
     fields: dict[tuple[str, str], list[np.ndarray]] = {}
     with ThreadPoolExecutor(1 if on.type == "cpu" else os.cpu_count()) as savers:
-        for part in prints_of(fingers, plan.impressions, list(plan.sensors), plan.condition, on):
+        for part in prints_of(fingers, plan.impressions, list(plan.sensors), plan.condition, on, examine):
             name = part.sensor.name
             files = [plan.file(part.sensor, f.number, i) for f, i in zip(part.fingers, part.impressions, strict=True)]
             saved = savers.map(partial(_save, folder, plan, part.sensor.dpi), files, part.pictures, part.fingers)
             alterations += [row for rows_ in saved for row in rows_]
+            passports += [{"file": file, **passport} for file, passport in zip(files, part.passports, strict=False)]
             at = len(fields.get(("mask", name), []))
             for k, (file, finger, capture) in enumerate(zip(files, part.fingers, part.captures, strict=True)):
                 place = {"file": file, "finger": finger.number, "pattern": finger.pattern, "sensor": name}
@@ -270,6 +281,8 @@ def _write_shard(job: tuple[Plan, int], folder: Path, device: str) -> None:
     tables = [("fingers", table), ("minutiae", pd.concat(minutiae)), ("impressions", pd.DataFrame(rows))]
     if alterations:
         tables.insert(0, ("alterations", pd.DataFrame(alterations)))
+    if passports:
+        tables.insert(0, ("passports", pd.DataFrame(passports)))
     for what, frame in tables:
         with new_file(truth / what / f"{shard}.parquet") as temporary:
             frame.to_parquet(temporary, index=False)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy import ndimage
 
 from fpml.base.progress import progress
 from fpml.data.split import UNSEEN, VALIDATION
@@ -22,7 +21,7 @@ from fpml.matching.cylinders import Cylinders, cylinders
 from fpml.matching.match import match
 from fpml.matching.template import Template, from_table
 from fpml.metrics import verification
-from fpml.metrics.minutiae import MIDDLE, NARROW, WIDE, counted, paired, turned
+from fpml.metrics.minutiae import DEEP, MIDDLE, NARROW, WIDE, counted, depths, paired, turned
 from fpml.metrics.results import Row, as_table, summarise
 from fpml.metrics.skeleton import skeleton_minutiae
 from fpml.metrics.table import MODEL
@@ -34,7 +33,6 @@ from fpml.training.truth import prepared
 
 SKELETON = "thinned ridges"
 PLAIN = "minutiae alone"  # without the skin round them
-DEEP = 16.0  # pixels inside the print's edge from which a minutia is asked for
 Find = Callable[[np.ndarray], Template]
 
 
@@ -70,10 +68,10 @@ def evaluate(trained: Trained[Minutiae], album: Album) -> Findings:
         grey = trained.prints.take(np.array([row]))[0][top:bottom, left:right]
         example = prepared(trained.prints, int(row))
         true = example.minutiae - np.array([left, top, 0, 0, 0, 0, 0], np.float32)
-        inner = ndimage.distance_transform_edt(np.pad(example.mask[top:bottom, left:right], 1))[1:-1, 1:-1]
+        mask = example.mask[top:bottom, left:right]
         for method, find in finders.items():
             template = found[method][int(row)] = find(grey)
-            scores.append(pd.DataFrame([{"row": row, "method": method, **_measured(template, true, inner)}]))
+            scores.append(pd.DataFrame([{"row": row, "method": method, **_measured(template, true, mask)}]))
     whole = pd.concat(scores, ignore_index=True)
     for column in ("image_id", "finger_id"):
         whole[column] = index[column].to_numpy(str)[whole["row"]]
@@ -96,12 +94,10 @@ def _thinned(grey: np.ndarray) -> Template:
     return from_table(np.column_stack([table, np.ones(len(table))]), grey.shape[1], grey.shape[0])
 
 
-def _measured(template: Template, true: np.ndarray, inner: np.ndarray) -> dict[str, float]:
-    """The metrics of one print. inner: (H, W) how many pixels inside the print each pixel is."""
+def _measured(template: Template, true: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+    """The metrics of one print."""
     mine = template.table()[template.quality >= SURE]
-    at = np.rint(mine[:, :2]).astype(int)
-    deep = inner[at[:, 1].clip(0, inner.shape[0] - 1), at[:, 0].clip(0, inner.shape[1] - 1)] >= DEEP
-    asked = true[:, 5] >= DEEP
+    deep, asked = depths(mine, mask) >= DEEP, true[:, 5] >= DEEP
     wide, typed = (counted(mine, true, deep, asked, WIDE, typed=t) for t in (False, True))
     pairs = paired(mine, true, WIDE)
     near, truly = mine[pairs[:, 0]], true[pairs[:, 1]]

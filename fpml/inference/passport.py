@@ -1,0 +1,98 @@
+"""A passport for each print that was made: what the shipped extractor finds of what the print is known to show, how clear its
+ridges are, and whether that meets the rules by which a print may stay.
+
+The extractor never saw the print or its truth; but it learnt from prints of this generator, so that a passport says how well a
+print shows its minutiae, and nothing of how real it looks."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from fpml.base.errors import FpmlError
+from fpml.data.pictures import BadPicture
+from fpml.inference.kept import SURE
+from fpml.inference.load import load
+from fpml.inference.minutiae import look
+from fpml.inference.model import Model
+from fpml.metrics.minutiae import DEEP, WIDE, counted, depths
+
+if TYPE_CHECKING:
+    from fpml.synth.generate import Prints
+
+MODEL = "minutiae-1"
+# What a passport says, and so what rules can be about.
+COLUMNS = {
+    "minutiae": "found, surely and inside the print",
+    "recall": "share of the true minutiae that are found, 0 to 1",
+    "spurious": "share of the found minutiae that are not true, 0 to 1",
+    "clarity": "how sure it is in which way the ridges flow, 0 to 1",
+    "skin": "share of the picture that is print, 0 to 1",
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A bound that a passport must keep."""
+
+    column: str
+    at_least: bool  # else at most
+    value: float
+
+    def met(self, row: dict[str, Any]) -> bool:
+        """Where the value is not a number, since there was nothing to count, it is not met."""
+        value = float(row[self.column])
+        return value >= self.value if self.at_least else value <= self.value
+
+
+def rule(text: str) -> Rule:
+    """`recall>=0.95` or `spurious<=0.05`. FpmlError for another form or column."""
+    parts = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*(\d+(?:\.\d+)?)\s*", text)
+    if parts is None or parts[1] not in COLUMNS:
+        raise FpmlError(f"--accept '{text}'; a rule is NAME>=NUMBER or NAME<=NUMBER, with one of {', '.join(COLUMNS)}")
+    return Rule(parts[1], parts[2] == ">=", float(parts[3]))
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Gives prints their passports, by rules that they must all meet to be accepted."""
+
+    rules: tuple[Rule, ...]
+
+    def __call__(self, prints: "Prints") -> list[dict[str, Any]]:
+        """A row of COLUMNS for each print, and whether it is accepted."""
+        rows = []
+        for picture, mask, true in zip(prints.pictures, prints.masks, prints.minutiae, strict=True):
+            row = self.passport(picture, mask, true, prints.sensor.dpi)
+            rows.append({**row, "accepted": all(r.met(row) for r in self.rules)})
+        return rows
+
+    def passport(self, picture: np.ndarray, mask: np.ndarray, true: pd.DataFrame, dpi: float) -> dict[str, Any]:
+        """picture: uint8 (H, W); mask: bool (H, W), the print; true: as fpml.synth.truth gives it, in pixels of the picture."""
+        scale = 500 / dpi
+        wanted = np.column_stack([true["x"] * scale, true["y"] * scale, true["angle"]]).astype(float)
+        try:
+            seen = look(self._model, picture, dpi)
+        except BadPicture:  # nothing on it
+            return {"minutiae": 0, "recall": 0.0, "spurious": float("nan"), "clarity": 0.0, "skin": float(mask.mean())}
+        found = seen.template.take(seen.template.quality >= SURE).table()
+        counts = counted(found, wanted, depths(found, mask, dpi) >= DEEP, true["depth"].to_numpy() * scale >= DEEP, WIDE)
+        return {
+            "minutiae": counts.found, "recall": counts.recall, "spurious": 1 - counts.precision, "clarity": seen.certainty,
+            "skin": float(mask.mean()),
+        }  # fmt: skip
+
+    @cached_property
+    def _model(self) -> Model:
+        return load(MODEL)
+
+
+def said(passports: pd.DataFrame) -> str:
+    """What many passports tell, in one line."""
+    means = ", ".join(f"{name} {passports[name].mean():.2f}" for name in COLUMNS if name != "minutiae")
+    anew, left = int((passports["drawn"] > 1).sum()), int((~passports["accepted"]).sum())
+    kept = f"{left} stayed though they meet the rules in no draw (accepted is false)" if left else "all meet the rules"
+    return f"{len(passports)} passports: {passports['minutiae'].mean():.1f} minutiae, {means}; {anew} drawn anew, {kept}"
