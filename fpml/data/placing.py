@@ -67,11 +67,24 @@ def place_print(grey: np.ndarray, dpi: float, data: Data) -> tuple[np.ndarray, n
         canvas = _resize(grey, height, width, Image.Resampling.BILINEAR)
         small = _resize(mask.astype(np.uint8), height, width, Image.Resampling.NEAREST)
         return canvas, small, (0, height, 0, width), plate
+    top, bottom, left, right = box_of(mask, dpi)
+    return *_lay(grey[top:bottom, left:right], mask[top:bottom, left:right], dpi, data), plate
+
+
+def whole_print(grey: np.ndarray, dpi: float, data: Data) -> tuple[np.ndarray, np.ndarray]:
+    """The same as a recipe's network sees it: the canvas, with empty plate round the picture, and its mask."""
+    canvas, mask, (top, bottom, left, right), plate = place_print(grey, dpi, data)
+    whole = np.full_like(canvas, 255 if plate is None else plate)
+    whole[top:bottom, left:right] = canvas[top:bottom, left:right]
+    return whole, mask
+
+
+def box_of(mask: np.ndarray, dpi: float) -> tuple[int, int, int, int]:
+    """What of a picture is kept for its print, MARGIN round the mask: top, bottom, left, right."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     margin = round(MARGIN * dpi)
-    top, bottom = max(rows[0] - margin, 0), min(rows[-1] + 1 + margin, grey.shape[0])
-    left, right = max(columns[0] - margin, 0), min(columns[-1] + 1 + margin, grey.shape[1])
-    return *_lay(grey[top:bottom, left:right], mask[top:bottom, left:right], dpi, data), plate
+    top, bottom = max(rows[0] - margin, 0), min(rows[-1] + 1 + margin, mask.shape[0])
+    return int(top), int(bottom), int(max(columns[0] - margin, 0)), int(min(columns[-1] + 1 + margin, mask.shape[1]))
 
 
 def _lay(grey: np.ndarray, mask: np.ndarray, dpi: float, data: Data) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:

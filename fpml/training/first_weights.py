@@ -1,4 +1,5 @@
-"""What training starts from: chance, a file of weights, ImageNet, or generated fingers. Always said, never silent."""
+"""What training starts from: chance, a file of weights, ImageNet, generated fingers, or the weights that come with the package,
+which learnt from generated fingers. Always said, never silent."""
 
 import hashlib
 import sys
@@ -16,6 +17,7 @@ from torch import nn
 from fpml.base.errors import FpmlError
 from fpml.base.files import new_file, root, state_folder
 from fpml.base.parallel import Workers, in_parallel
+from fpml.base.shipped import SHIPPED, as_shipped, card_of
 from fpml.data.store import Prepared
 from fpml.models import Family
 from fpml.settings.recipe import Data
@@ -25,6 +27,7 @@ from fpml.training.session import Session, Sets
 
 IMAGENET = "https://download.pytorch.org/models/resnet50-0676ba61.pth"  # torchvision's ResNet50_Weights.IMAGENET1K_V1
 IMAGENET_SHA256 = "0676ba61"  # the first digits, which torchvision puts into the file's name
+FIRST = SHIPPED / "first-1"  # made by docs/scripts/make_first.py
 SEED, SENSOR, IMPRESSIONS = 2024, "fvc2002-db1", 4  # of the generated fingers that come first
 
 
@@ -39,6 +42,11 @@ def of_imagenet(weights: str) -> str:
     if weights and path.exists():  # where it is not, load_imagenet says so
         return f"imagenet, {weights}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
     return f"imagenet, {weights or IMAGENET}"
+
+
+def of_shipped() -> str:
+    """The weights that come with the package, in one line."""
+    return f"shipped, {FIRST.name}, SHA-256 {card_of(FIRST)['sha256']}"
 
 
 def of_generated(fingers: int, epochs: int) -> str:
@@ -63,6 +71,17 @@ def load_start(network: nn.Module, path: Path) -> None:
     except RuntimeError as error:
         why = " ".join(str(error).split())[:200]
         raise FpmlError(f"train.start_from: {path} does not fit this model and its settings: {why}") from None
+
+
+def load_shipped(network: nn.Module) -> None:
+    """The shipped weights of an aligned embedder, but for its last layer. FpmlError for a network of other parts or sizes."""
+    known, mine = from_bytes(as_shipped(FIRST / "weights.safetensors")), network.state_dict()
+    wanted = {k: v.shape for k, v in mine.items() if not k.startswith("fc.")}
+    if {k: v.shape for k, v in known.items()} != wanted:
+        fits = f"the model 'aligned' with width {card_of(FIRST)['width']}"
+        raise FpmlError(f"model.init is shipped: {FIRST.name} fits {fits}, and not this one; take that, or another init")
+    network.load_state_dict(known, strict=False)
+    print(f"training starts from {FIRST.name}, which comes with the package", file=sys.stderr)
 
 
 def load_imagenet(network: nn.Module, weights: str) -> None:
@@ -164,20 +183,15 @@ def learn_generated(
 
 def _generated(number: int, data: Data) -> tuple[np.ndarray, np.ndarray]:
     """The impressions of one finger on the recipe's canvas."""
-    from fpml.data.placing import place_print
+    from fpml.data.placing import whole_print
     from fpml.synth.field import draw_finger
     from fpml.synth.generate import prints_of
     from fpml.synth.sensors import SENSORS
 
     torch.set_num_threads(1)
     sensor = SENSORS[SENSOR]
-    canvases = []
-    for part in prints_of([draw_finger(SEED, number + 1)], IMPRESSIONS, [sensor], "fvc", torch.device("cpu")):
-        for picture in part.pictures:
-            canvas, mask, (top, bottom, left, right), plate = place_print(picture, sensor.dpi, data)
-            whole = np.full_like(canvas, 255 if plate is None else plate)
-            whole[top:bottom, left:right] = canvas[top:bottom, left:right]
-            canvases.append((whole, mask))
+    parts = prints_of([draw_finger(SEED, number + 1)], IMPRESSIONS, [sensor], "fvc", torch.device("cpu"))
+    canvases = [whole_print(picture, sensor.dpi, data) for part in parts for picture in part.pictures]
     return np.stack([c for c, _ in canvases]), np.stack([m for _, m in canvases])
 
 

@@ -142,6 +142,20 @@ def test_made_prints_are_measured_beside_real_ones(project: Path, conditional: C
     assert {"generator/loss", "discriminator/loss"} <= set(history.columns)
 
 
+def test_the_projects_own_generator_stands_beside(
+    project: Path, conditional: Callable[..., Any], change_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fpml.tasks.generate.evaluate.BESIDE", 18)
+    change_params("recipes.generate.evaluate.beside", "socofing")
+    conditional("evaluate", "generate")
+    table = pd.read_parquet(project / "results/generate/table.parquet").set_index(["metric", "method"])
+    for metric in ("judge_score", "kid", "memorised", "ks_coherence", "ks_period", "ks_minutiae", "likeness"):
+        assert np.isfinite(table.loc[(metric, "fpml synth"), "value"])
+        assert table.loc[(metric, "fpml synth"), "prints"] == 18
+    change_params("recipes.generate.evaluate.beside", "socofin")
+    assert "unknown sensor 'socofin'; allowed: " in conditional("evaluate", "generate", code=2).err
+
+
 def test_prints_of_a_class_on_demand(project: Path, conditional: Callable[..., Any]) -> None:
     conditional("generate", "-n", "10", "--out", "made", "--class", "2")
     table = pd.read_parquet(project / "made/latent.parquet")

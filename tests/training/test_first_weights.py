@@ -1,17 +1,26 @@
 import hashlib
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from fpml.base.errors import FpmlError
-from fpml.models import resnet
+from fpml.data.pictures import read_grey
+from fpml.data.placing import whole_print
+from fpml.inference.load import load
+from fpml.metrics.verification import all_pairs, eer
+from fpml.models import aligned, resnet
 from fpml.settings.recipe import Data
+from fpml.synth.generate import generate
 from fpml.tasks.recognise.settings import ModelRecognise
 from fpml.training import first_weights
+from tests.conftest import write_fvc
 
 TINY = ModelRecognise(blocks=[1, 1, 1, 1], width=4, init="imagenet", weights="", synthetic_fingers=2, synthetic_epochs=1)
 WHOLE = ModelRecognise(blocks=[3, 4, 6, 3], width=64, init="imagenet", weights="", synthetic_fingers=2, synthetic_epochs=1)
@@ -75,13 +84,61 @@ def test_no_net_is_one_clear_error(project: Path, monkeypatch: pytest.MonkeyPatc
         first_weights.load_imagenet(resnet.build(TINY, 64, 64, 5), "")
 
 
+def test_the_shipped_weights_know_how_prints_lie_and_whose_they_are() -> None:
+    """Eight fingers that they never saw, four impressions each, on a sensor of the generator."""
+    settings = ModelRecognise(**{**TINY.__dict__, "width": 48, "init": "shipped", "blocks": []})
+    network = aligned.build(settings, aligned.HEIGHT, aligned.WIDTH, 3).eval()
+    last = network.fc.weight.clone()
+    first_weights.load_shipped(network)
+    assert torch.equal(network.fc.weight, last)
+    made = generate(fingers=8, impressions=4, sensor="fvc2002-db1", seed=77, condition="rotated", device="cpu")
+    canvas = Data(["x"], [], aligned.HEIGHT, aligned.WIDTH, aligned.DPI, "print")
+    placed = np.stack([whole_print(picture, made.sensor.dpi, canvas)[0] for picture in made.pictures])
+    prints = torch.from_numpy(placed)[:, None].float() / 255
+    with torch.inference_mode():
+        vectors = network(prints)[1].numpy()
+        _, turn = network.lie(aligned.evened(prints))
+    pairs = all_pairs(np.repeat(np.arange(8), 4))
+    assert eer((vectors[pairs.a] * vectors[pairs.b]).sum(1), pairs.genuine) < 0.1
+    told = torch.atan2(turn[:, 1], turn[:, 0]).numpy()
+    assert np.corrcoef(told, [c.rotation for c in made.captures])[0, 1] > 0.8
+
+
+def test_the_shipped_weights_fit_one_network_alone(project: Path) -> None:
+    with pytest.raises(FpmlError, match="fits the model 'aligned' with width 48, and not this one; take that, or another init"):
+        first_weights.load_shipped(resnet.build(TINY, 64, 64, 5))
+    narrow = ModelRecognise(**{**TINY.__dict__, "width": 16})
+    with pytest.raises(FpmlError, match="fits the model 'aligned' with width 48"):
+        first_weights.load_shipped(aligned.build(narrow, 160, 128, 5))
+
+
+def test_training_starts_from_the_shipped_weights_and_says_so(project: Path, fpml: Any, change_params: Any) -> None:
+    shutil.rmtree(project / "raw/prints")
+    write_fvc(project / "raw/prints", ("DB1_B",), 4, 5)
+    change_params("run", {"recognise": {"task": "recognise", "model": "aligned"}})
+    size = {"height": aligned.HEIGHT, "width": aligned.WIDTH, "dpi": aligned.DPI}
+    change_params("recipes.recognise.data", {"train": ["prints"], "test": [], "crop": "print", **size})
+    change_params("recipes.recognise.split.unseen", 0.0)
+    change_params("recipes.recognise.train.epochs", 1)
+    change_params("recipes.recognise.model.width", 48)
+    change_params("recipes.recognise.model.init", "shipped")
+    for command in (("ingest", "prints"), ("ingest", "other"), ("prepare", "recognise"), ("split", "recognise")):
+        fpml(*command)
+    assert "training starts from first-1, which comes with the package" in fpml("train", "recognise").err
+    start = json.loads((project / "models/recognise/run.json").read_text(encoding="utf-8"))["params"]["start"]
+    assert start.startswith("shipped, first-1, SHA-256 ")
+    # It knows from the start whose the training prints are: the last layer begins with their embeddings.
+    history = pd.read_parquet(project / "models/recognise/history.parquet")
+    assert history["train/loss"].iloc[0] < np.log(4) / 2
+    model = load("recognise")  # the whole of it, its laying straight too, is in the ONNX file
+    grey = read_grey(next((project / "raw/prints/DB1_B").iterdir()), 10**8)
+    vectors = model.embed([grey, grey], dpi=500)
+    assert vectors.shape == (2, aligned.NUMBERS)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+
+
 def test_generated_fingers_come_first(project: Path, fpml: Any, change_params: Any) -> None:
     """With init: synthetic the training starts elsewhere than with none, and says so."""
-    import json
-    import shutil
-
-    from tests.conftest import write_fvc
-
     shutil.rmtree(project / "raw/prints")
     write_fvc(project / "raw/prints", ("DB1_B",), 4, 5)
     change_params("run", {"recognise": {"task": "recognise", "model": "resnet"}})

@@ -1,4 +1,5 @@
-"""generate: made prints beside real ones, by the judge and by their ridges, each number beside real against real."""
+"""generate: made prints beside real ones, by the judge and by their ridges, each number beside real against real, and beside
+what the project's own generator makes without any training."""
 
 import base64
 import io
@@ -12,21 +13,25 @@ from torch import Tensor
 
 from fpml.base.errors import FpmlError
 from fpml.base.files import root
+from fpml.data.placing import whole_print
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.drawing import figures
 from fpml.inference import kept, pattern
+from fpml.inference.minutiae import Look
 from fpml.metrics import generation
 from fpml.metrics.judge import load_judge
 from fpml.metrics.pictures import to_bytes, to_float
 from fpml.metrics.results import Row, as_table
 from fpml.metrics.ridges import coarseness, orientation
 from fpml.metrics.table import MODEL
+from fpml.settings.recipe import Data
 from fpml.tasks.generate.settings import Generate
 from fpml.tasks.protocol import Album, Findings, Trained, some
 
-REAL = "real against real"
+REAL, SYNTH = "real against real", "fpml synth"
 BATCH, SHOWN, MAPPED, PAIRS = 128, 8, 300, 200
 SEED = 1  # of the samples that are measured
+BESIDE, BESIDE_SEED = 300, 555  # prints of the generator, each of another finger
 
 
 def evaluate(trained: Trained[Generate], album: Album) -> Findings:
@@ -40,25 +45,28 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
         )
     fingers = index["finger_id"].to_numpy(str)
     samples, classes = make(trained, recipe.evaluate.samples, index.iloc[training])
-    real = [to_float(trained.prints.take(rows), torch.device("cpu")) for rows in (training, held)]
+    known, held_out = (to_float(trained.prints.take(rows), torch.device("cpu")) for rows in (training, held))
+    kinds = {MODEL: samples, REAL: held_out}  # what is measured against the training prints
+    if recipe.evaluate.beside:
+        kinds[SYNTH] = _synthetic(recipe.evaluate.beside, recipe.data)
     judge = load_judge()
-    seen = {name: judge(prints) for name, prints in (("made", samples), ("training", real[0]), ("held", real[1]))}
+    seen = {method: judge(prints) for method, prints in kinds.items()}
+    trained_on = judge(known)
     part = str(index["dataset"].iloc[training[0]])
-    values = _by_the_judge(seen, fingers[training], fingers[held]) + _by_ridges(samples, real, recipe.data.dpi)
-    values += _by_looks(samples, real, recipe.data.dpi)
-    values.append(("likeness", MODEL, _likeness(samples), np.nan))
-    values.append(("likeness", REAL, _likeness(real[1]), np.nan))
+    values = _by_the_judge(seen, trained_on, fingers[training], fingers[held]) + _by_ridges(kinds, known, recipe.data.dpi)
+    values += _by_looks(kinds, known, recipe.data.dpi)
+    values += [("likeness", method, _likeness(prints), np.nan) for method, prints in kinds.items()]
     if recipe.evaluate.inception:
         count = min(len(samples), len(held))
-        values += _by_inception(recipe.evaluate.inception, samples[:count], real[1][:count])
+        values += _by_inception(recipe.evaluate.inception, samples[:count], held_out[:count])
     table = as_table(
         Row(
             side=VALIDATION, part=part, method=method, metric=metric, value=value, low=value - spread, high=value + spread,
-            prints=len(samples), fingers=index["finger_id"].iloc[training].nunique(),
+            prints=len(kinds[method]), fingers=index["finger_id"].iloc[training].nunique(),
         )
         for metric, method, value, spread in values
     )  # fmt: skip
-    _draw(trained, album, samples, classes, training, seen)
+    _draw(trained, album, samples, classes, training, (seen[MODEL], trained_on))
     notes = [
         f"{len(training):,} prints to train on, {len(held):,} held out, {len(samples):,} made. Judged by {judge.version} "
         f"(SHA-256 {judge.sha256[:12]}…); beside each number what held-out real prints score against the training ones. "
@@ -68,7 +76,10 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
         f"Pattern classes are told by {pattern.NAME} from the flow that {kept.JUDGE} sees, of at most {MAPPED} prints each.",
         "KS: the largest gap between the distributions of made and real prints. Likeness: mean SSIM of pairs of prints.",
     ]
-    place, distance = generation.nearest(seen["made"], seen["training"])
+    if recipe.evaluate.beside:
+        what = f"{BESIDE} prints of the sensor {recipe.evaluate.beside}, each of another finger"
+        notes.append(f"{SYNTH}: {what}, for which nothing was trained.")
+    place, distance = generation.nearest(seen[MODEL], trained_on)
     scores = pd.DataFrame({"nearest_training": index["image_id"].to_numpy(str)[training[place]], "distance": distance})
     judges = {judge.version: judge.sha256, pattern.NAME: pattern.sha256(), kept.JUDGE: kept.judge().sha256}
     return Findings(scores, table, {"headline": "kid", "notes": notes, "judges": judges, "samples": len(samples)})
@@ -95,22 +106,32 @@ def make(trained: Trained[Generate], count: int, training: pd.DataFrame) -> tupl
 Value = tuple[str, str, float, float]  # metric, method, value, spread
 
 
-def _by_the_judge(seen: dict[str, np.ndarray], training_fingers: np.ndarray, held_fingers: np.ndarray) -> list[Value]:
-    """As many made prints as held-out ones, each against the training prints."""
-    everyone, training = seen["held"], seen["training"]
-    count = min(len(seen["made"]), len(everyone))
-    made, held = seen["made"][:count], everyone[np.random.default_rng(0).permutation(len(everyone))[:count]]
-    values: list[Value] = [
-        ("kid", MODEL, *generation.kid(made, training)),
-        ("kid", REAL, *generation.kid(held, training)),
-    ]
+def _synthetic(sensor: str, data: Data) -> Tensor:
+    """Prints of the project's own generator on the recipe's canvas, (BESIDE, 1, H, W) in 0..1."""
+    from fpml.synth.generate import generate
+    from fpml.synth.write import FRAME
+
+    made = generate(BESIDE, 1, sensor, BESIDE_SEED, "normal", device="cpu")
+    pictures = [picture[FRAME] if made.sensor.border else picture for picture in made.pictures]
+    return to_float(np.stack([whole_print(p, made.sensor.dpi, data)[0] for p in pictures]), torch.device("cpu"))
+
+
+def _by_the_judge(
+    seen: dict[str, np.ndarray], training: np.ndarray, training_fingers: np.ndarray, held_fingers: np.ndarray
+) -> list[Value]:
+    """As many prints of each kind as there are of the fewest, each kind against the training prints."""
+    everyone = seen[REAL]
+    count = min(len(view) for view in seen.values())
+    few = {method: view[:count] for method, view in seen.items()}
+    few[REAL] = everyone[np.random.default_rng(0).permutation(len(everyone))[:count]]
+    values: list[Value] = [("kid", method, *generation.kid(view, training)) for method, view in few.items()]
     if count >= generation.FID_FROM:
-        values += [
-            ("fid", MODEL, generation.fid(made, training), np.nan),
-            ("fid", REAL, generation.fid(held, training), np.nan),
-        ]
+        values += [("fid", method, generation.fid(view, training), np.nan) for method, view in few.items()]
     known = training, training_fingers
-    values.append(("memorised", MODEL, generation.nearer_to_training(seen["made"], *known, everyone, held_fingers), np.nan))
+    for method, view in seen.items():
+        if method != REAL:
+            share = generation.nearer_to_training(view, *known, everyone, held_fingers)
+            values.append(("memorised", method, share, np.nan))
     half = np.isin(held_fingers, np.unique(held_fingers)[::2])  # held-out fingers in the place of the made ones
     if half.any() and not half.all():
         share = generation.nearer_to_training(everyone[half], *known, everyone[~half], held_fingers[~half])
@@ -118,16 +139,16 @@ def _by_the_judge(seen: dict[str, np.ndarray], training_fingers: np.ndarray, hel
     return values
 
 
-def _by_ridges(samples: Tensor, real: list[Tensor], dpi: float) -> list[Value]:
-    """How far the distributions of ridge period, coherence and pattern class lie apart."""
+def _by_ridges(kinds: dict[str, Tensor], training: Tensor, dpi: float) -> list[Value]:
+    """How far the distributions of ridge period and coherence lie apart."""
     from scipy.stats import ks_2samp
 
     out: list[Value] = []
     measures = {"ks_coherence": lambda p: orientation(p, dpi)[1].mean((1, 2)), "ks_period": coarseness}
     for name, measure in measures.items():
-        made, training, held = (_in_batches(measure, prints) for prints in (samples, *real))
-        out.append((name, MODEL, float(ks_2samp(made, training).statistic), np.nan))
-        out.append((name, REAL, float(ks_2samp(held, training).statistic), np.nan))
+        known = _in_batches(measure, training)
+        for method, prints in kinds.items():
+            out.append((name, method, float(ks_2samp(_in_batches(measure, prints), known).statistic), np.nan))
     return out
 
 
@@ -135,21 +156,24 @@ def _in_batches(measure: Any, prints: Tensor) -> np.ndarray:
     return np.concatenate([measure(prints[s : s + BATCH]).numpy() for s in range(0, len(prints), BATCH)])
 
 
-def _by_looks(samples: Tensor, real: list[Tensor], dpi: float) -> list[Value]:
+def _by_looks(kinds: dict[str, Tensor], training: Tensor, dpi: float) -> list[Value]:
     """What the minutiae model that comes with fpml sees in prints, of at most MAPPED of each kind: how many minutiae, and which
     pattern classes."""
     from scipy.stats import ks_2samp
 
-    few = [to_bytes(prints[torch.from_numpy(some(len(prints), MAPPED))]) for prints in (samples, *real)]
-    made, training, held = ([kept.look_at(picture, dpi) for picture in prints] for prints in few)
-    counts = [[len(seen.template) if seen else 0 for seen in kind] for kind in (made, training, held)]
+    def looks(prints: Tensor) -> list[Look | None]:
+        return [kept.look_at(picture, dpi) for picture in to_bytes(prints[torch.from_numpy(some(len(prints), MAPPED))])]
+
+    def counts(seen: list[Look | None]) -> list[int]:
+        return [len(look.template) if look else 0 for look in seen]
+
+    every, known = {method: looks(prints) for method, prints in kinds.items()}, counts(looks(training))
     out: list[Value] = [
-        ("ks_minutiae", MODEL, float(ks_2samp(counts[0], counts[1]).statistic), np.nan),
-        ("ks_minutiae", REAL, float(ks_2samp(counts[2], counts[1]).statistic), np.nan),
+        ("ks_minutiae", method, float(ks_2samp(counts(seen), known).statistic), np.nan) for method, seen in every.items()
     ]
-    size = min(len(made), len(held))  # the score rises with the number of prints
-    for method, kind in ((MODEL, made), (REAL, held)):
-        classes = pattern.patterns([seen for seen in kind[:size] if seen and pattern.shows_skin(seen)])
+    size = min(len(seen) for seen in every.values())  # the score rises with the number of prints
+    for method, seen in every.items():
+        classes = pattern.patterns([look for look in seen[:size] if look and pattern.shows_skin(look)])
         if len(classes):
             out.append(("judge_score", method, *generation.score(classes)))
     return out
@@ -187,7 +211,7 @@ def _by_inception(path: str, samples: Tensor, real: Tensor) -> list[Value]:
 
 def _draw(
     trained: Trained[Generate], album: Album, samples: Tensor, classes: np.ndarray, training: np.ndarray,
-    seen: dict[str, np.ndarray],
+    seen: tuple[np.ndarray, np.ndarray],
 ) -> None:  # fmt: skip
     """The sheets of fixed noise and their animation, samples beside their nearest training prints, t-SNE."""
     # What was made after real prints may show one of them: all figures count as showing the training prints.
@@ -198,7 +222,7 @@ def _draw(
     pictures[0].save(path, format="gif", save_all=True, append_images=pictures[1:], duration=500, loop=0)
     title = f"{trained.name}: fixed noise after epoch {int(sheets['epoch'].iloc[-1])}"
     pictures[-1].save(album.add("sheet.png", title, training), format="png")
-    made, real = seen["made"], seen["training"]
+    made, real = seen
     chosen = some(len(samples), SHOWN)
     place, _ = generation.nearest(made[chosen], real)
     names = [trained.classes[c] for c in classes[chosen]] if trained.classes else [""] * len(chosen)

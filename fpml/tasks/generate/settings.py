@@ -36,6 +36,7 @@ class TrainGenerate:
 class EvaluateGenerate:
     samples: Annotated[Whole, Field(ge=16, le=1_000_000)]  # made to be measured
     inception: str  # an ONNX file of ImageNet's Inception, for its score; '' for none
+    beside: str  # a sensor of `fpml synth`, whose prints are measured in the same way; '' for none
 
 
 @dataclass(frozen=True, config=STRICT)

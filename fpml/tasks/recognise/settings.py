@@ -13,7 +13,7 @@ from fpml.settings.types import STRICT, Count, LearningRate, Pictures, Resamples
 class ModelRecognise:
     blocks: Annotated[list[Count], Field(max_length=8)]  # of a ResNet's four levels, [3, 4, 6, 3] for ResNet-50
     width: Annotated[Whole, Field(ge=1, le=512)]  # 64 for ResNet-50
-    init: Literal["none", "imagenet", "synthetic"]  # what training starts from
+    init: Literal["none", "imagenet", "synthetic", "shipped"]  # what training starts from
     weights: str  # imagenet: a safetensors file with torchvision's names, or '' to have it downloaded
     synthetic_fingers: Annotated[Whole, Field(ge=2, le=100_000)]  # synthetic: how many generated fingers come first,
     synthetic_epochs: Count  # and for how long

@@ -24,6 +24,8 @@ class RecogniseTask(FromFile):
             return super().start(recipe)
         if init == "imagenet":
             return first_weights.of_imagenet(model.weights)
+        if init == "shipped":
+            return first_weights.of_shipped()
         return first_weights.of_generated(model.synthetic_fingers, model.synthetic_epochs)
 
     def begin(self, network: nn.Module, family: Family, recipe: Recognise, session: Session, workers: Workers) -> None:
@@ -32,6 +34,8 @@ class RecogniseTask(FromFile):
             super().begin(network, family, recipe, session, workers)
         elif model.init == "imagenet":
             first_weights.load_imagenet(network, model.weights)
+        elif model.init == "shipped":
+            first_weights.load_shipped(network)
         else:
             briefly = replace(recipe.train, epochs=model.synthetic_epochs)
 
@@ -46,6 +50,8 @@ class RecogniseTask(FromFile):
         return train.sets(prints, side, recipe, accelerator)
 
     def train(self, network: nn.Module, family: Family, sets: Sets, recipe: Recognise, session: Session) -> nn.Module:
+        if recipe.model.init == "shipped" and not recipe.train.start_from:
+            train.imprint(network, sets.training, session.accelerator)
         return train.train(network, family, sets, recipe.train, session)
 
     def registered(self, network: nn.Module, prints: Tensor) -> Registered:

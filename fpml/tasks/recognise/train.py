@@ -38,6 +38,17 @@ def sets(prints: Prepared, side: np.ndarray, recipe: Recognise, accelerator: Acc
     return Sets(training, validation, tuple(names))
 
 
+@torch.inference_mode()
+def imprint(network: Any, training: Batches, accelerator: Accelerator) -> None:
+    """Let each finger's row of the last layer be the mean embedding of its training prints, where a network that knows other
+    fingers begins with these (Qi, Brown and Lowe 2018). For a network whose logits are cosines."""
+    network.to(accelerator.device).eval()
+    sums = torch.zeros_like(network.fc.weight)
+    for batch in training.epoch(torch.arange(len(training.rows))):
+        sums.index_add_(0, batch.classes, network(batch.prints)[1])
+    network.fc.weight.copy_(F.normalize(accelerator.reduce(sums, "sum")))
+
+
 class _Kept(nn.Module):
     """The network as it stands, and as it was in its best epoch."""
 
