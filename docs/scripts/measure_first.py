@@ -2,10 +2,13 @@
 
     python docs/scripts/measure_first.py FVC2002 CrossMatch
 
-FVC2002: a folder with DB1_B … DB4_B and DB3_A. No picture of a real print is written, only numbers."""
+FVC2002: a folder with DB1_B … DB4_B and DB3_A. No picture of a real print is written, only numbers. Beside
+them generated fingers and their twins, whose ridges flow alike and are others."""
 
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,15 +20,20 @@ from safetensors.torch import load
 from fpml.base.shipped import as_shipped, card_of
 from fpml.data.pictures import read_grey
 from fpml.data.placing import whole_print
+from fpml.metrics.verification import all_pairs, eer
 from fpml.metrics.verified import verified
 from fpml.models.aligned import DPI, HEIGHT, WIDTH, build
 from fpml.settings.recipe import Data
+from fpml.synth.field import draw_finger
+from fpml.synth.generate import prints_of
+from fpml.synth.sensors import random_sensor
 from fpml.training.first_weights import FIRST
 
 OUT = Path(__file__).parents[1] / "recognise" / "measured.json"
 CANVAS = Data(train=["real"], test=[], height=HEIGHT, width=WIDTH, dpi=DPI, crop="print")
 SETS = {"DB1_B": 500, "DB2_B": 569, "DB3_B": 500, "DB4_B": 500, "DB3_A": 500, "CrossMatch": 500}  # dpi
 RESAMPLES = 1000
+FINGERS, SEED = 40, 991  # generated, each with a twin, once on each of four random sensors
 
 
 def main() -> None:
@@ -34,12 +42,16 @@ def main() -> None:
     network = build(settings, HEIGHT, WIDTH, 2).eval()
     network.load_state_dict(load(as_shipped(FIRST / "weights.safetensors")), strict=False)
     said: dict[str, Any] = {"weights": card_of(FIRST)["sha256"]}
+
+    def embedded(prints: list[np.ndarray]) -> np.ndarray:
+        with torch.inference_mode():
+            parts = torch.from_numpy(np.stack(prints)).split(64)  # type: ignore[no-untyped-call]
+            return torch.cat([network(part[:, None].float() / 255)[1] for part in parts]).numpy()
+
+    said["generated"] = _twins(embedded)
     for name, dpi in SETS.items():
         files = sorted((crossmatch if name == "CrossMatch" else fvc / name).glob("*.tif"))
-        prints = np.stack([whole_print(read_grey(file, 10**8), dpi, CANVAS)[0] for file in files])
-        with torch.inference_mode():
-            parts = [network(part[:, None].float() / 255)[1] for part in torch.from_numpy(prints).split(64)]  # type: ignore[no-untyped-call]
-        vectors = torch.cat(parts).numpy()
+        vectors = embedded([whole_print(read_grey(file, 10**8), dpi, CANVAS)[0] for file in files])
         fingers, impressions = (np.array(part) for part in zip(*(f.stem.rsplit("_", 1) for f in files), strict=True))
         rows = verified(vectors @ vectors.T, fingers, impressions.astype(int), name, "first-1", RESAMPLES).rows
         found = {
@@ -49,6 +61,27 @@ def main() -> None:
         print(name, said[name], flush=True)
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def _twins(embedded: Callable[[list[np.ndarray]], np.ndarray]) -> dict[str, float]:
+    """EER in %: fingers told from others, and from their twins."""
+    prints: list[np.ndarray] = []
+    fingers, flows = [], []
+    for number in range(1, FINGERS + 1):
+        for twin in range(2):
+            finger = replace(draw_finger(SEED, number), number=number + 100_000 * twin)
+            drawn = np.random.default_rng([number, twin]).integers(0, 2000, 4)
+            for part in prints_of([finger], 1, [random_sensor(int(n)) for n in drawn], "any", torch.device("cpu")):
+                prints.append(whole_print(part.pictures[0], part.sensor.dpi * part.sensor.magnification, CANVAS)[0])
+                fingers.append(finger.number)
+                flows.append(number)
+    vectors, pairs = embedded(prints), all_pairs(np.array(fingers))
+    scores = (vectors[pairs.a] * vectors[pairs.b]).sum(1)
+    alike = np.array(flows)[pairs.a] == np.array(flows)[pairs.b]
+    found = {}
+    for name, rows in (("others", pairs.genuine | ~alike), ("twins", alike)):
+        found[name] = round(100 * eer(scores[rows], pairs.genuine[rows]), 2)
+    return found
 
 
 if __name__ == "__main__":
