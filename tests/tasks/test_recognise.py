@@ -8,11 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from sklearn.metrics import roc_curve
 
+from fpml.data.store import Prepared
 from fpml.metrics.intervals import wilson
 from fpml.metrics.pictures import to_float
+from fpml.models import embedder
+from fpml.tasks.recognise.train import imprint
+from fpml.training.batches import Batches
 from tests.conftest import make_print, write_fvc
 from tests.tasks.made import SWAPPED, TRAINED, UNSEEN, matches
 
@@ -37,6 +42,20 @@ def fingers(project: Path, fpml: Callable[..., Any], change_params: Callable[...
 def sides(project: Path) -> pd.DataFrame:
     index = pd.read_parquet(project / "data/prepared/recognise/index.parquet")
     return index.assign(side=pd.read_parquet(project / "data/split/recognise.parquet")["side"])
+
+
+def test_the_last_layer_begins_with_the_fingers_embeddings() -> None:
+    pictures = np.random.default_rng(1).integers(0, 255, (7, 48, 48), np.uint8)
+    whole = Prepared([pictures], [np.ones_like(pictures)], None, {"rows_per_shard": 7})  # type: ignore[arg-type]
+    classes = np.array([0, 1, 2, 0, 1, 2, 0])
+    batches = Batches(whole, np.arange(7), 4, Accelerator(cpu=True), classes=classes)
+    network = embedder.Embedder(4, 3)
+    imprint(network, batches, Accelerator(cpu=True))
+    with torch.inference_mode():
+        vectors = network.eval()(to_float(pictures, torch.device("cpu")))[1]
+    for number in range(3):
+        mean = vectors[torch.from_numpy(classes == number)].mean(0)
+        torch.testing.assert_close(network.fc.weight[number], mean / mean.norm())
 
 
 def test_no_finger_of_verification_is_trained_on(project: Path, fingers: Callable[..., Any]) -> None:
