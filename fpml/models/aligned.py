@@ -153,4 +153,6 @@ def build(model: Settings, height: int, width: int, classes: int) -> Aligned:
         raise FpmlError(f"data.height and data.width are {height} x {width}; this model needs {HEIGHT} x {WIDTH}, at {DPI} dpi")
     if model.width % 2:
         raise FpmlError(f"model.width is {model.width}; this model needs an even number")
-    return Aligned(model.width, classes)
+    network = Aligned(model.width, classes)
+    network.pose.requires_grad_(False)  # how prints lie is not learnt from whose they are
+    return network

@@ -119,14 +119,15 @@ def _synthetic(sensor: str, data: Data) -> Tensor:
 def _by_the_judge(
     seen: dict[str, np.ndarray], training: np.ndarray, training_fingers: np.ndarray, held_fingers: np.ndarray
 ) -> list[Value]:
-    """As many prints of each kind as there are of the fewest, each kind against the training prints."""
+    """As many made prints as held-out ones, each kind against the training prints."""
     everyone = seen[REAL]
-    count = min(len(view) for view in seen.values())
+    count = min(len(seen[MODEL]), len(everyone))
     few = {method: view[:count] for method, view in seen.items()}
     few[REAL] = everyone[np.random.default_rng(0).permutation(len(everyone))[:count]]
     values: list[Value] = [("kid", method, *generation.kid(view, training)) for method, view in few.items()]
     if count >= generation.FID_FROM:
-        values += [("fid", method, generation.fid(view, training), np.nan) for method, view in few.items()]
+        enough = {method: view for method, view in few.items() if len(view) >= generation.FID_FROM}
+        values += [("fid", method, generation.fid(view, training), np.nan) for method, view in enough.items()]
     known = training, training_fingers
     for method, view in seen.items():
         if method != REAL:

@@ -38,7 +38,7 @@ def sets(prints: Prepared, side: np.ndarray, recipe: Recognise, accelerator: Acc
     return Sets(training, validation, tuple(names))
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: what it moves to the device is trained afterwards
 def imprint(network: Any, training: Batches, accelerator: Accelerator) -> None:
     """Let each finger's row of the last layer be the mean embedding of its training prints, where a network that knows other
     fingers begins with these (Qi, Brown and Lowe 2018). For a network whose logits are cosines."""
