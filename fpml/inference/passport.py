@@ -6,24 +6,18 @@ print shows its minutiae, and nothing of how real it looks."""
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from fpml.base.errors import FpmlError
-from fpml.data.pictures import BadPicture
-from fpml.inference.kept import SURE
-from fpml.inference.load import load
-from fpml.inference.minutiae import look
-from fpml.inference.model import Model
+from fpml.inference.kept import SURE, look_at
 from fpml.metrics.minutiae import DEEP, WIDE, counted, depths
 
 if TYPE_CHECKING:
     from fpml.synth.generate import Prints
 
-MODEL = "minutiae-1"
 # What a passport says, and so what rules can be about.
 COLUMNS = {
     "minutiae": "found, surely and inside the print",
@@ -52,7 +46,8 @@ def rule(text: str) -> Rule:
     """`recall>=0.95` or `spurious<=0.05`. FpmlError for another form or column."""
     parts = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*(\d+(?:\.\d+)?)\s*", text)
     if parts is None or parts[1] not in COLUMNS:
-        raise FpmlError(f"--accept '{text}'; a rule is NAME>=NUMBER or NAME<=NUMBER, with one of {', '.join(COLUMNS)}")
+        columns = ", ".join(COLUMNS)
+        raise FpmlError(f"--accept '{text}'; a rule is NAME>=NUMBER or NAME<=NUMBER, with one of {columns}, in quotes")
     return Rule(parts[1], parts[2] == ">=", float(parts[3]))
 
 
@@ -74,9 +69,8 @@ class Examiner:
         """picture: uint8 (H, W); mask: bool (H, W), the print; true: as fpml.synth.truth gives it, in pixels of the picture."""
         scale = 500 / dpi
         wanted = np.column_stack([true["x"] * scale, true["y"] * scale, true["angle"]]).astype(float)
-        try:
-            seen = look(self._model, picture, dpi)
-        except BadPicture:  # nothing on it
+        seen = look_at(picture, dpi)
+        if seen is None:  # nothing on it
             return {"minutiae": 0, "recall": 0.0, "spurious": float("nan"), "clarity": 0.0, "skin": float(mask.mean())}
         found = seen.template.take(seen.template.quality >= SURE).table()
         counts = counted(found, wanted, depths(found, mask, dpi) >= DEEP, true["depth"].to_numpy() * scale >= DEEP, WIDE)
@@ -85,14 +79,10 @@ class Examiner:
             "skin": float(mask.mean()),
         }  # fmt: skip
 
-    @cached_property
-    def _model(self) -> Model:
-        return load(MODEL)
-
 
 def said(passports: pd.DataFrame) -> str:
     """What many passports tell, in one line."""
     means = ", ".join(f"{name} {passports[name].mean():.2f}" for name in COLUMNS if name != "minutiae")
     anew, left = int((passports["drawn"] > 1).sum()), int((~passports["accepted"]).sum())
-    kept = f"{left} stayed though they meet the rules in no draw (accepted is false)" if left else "all meet the rules"
-    return f"{len(passports)} passports: {passports['minutiae'].mean():.1f} minutiae, {means}; {anew} drawn anew, {kept}"
+    kept = f", {left} stayed though they meet the rules in no draw (accepted is false)" if left else ""
+    return f"{len(passports)} passports: {passports['minutiae'].mean():.1f} minutiae, {means}; {anew} drawn anew{kept}"

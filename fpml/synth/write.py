@@ -193,7 +193,9 @@ def write_embedded(settings: Synth, out: Path, workers: Workers = 0) -> None:
 
 
 def _settings(plans: list[Plan]) -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(json.dumps({"generator": GENERATOR, "plans": [asdict(plan) for plan in plans]}))
+    # Without passports as it was before there were any: such folders can be gone on with.
+    said = [{k: v for k, v in asdict(plan).items() if k != "accept" or v is not None} for plan in plans]
+    made: dict[str, Any] = json.loads(json.dumps({"generator": GENERATOR, "plans": said}))
     return made
 
 

@@ -56,7 +56,7 @@ def test_synth_keeps_passports_and_draws_anew(tmp_path: Path, fpml: Callable[...
     told = fpml(*command, str(tmp_path / "all"), "--passports").out
     before = Truth(tmp_path / "all").passports
     assert "9 passports: " in told
-    assert "0 drawn anew, all meet the rules" in told
+    assert told.strip().endswith("; 0 drawn anew")
     assert list(before.index) == list(Truth(tmp_path / "all").impressions.index)
     bound = float(before["recall"].sort_values().iloc[3])  # which a third does not reach
     told = fpml(*command, str(tmp_path / "some"), "--accept", f"recall>={bound:.4f}").out
