@@ -1,4 +1,4 @@
-"""What a model that gives pictures back stands beside: PCA, and a low-pass copy."""
+"""What a model that gives pictures back stands beside: PCA of whole prints and of their patches, and a low-pass copy."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PCA, LOW_PASS = "PCA", "low-pass copy"  # the methods' names in tables
+PCA, PATCH_PCA, LOW_PASS = "PCA", "PCA of patches", "low-pass copy"  # the methods' names in tables
+PATCH = 8  # pixels on a side
 COARSE = 4  # the low-pass copy keeps one number for 4 x 4 pixels, the size of the network's grid
 PictureToPicture = Callable[[Tensor], Tensor]  # (B, 1, H, W) float 0..1 → the same
 
@@ -28,5 +29,24 @@ def fit_pca(prints: np.ndarray, components: int) -> PictureToPicture:
     def reconstruct(batch: Tensor) -> Tensor:
         flat = batch.flatten(1).cpu() - mean
         return ((flat @ axes.T) @ axes + mean).clamp(0, 1).reshape(batch.shape).to(batch.device)
+
+    return reconstruct
+
+
+def fit_patch_pca(prints: np.ndarray, components: int) -> PictureToPicture:
+    """PCA of the PATCH x PATCH patches of training prints (N, H, W) uint8, sides multiples of PATCH: each patch of a print
+    goes through it by itself, and comes back from so many components."""
+    from sklearn import decomposition
+
+    def patches(batch: Tensor) -> Tensor:  # (B, h, w, PATCH²)
+        return F.pixel_unshuffle(batch, PATCH).permute(0, 2, 3, 1)
+
+    seen = patches(torch.from_numpy(prints)[:, None].float() / 255).reshape(-1, PATCH**2).numpy()
+    pca = decomposition.PCA(components, svd_solver="full").fit(seen)
+    mean, axes = torch.from_numpy(pca.mean_), torch.from_numpy(pca.components_)
+
+    def reconstruct(batch: Tensor) -> Tensor:
+        back = ((patches(batch.cpu()) - mean) @ axes.T) @ axes + mean
+        return F.pixel_shuffle(back.permute(0, 3, 1, 2), PATCH).clamp(0, 1).to(batch.device)
 
     return reconstruct

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from fpml.metrics.baselines import fit_pca, low_pass
+from fpml.metrics.baselines import PATCH, fit_patch_pca, fit_pca, low_pass
 from fpml.metrics.intervals import bootstrap
 from fpml.metrics.pictures import INSIDE, WHOLE, Masked, measure
 from fpml.metrics.results import as_table, summarise
@@ -88,6 +88,19 @@ def test_pca_with_all_components_gives_its_training_prints_back() -> None:
     few = fit_pca(PRINTS, 2)(floats(PRINTS))
     assert (full - floats(PRINTS)).abs().max() < 0.01
     assert (few - floats(PRINTS)).abs().mean() > 0.02
+
+
+def test_pca_of_patches_draws_each_patch_by_itself() -> None:
+    full = fit_patch_pca(PRINTS, PATCH**2)(floats(PRINTS))
+    few = fit_patch_pca(PRINTS, 3)(floats(PRINTS))
+    assert full.shape == (12, 1, 64, 64)
+    assert (full - floats(PRINTS)).abs().max() < 0.01
+    assert (few - floats(PRINTS)).abs().mean() > 0.02
+    changed = floats(PRINTS)
+    changed[:, :, :PATCH, :PATCH] = 0
+    difference = (fit_patch_pca(PRINTS, 3)(changed) - few).abs()
+    assert difference[:, :, :PATCH, :PATCH].max() > 0.1
+    assert difference[:, :, PATCH:].max() == 0
 
 
 def test_the_low_pass_copy_loses_ridges_and_keeps_the_mean() -> None:

@@ -13,7 +13,7 @@ from fpml.tasks.recognise.settings import ModelRecognise
 from fpml.tasks.repair.train import repaired
 
 PUBLISHED = Model(widths=[32, 64, 128])
-WIDTHS = {"autoencoder": [4, 4, 4], "tight": [4, 4, 4, 8], "gated": [4, 4, 4], "small": [4, 4, 4]}
+WIDTHS = {"autoencoder": [4, 4, 4], "tight": [4, 8], "gated": [4, 4, 4], "small": [4, 4, 4]}
 
 SIZES = {"small": (28, 28)}
 
@@ -50,17 +50,17 @@ def test_the_summary_counts_every_parameter(name: str) -> None:
     network = family(name).build(Model(widths=WIDTHS[name]), *size, 0)
     rows = summary(network, lambda: network(torch.zeros(1, 1, *size)))
     assert sum(row["parameters"] for row in rows) == sum(p.numel() for p in network.parameters())
-    assert rows[0]["type"] == "Conv2d"
+    assert rows[0]["type"] == {"tight": "PixelUnshuffle"}.get(name, "Conv2d")
     assert rows[-1]["output"] == [{"gated": 2}.get(name, 1), *size]
 
 
 def test_the_tight_code_is_an_eighth_of_the_print() -> None:
-    model = Model(widths=[4, 4, 4, 8])
+    model = Model(widths=[4, 8])
     network = tight.build(model, 64, 48, 0)
     assert network.encoder(torch.zeros(1, 1, 64, 48)).numel() == tight.code_size(model, 64, 48) == 64 * 48 // 8
     with pytest.raises(FpmlError, match="at most an eighth"):
-        tight.build(Model(widths=[4, 4, 4, 9]), 64, 48, 0)
-    for widths, size, says in (([4, 4, 4], (64, 48), "four numbers"), ([4, 4, 4, 8], (60, 48), "multiples of 8")):
+        tight.build(Model(widths=[4, 9]), 64, 48, 0)
+    for widths, size, says in (([4, 4, 8], (64, 48), "two numbers"), ([4, 8], (60, 48), "multiples of 8")):
         with pytest.raises(FpmlError, match=says):
             tight.build(Model(widths=widths), *size, 0)
     with pytest.raises(FpmlError, match="three numbers"):

@@ -1,4 +1,4 @@
-"""reconstruct: every sensor's prints given back, beside PCA and a low-pass copy."""
+"""reconstruct: every sensor's prints given back, beside PCA, of whole prints and of patches, and a low-pass copy."""
 
 from typing import cast
 
@@ -11,7 +11,17 @@ from fpml.data.split import TRAIN, UNSEEN, VALIDATION
 from fpml.data.store import Prepared
 from fpml.drawing import figures
 from fpml.inference.kept import kept, template
-from fpml.metrics.baselines import COARSE, LOW_PASS, PCA, PictureToPicture, fit_pca, low_pass
+from fpml.metrics.baselines import (
+    COARSE,
+    LOW_PASS,
+    PATCH,
+    PATCH_PCA,
+    PCA,
+    PictureToPicture,
+    fit_patch_pca,
+    fit_pca,
+    low_pass,
+)
 from fpml.metrics.pictures import INSIDE, WHOLE, Masked, measure, to_bytes, to_float
 from fpml.metrics.results import as_table, summarise
 from fpml.metrics.table import MODEL
@@ -34,6 +44,9 @@ def evaluate(trained: Trained[Reconstruct], album: Album) -> Findings:
         PCA: fit_pca(prints.take(training), components),
         LOW_PASS: low_pass,
     }
+    each = code * PATCH**2 // pixels  # the code's numbers for one patch; with as many as it has pixels PCA copies it
+    if 0 < each < PATCH**2 and recipe.data.height % PATCH == recipe.data.width % PATCH == 0:
+        methods[PATCH_PCA] = fit_patch_pca(prints.take(training), each)
     rows = np.flatnonzero((trained.side == VALIDATION) | (trained.side == UNSEEN))
     scores = measured(methods, prints, rows, trained.device, recipe.data.dpi)
     scores["side"] = trained.side[scores["row"]]
@@ -60,6 +73,8 @@ def evaluate(trained: Trained[Reconstruct], album: Album) -> Findings:
         f"copy keeps one number for {COARSE}×{COARSE} pixels.",
         "_mask: inside the print only.",
     ]
+    if PATCH_PCA in methods:
+        notes.append(f"PCA of patches: of {PATCH}×{PATCH} pixels, {each} components each, as many numbers as the code has.")
     facts = {
         "pca_components": components, "code_size": code, "pixels": pixels, "headline": "psnr_mask", "matrix": "psnr_mask",
         "notes": notes,

@@ -90,6 +90,25 @@ function facts(of) {
   return list;
 }
 
+const USES = [["compare", "first", "the first print to compare"], ["compare", "second", "the second print to compare"],
+  ["who", "enrol", "a print to enrol"], ["who", "probe", "the print to look up"], ["repair", "repair", "the print to repair"],
+  ["inside", "inside", "the print to look inside"]];
+
+// A choice that puts a made print where another tab takes prints, and goes there.
+function passedOn(png, name, dpi) {
+  const there = USES.filter(([, place]) => document.querySelector(`[data-slot=${place}]`)); // no model, no place
+  const options = there.map(([, place, title]) => element("option", { value: place }, title));
+  const menu = element("select", { class: "use" }, element("option", { value: "" }, "…"), ...options);
+  menu.addEventListener("change", async () => {
+    const [tab, place] = there.find(([, one]) => one === menu.value);
+    menu.value = "";
+    const bytes = Uint8Array.from(atob(png.split(",")[1]), (c) => c.charCodeAt(0));
+    document.getElementById(`tab-${tab}`).click();
+    (await slot(place)).take(new Blob([bytes], { type: "image/png" }), name, dpi);
+  });
+  return element("label", {}, "Use it as ", menu);
+}
+
 export function make() {
   const parts = wired("make", async (form, result) => {
     const answer = await ask("/api/make", wish(form));
@@ -103,7 +122,9 @@ export function make() {
       const drawing = sheet(print.width, print.height, title, picture(print.altered ?? print.png, print.width, print.height),
         ...Object.values(drawn));
       const note = `Impression ${print.name}, ${print.condition}: ${print.minutiae.length} true minutiae, ${print.dpi} dpi`;
-      prints.append(element("figure", {}, drawing, element("figcaption", {}, note)));
+      const name = `made-${form.seed.value}-${print.name}${print.altered ? "-altered" : ""}.png`;
+      const use = passedOn(print.altered ?? print.png, name, print.dpi);
+      prints.append(element("figure", {}, drawing, element("figcaption", {}, note), use));
     }
     const shown = [["minutiae", all.minutiae, true], ["ridge flow", all.flow, false], ["ridge period", all.periods, false],
       ["where no skin touched", all.segmentation, false]];

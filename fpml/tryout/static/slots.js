@@ -35,11 +35,13 @@ class Slot {
     });
   }
 
-  take(file, name) {
+  // dpi: of a print whose resolution is known; else it is told by the ridges.
+  take(file, name, dpi = null) {
     this.examples.value = "";
-    return this.filled(() => {
+    return this.filled(async () => {
       if (file.size > largest) throw new Error(`${name}: too large: more than the limit of ${largest.toLocaleString("en")} bytes`);
-      return sent(`/api/picture/${this.name}?name=${encodeURIComponent(name)}`, file);
+      const picture = await sent(`/api/picture/${this.name}?name=${encodeURIComponent(name)}`, file);
+      return dpi === null ? picture : { ...picture, dpi, why: "so it was made" };
     });
   }
 

@@ -94,6 +94,17 @@ def test_prints_by_clicks(visit: Callable[..., Visit], width: int) -> None:
     assert waiting.value.suggested_filename == "made-7.zip"
     assert {"secugen/1_1.png", "truth/synth.json", "command.txt"} < set(names)
 
+    page.locator("#make .use").nth(0).select_option("the print to repair")
+    page.wait_for_selector("#repair .why:has-text('made-7-1-altered.png')")
+    assert "500 dpi: so it was made" in here.text("#repair .why")
+    for number, place in enumerate(("first", "second")):
+        page.click("#tab-make")
+        page.locator("#make .use").nth(number).select_option(f"the {place} print to compare")
+        page.wait_for_selector(f"[data-slot={place}] .why:has-text('made-7-{number + 1}-altered.png')")
+    page.click("#compare .go")
+    page.wait_for_selector("#compare .about")
+    assert "made-7-1-altered.png" in here.text("#compare .slots")
+
     page.click("#tab-inside")
     here.example("inside", "a-3.png")
     page.click("#inside .go")
