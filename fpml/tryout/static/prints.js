@@ -1,7 +1,7 @@
 // Repair, Make, and Look inside.
 import { about, ask, element, fetched, save, working } from "./ask.js";
 import { ends, flow, layers, minutiae, periods, picture, segmentation, sheet, svg } from "./draw.js";
-import { slot } from "./slots.js";
+import { put, slot } from "./slots.js";
 
 function wired(id, work) {
   const panel = document.getElementById(id), form = panel.querySelector(".row");
@@ -99,12 +99,12 @@ function passedOn(png, name, dpi) {
   const there = USES.filter(([, place]) => document.querySelector(`[data-slot=${place}]`)); // no model, no place
   const options = there.map(([, place, title]) => element("option", { value: place }, title));
   const menu = element("select", { class: "use" }, element("option", { value: "" }, "…"), ...options);
-  menu.addEventListener("change", async () => {
+  menu.addEventListener("change", () => {
     const [tab, place] = there.find(([, one]) => one === menu.value);
     menu.value = "";
     const bytes = Uint8Array.from(atob(png.split(",")[1]), (c) => c.charCodeAt(0));
     document.getElementById(`tab-${tab}`).click();
-    (await slot(place)).take(new Blob([bytes], { type: "image/png" }), name, dpi);
+    put(place, new Blob([bytes], { type: "image/png" }), name, dpi);
   });
   return element("label", {}, "Use it as ", menu);
 }

@@ -58,7 +58,7 @@ class Slot {
     try {
       const picture = await get();
       if (turn !== this.turn) return; // another was chosen meanwhile
-      Object.assign(this, { png: picture.png, title: picture.name });
+      Object.assign(this, { png: picture.png, title: picture.name, failed: null });
       this.image.src = picture.png;
       this.image.alt = `${picture.name}, ${picture.width} × ${picture.height} pixels`;
       this.image.hidden = false;
@@ -66,6 +66,8 @@ class Slot {
       this.why.textContent = `${picture.name}, ${picture.width} × ${picture.height} pixels. ${picture.dpi} dpi: ${picture.why}.`;
     } catch (problem) {
       if (turn !== this.turn) return;
+      Object.assign(this, { png: null, failed: problem.message });
+      this.image.hidden = true; // of the print before it, which nobody means any more
       this.why.textContent = "";
       this.error.textContent = problem.message;
     }
@@ -81,10 +83,12 @@ class Slot {
   }
 }
 
-// With what was chosen last: whoever presses a button at once does not mean the picture before it.
+// With what was chosen last: whoever presses a button at once, or after a file that can't be read, does not mean the
+// picture before it.
 export async function slot(name) {
   const one = slots.get(name);
   await one.reading;
+  if (one.failed) throw new Error(one.failed);
   return one;
 }
 
@@ -103,3 +107,6 @@ export function prepare() {
     target.take(file, `pasted-${pasted}.${file.type.split("/")[1]}`);
   });
 }
+
+// A picture from elsewhere on the page, put where a file would be.
+export const put = (name, blob, title, dpi) => slots.get(name).take(blob, title, dpi);

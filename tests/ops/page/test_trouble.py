@@ -51,6 +51,15 @@ def test_what_goes_wrong_is_said_and_does_no_harm(visit: Callable[..., Visit], t
     put(page, "body", "paste", content, "image.png")
     page.wait_for_selector("[data-slot=second] img[alt^='pasted-1.png']")
 
+    page.set_input_files("[data-slot=second] input[type=file]", text)
+    page.wait_for_selector("[data-slot=second] .error:not(:empty)")
+    page.click("#compare .go")  # means the text, not the print that was there before it
+    page.wait_for_selector("#compare form + .error:not(:empty)")
+    assert here.text("#compare form + .error") == "text.png: not a picture, whatever its name says"
+    assert not page.locator("[data-slot=second] img").is_visible()
+    put(page, "body", "paste", content, "image.png")
+    page.wait_for_selector("[data-slot=second] img[alt^='pasted-2.png']")
+
     page.evaluate("for (let n = 0; n < 50; n += 1) document.querySelector('#compare .go').click()")
     page.wait_for_selector("#compare .about")
     assert page.locator("#compare .verdict").count() == 1
