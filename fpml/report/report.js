@@ -1,4 +1,4 @@
-// Sorting, enlarging, and everything unfolded on paper. The page says all it has to say without this, too.
+// Sorting and enlarging. The page says all it has to say without this, too.
 for (const table of document.querySelectorAll("table[data-sort]")) {
   for (const [column, head] of [...table.tHead.rows[0].cells].entries()) {
     if (!head.textContent.trim()) continue;
@@ -48,7 +48,3 @@ const place = () => { contents.open = beside.matches; };
 beside.addEventListener("change", place);
 contents.addEventListener("click", (event) => { if (event.target.closest("a") && !beside.matches) contents.open = false; });
 place();
-
-let folded = [];
-addEventListener("beforeprint", () => { folded = [...document.querySelectorAll("details:not([open])")]; for (const d of folded) d.open = true; });
-addEventListener("afterprint", () => { for (const d of folded) d.open = false; });

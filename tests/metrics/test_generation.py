@@ -46,9 +46,24 @@ def test_kid_against_a_plain_computation_and_fid_against_torchmetrics() -> None:
     assert generation.kid(a, b)[0] == pytest.approx(xx + yy - 2 * xy)
     many = embeddings(1500, 5)
     mean, spread = generation.kid(many, embeddings(1200, 6, 1.0))
-    assert mean == pytest.approx(generation._discrepancy(many, embeddings(1200, 6, 1.0)), abs=2 * spread)
+    assert mean == pytest.approx(generation._discrepancy(many, embeddings(1200, 6, 1.0))[0], abs=spread)
     tensors = [torch.from_numpy(v) for v in (x.mean(0), np.cov(x, rowvar=False), y.mean(0), np.cov(y, rowvar=False))]
     assert generation.fid(a, b) == pytest.approx(float(_compute_fid(*tensors)), rel=1e-3)
+
+
+def test_the_interval_of_kid_holds_what_other_draws_give() -> None:
+    draws = [generation.kid(embeddings(60, 2 * n, 1.0), embeddings(80, 2 * n + 1)) for n in range(200)]
+    values, halves = np.array(draws).T
+    truth = values.mean()
+    held = (np.abs(values - truth) <= halves).mean()
+    assert 0.88 < held < 0.99  # 95 %, of few prints a little less
+    assert halves.mean() == pytest.approx(1.96 * values.std(), rel=0.25)
+    a, b = embeddings(30, 1), embeddings(20, 2, 1.0)
+    half = generation.kid(a, b)[1]
+    left = [[generation.kid(np.delete(a, i, 0), b)[0] for i in range(30)]]
+    left.append([generation.kid(a, np.delete(b, i, 0))[0] for i in range(20)])
+    variance = sum((len(x) - 1) * np.var(x) for x in left)
+    assert half == pytest.approx(1.96 * variance**0.5)
 
 
 def test_the_score_of_made_cases() -> None:
