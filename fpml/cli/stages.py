@@ -37,8 +37,9 @@ def synth(a: Arguments) -> None:
     if a.passports or a.accept:
         from fpml.inference.passport import Examiner, rule
 
-        plan = replace(plan, accept=tuple(a.accept))
-        examine = Examiner(tuple(rule(text) for text in a.accept))
+        rules = sorted({rule(text) for text in a.accept}, key=str)  # in whatever order they were given
+        plan = replace(plan, accept=tuple(str(one) for one in rules))
+        examine = Examiner(tuple(rules))
     write_prints(a.out, plan, a.workers, a.device, a.resume, a.force, examine)
     names = " ".join(sensor.name for sensor in sensors)
     count = a.fingers * a.impressions * len(sensors)
@@ -75,7 +76,8 @@ def of_synth(p: argparse.ArgumentParser) -> None:
     p.add_argument("--passports", action="store_true", help="keep what an extractor finds of each print, in truth/passports")
     p.add_argument(
         "--accept", nargs="+", default=[], metavar="RULE",
-        help="keep passports, and draw anew what does not meet the rules, e.g. 'recall>=0.9' 'spurious<=0.1'",
+        help="keep passports, and draw anew what does not meet the rules, e.g. 'recall>=0.9' 'spurious<=0.1'; a share of "
+        "nothing meets no rule",
     )  # fmt: skip
     p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     p.add_argument("--workers", type=int, default=0, metavar="N", help="processes; 0: one per core")

@@ -36,6 +36,9 @@ class Rule:
     at_least: bool  # else at most
     value: float
 
+    def __str__(self) -> str:
+        return f"{self.column}{'>=' if self.at_least else '<='}{self.value:g}"
+
     def met(self, row: dict[str, Any]) -> bool:
         """Where the value is not a number, since there was nothing to count, it is not met."""
         value = float(row[self.column])
@@ -48,7 +51,10 @@ def rule(text: str) -> Rule:
     if parts is None or parts[1] not in COLUMNS:
         columns = ", ".join(COLUMNS)
         raise FpmlError(f"--accept '{text}'; a rule is NAME>=NUMBER or NAME<=NUMBER, with one of {columns}, in quotes")
-    return Rule(parts[1], parts[2] == ">=", float(parts[3]))
+    found = Rule(parts[1], parts[2] == ">=", float(parts[3]))
+    if found.column != "minutiae" and found.value > 1:
+        raise FpmlError(f"--accept '{text}'; {found.column} goes from 0 to 1: 95 % is 0.95")
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""What a model that gives pictures back stands beside: PCA of whole prints and of their patches, and a low-pass copy."""
+"""What a model that gives pictures back stands beside: PCA of whole prints and of their patches, and a low-pass copy. And what
+one that makes pictures does: PCA with random numbers."""
 
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PCA, PATCH_PCA, LOW_PASS = "PCA", "PCA of patches", "low-pass copy"  # the methods' names in tables
+PCA, PATCH_PCA, LOW_PASS, DRAWS = "PCA", "PCA of patches", "low-pass copy", "draws of PCA"  # the methods' names in tables
 PATCH = 8  # pixels on a side
 COARSE = 4  # the low-pass copy keeps one number for 4 x 4 pixels, the size of the network's grid
 PictureToPicture = Callable[[Tensor], Tensor]  # (B, 1, H, W) float 0..1 → the same
@@ -50,3 +51,15 @@ def fit_patch_pca(prints: np.ndarray, components: int) -> PictureToPicture:
         return F.pixel_shuffle(back.permute(0, 3, 1, 2), PATCH).clamp(0, 1).to(batch.device)
 
     return reconstruct
+
+
+def draws(prints: np.ndarray, count: int, seed: int) -> Tensor:
+    """Pictures (count, 1, H, W) in 0..1 made from PCA of prints (N, H, W) uint8: each component with a normal number of the
+    spread that it has there."""
+    from sklearn import decomposition
+
+    pca = decomposition.PCA(svd_solver="full").fit(prints.reshape(len(prints), -1).astype(np.float32) / 255)
+    spread = np.sqrt(pca.explained_variance_)
+    numbers = np.random.default_rng(seed).normal(size=(count, len(spread))) * spread
+    made = (numbers @ pca.components_ + pca.mean_).astype(np.float32).clip(0, 1)
+    return torch.from_numpy(made).reshape(count, 1, *prints.shape[1:])

@@ -10,12 +10,13 @@ import pandas as pd
 from fpml.data.split import TEST, UNSEEN, VALIDATION
 from fpml.metrics.intervals import bootstrap
 from fpml.metrics.metric import Metric
-from fpml.metrics.table import FLOOR, METRICS, MODEL
+from fpml.metrics.table import FLOOR, METRICS, MODEL, REAL
 
 BETTER, LEVEL, WORSE, ALONE = "better", "level", "worse", "no baseline"
 SIDES = (UNSEEN, TEST, VALIDATION)  # an answer is of the first of these that was measured
 NO_INTERVAL, NO_NUMBER = "no interval", "the model gave no print a number"
 RESAMPLES = 2000
+LIMITS = (FLOOR, REAL)
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Standing:
     by: str  # what the verdict rests on, in words
     prints: int
     fingers: int
+    limit: str = ""  # what the number could reach at best, where that was measured: a method's name,
+    limit_value: float = float("nan")  # and its number
 
     @property
     def sentence(self) -> str:
@@ -42,9 +45,10 @@ class Standing:
         if np.isnan(self.value):
             return f"{self.metric.label}: {self.by}"
         said = f"{self.metric.label}: {self.value:.{digits}f}"
+        at_best = f"; {self.limit}: {self.limit_value:.{digits}f}" if self.limit else ""
         if not self.baseline:
-            return f"{said}; {ALONE}"
-        return f"{said} beside {self.baseline_value:.{digits}f} ({self.baseline}); {self.verdict}, {self.by}"
+            return f"{said}; {ALONE}{at_best}"
+        return f"{said} beside {self.baseline_value:.{digits}f} ({self.baseline}); {self.verdict}, {self.by}{at_best}"
 
 
 def standings(table: pd.DataFrame, scores: pd.DataFrame) -> dict[tuple[str, str, str], Standing]:
@@ -95,7 +99,7 @@ def _side_by_side(scores: pd.DataFrame, metric: str, side: str, part: str = "") 
 
 
 def _is_baseline(method: str) -> bool:
-    return method != FLOOR and MODEL not in method  # 'clahe, then model' is no baseline
+    return method not in LIMITS and MODEL not in method  # 'clahe, then model' is no baseline
 
 
 def _summed(prints: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -132,9 +136,10 @@ def _standing(side: str, part: str, rows: pd.DataFrame, prints: pd.DataFrame) ->
         verdict, by = _by_gain(prints, best, metric)
     if best and not by:
         verdict, by = _by_ends(own, methods[best], metric)
+    limit = next((name for name in LIMITS if name in methods), "")
     return Standing(
         side, part, metric, own["value"], own["low"], own["high"], best, beside.get(best, np.nan), verdict, by,
-        own["prints"], own["fingers"],
+        own["prints"], own["fingers"], limit, methods[limit]["value"] if limit else np.nan,
     )  # fmt: skip
 
 

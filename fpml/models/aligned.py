@@ -148,6 +148,19 @@ class Settings(Protocol):
     def width(self) -> int: ...
 
 
+def check(init: str, start_from: str, dpi: float, crop: str) -> None:
+    """FpmlError for a recipe by which this model would learn to compare prints that it can't lay straight: how they lie it
+    only knows from weights that were told, of prints at DPI, whole fingers in their middle."""
+    if init != "shipped" and not start_from:
+        raise FpmlError(
+            f"model.init is {init}; this model starts from shipped, or from train.start_from: how prints lie it does not learn"
+        )
+    if (dpi, crop) != (DPI, "print"):
+        raise FpmlError(
+            f"data.dpi is {dpi:g} and data.crop {crop}; this model needs {DPI} and print, as it learnt how prints lie"
+        )
+
+
 def build(model: Settings, height: int, width: int, classes: int) -> Aligned:
     if (height, width) != (HEIGHT, WIDTH):
         raise FpmlError(f"data.height and data.width are {height} x {width}; this model needs {HEIGHT} x {WIDTH}, at {DPI} dpi")

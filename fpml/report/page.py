@@ -48,6 +48,11 @@ class Run:
     hidden: int  # figures that show real prints
 
     @property
+    def why(self) -> str:
+        """Why it does not reach its baseline, where that is known; '' where it does."""
+        return str(self.facts.get("why", "")) if self.answer.verdict == WORSE else ""
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many of its numbers are better, level and worse than the best baseline's."""
         said = [s.verdict for s in self.standings.values()]

@@ -10,6 +10,8 @@ orientation/SENSOR/SHARD.npy float16 (n, ceil(H / 8), ceil(W / 8)), radians in 0
 period/SENSOR/SHARD.npy      float16, the same shape: the ridge period in pixels of the picture
 alterations/SHARD.parquet    a row for each altered copy (SOCOFing's layout has them): file, source, level, kind, and
                              all that was done as JSON, of which `Truth.alteration` makes an Alteration
+passports/SHARD.parquet      a row for each picture, where they were asked for: file, what an extractor finds of it
+                             (fpml/inference/passport.py), the draws that it took, and whether it meets the rules
 sensors.parquet              a row for each sensor; synth.json: the settings, and the mark of a generated folder
 
 In a picture, positions are pixels from the middle of the upper left one, x to the right and y down; a minutia's angle

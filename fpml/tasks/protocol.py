@@ -49,7 +49,8 @@ class Trained(Generic[R]):
 class Findings:
     """scores: a row for each print and method. table: side, part, method, metric, value, low, high, prints, fingers; a
     part's name begins with its dataset's. facts: plain json; `headline` names the metric that is shown first, `notes` are
-    sentences for the report, `matrix` names the metric of a train-sensor x test-sensor matrix, if there is one."""
+    sentences for the report, `matrix` names the metric of a train-sensor x test-sensor matrix, if there is one, and `why` says
+    for a model that can't be expected to reach the best baseline why not."""
 
     scores: pd.DataFrame
     table: pd.DataFrame

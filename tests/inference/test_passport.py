@@ -26,6 +26,9 @@ def test_a_rule_is_a_name_and_a_bound() -> None:
     for text in ("recall>0.9", "recal>=0.9", "recall>=", "recall>=x", ""):
         with pytest.raises(FpmlError, match="a rule is NAME>=NUMBER or NAME<=NUMBER, with one of minutiae, recall"):
             rule(text)
+    with pytest.raises(FpmlError, match=r"'recall>=95'; recall goes from 0 to 1: 95 % is 0\.95"):
+        rule("recall>=95")
+    assert rule("minutiae>=20").value == 20
     assert rule("recall>=0.9").met({"recall": 0.9})
     assert not rule("spurious<=0.1").met({"spurious": 0.2})
     assert not rule("spurious<=0.1").met({"spurious": float("nan")})
@@ -80,6 +83,10 @@ def test_rules_are_checked_before_anything_is_made(tmp_path: Path, fpml: Callabl
     told = fpml("synth", "--out", str(tmp_path / "o"), "--accept", "beauty>=1", code=2)
     assert "--accept 'beauty>=1'; a rule is" in told.err
     assert not list(tmp_path.glob("o*"))
+    few = ("synth", "--out", str(tmp_path / "k"), "--fingers", "1", "--impressions", "1", "--workers", "1", "--accept")
+    fpml(*few, "recall>=0.10", "skin>=0.1")
+    fpml(*few, " skin >= 0.1", "recall>=0.1", "--resume")  # the same rules
+    assert "has other settings (accept ['recall>=0.1', 'skin>=0.1'])" in fpml(*few, "recall>=0.2", "skin>=0.1", "--resume", code=2).err
     fpml("synth", "--out", str(tmp_path / "o"), "--fingers", "1", "--impressions", "1", "--workers", "1")
     with pytest.raises(FpmlError, match=r"has no passports; make it with `fpml synth --passports`"):
         _ = Truth(tmp_path / "o").passports

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from fpml.base.errors import FpmlError
-from fpml.metrics import generation, judge
+from fpml.metrics import baselines, generation, judge
 from fpml.metrics.ridges import coarseness
 from tests.conftest import write_fvc
 
@@ -141,11 +141,9 @@ def test_made_prints_are_measured_beside_real_ones(project: Path, conditional: C
     conditional("evaluate", "generate")
     table = pd.read_parquet(project / "results/generate/table.parquet")
     methods = table.groupby("metric")["method"].agg(list).map(set).to_dict()
-    both = {"model", "real against real"}
-    assert methods == {
-        "judge_score": both, "kid": both, "memorised": both, "ks_coherence": both, "ks_period": both, "ks_minutiae": both,
-        "likeness": both,
-    }  # fmt: skip
+    every = {"model", "real against real", "draws of PCA"}
+    assert methods.pop("judge_score") >= {"model", "real against real"}  # draws may show no ridges that would have a class
+    assert methods == dict.fromkeys(("kid", "memorised", "ks_coherence", "ks_period", "ks_minutiae", "likeness"), every)
     facts = json.loads((project / "results/generate/facts.json").read_text(encoding="utf-8"))
     assert set(facts["judges"]) == {"judge-2", "pattern-1", "minutiae-1"}
     figures = json.loads((project / "results/generate/figures.json").read_text(encoding="utf-8"))
@@ -155,6 +153,16 @@ def test_made_prints_are_measured_beside_real_ones(project: Path, conditional: C
         assert gif.n_frames == 2
     history = pd.read_parquet(project / "models/generate/history.parquet")
     assert {"generator/loss", "discriminator/loss"} <= set(history.columns)
+
+
+def test_draws_of_pca_have_the_mean_and_the_spread_of_the_prints() -> None:
+    rng = np.random.default_rng(1)
+    prints = (128 + 20 * rng.normal(size=(60, 1, 12)) + np.linspace(-60, 60, 12)[:, None]).clip(0, 255).astype(np.uint8)
+    made = baselines.draws(prints, 4000, 3)
+    assert made.shape == (4000, 1, 12, 12)
+    assert (made.mean(0)[0] * 255 - torch.from_numpy(prints.mean(0))).abs().max() < 3
+    assert (made.std(0)[0] * 255 - torch.from_numpy(prints.std(0))).abs().max() < 3
+    assert made.flatten(1).std(0).min() > 0.02
 
 
 def test_the_projects_own_generator_stands_beside(
@@ -168,7 +176,7 @@ def test_the_projects_own_generator_stands_beside(
         assert np.isfinite(table.loc[(metric, "fpml synth"), "value"])
         assert table.loc[(metric, "fpml synth"), "prints"] == 18
     change_params("recipes.generate.evaluate.beside", "socofin")
-    assert "unknown sensor 'socofin'; allowed: " in conditional("evaluate", "generate", code=2).err
+    assert "evaluate.beside: unknown sensor 'socofin'; allowed: " in conditional("evaluate", "generate", code=2).err
 
 
 def test_prints_of_a_class_on_demand(project: Path, conditional: Callable[..., Any]) -> None:

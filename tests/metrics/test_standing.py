@@ -40,9 +40,18 @@ def test_two_intervals_that_lie_apart(metric: str, model: float, baseline: float
 
 
 def test_numbers_without_intervals_say_so() -> None:
-    (found,) = standings(as_table([row("model", 2.0, "kid"), row("real against real", 0.3, "kid")]), NO_SCORES).values()
+    (found,) = standings(as_table([row("model", 2.0, "kid"), row("draws of PCA", 0.3, "kid")]), NO_SCORES).values()
     assert (found.verdict, found.by) == (WORSE, NO_INTERVAL)
-    assert found.sentence == "KID by the judge: 2.0000 beside 0.3000 (real against real); worse, no interval"
+    assert found.sentence == "KID by the judge: 2.0000 beside 0.3000 (draws of PCA); worse, no interval"
+
+
+def test_what_real_prints_score_is_said_and_is_no_baseline() -> None:
+    rows = [row("model", 2.0, "kid"), row("draws of PCA", 6.0, "kid"), row("real against real", 0.3, "kid")]
+    (found,) = standings(as_table(rows), NO_SCORES).values()
+    assert (found.verdict, found.baseline, found.limit, found.limit_value) == (BETTER, "draws of PCA", "real against real", 0.3)
+    assert found.sentence.endswith("6.0000 (draws of PCA); better, no interval; real against real: 0.3000")
+    (alone,) = standings(as_table([rows[0], rows[2]]), NO_SCORES).values()
+    assert alone.sentence.endswith("2.0000; no baseline; real against real: 0.3000")
 
 
 def test_the_best_baseline_counts_and_a_variant_or_a_floor_is_none() -> None:

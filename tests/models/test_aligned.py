@@ -32,6 +32,16 @@ def test_other_sizes_are_refused() -> None:
         aligned.build(ModelRecognise(**{**SETTINGS.__dict__, "width": 5}), 160, 128, 7)
 
 
+def test_prints_that_it_can_t_lay_straight_are_refused() -> None:
+    aligned.check("shipped", "", 200, "print")
+    aligned.check("none", "some.safetensors", 200, "print")
+    with pytest.raises(FpmlError, match=r"model.init is none; this model starts from shipped, or from train.start_from"):
+        aligned.check("none", "", 200, "print")
+    for dpi, crop in ((250, "print"), (200, "squash")):
+        with pytest.raises(FpmlError, match=f"data.dpi is {dpi} and data.crop {crop}; this model needs 200 and print"):
+            aligned.check("shipped", "", dpi, crop)
+
+
 def test_what_lies_askew_is_laid_straight() -> None:
     """A finger's axis, turned by 30 degrees counter-clockwise and moved, becomes the upright line through the middle."""
     y, x = torch.meshgrid(torch.arange(160) - 79.5, torch.arange(128) - 63.5, indexing="ij")

@@ -76,6 +76,28 @@ def test_it_opens_with_the_answer(project: Path, trained: Callable[..., Any]) ->
     assert all(after - before <= 1 for before, after in itertools.pairwise(headings))
 
 
+def test_why_a_run_stays_below_its_baseline_is_said_where_it_does(project: Path, trained: Callable[..., Any]) -> None:
+    results = project / "results/reconstruct"
+    for table in ("table", "scores"):  # a network that draws nothing
+        rows = pd.read_parquet(results / f"{table}.parquet")
+        own, column = rows["method"] == "model", "value" if table == "table" else "psnr_mask"
+        rows.loc[own, column] -= 50
+        rows.to_parquet(results / f"{table}.parquet", index=False)
+    facts = json.loads((results / "facts.json").read_text(encoding="utf-8"))
+    facts["why"] = "It was never told what a print is."
+    (results / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    trained("report")
+    first = (project / "report/index.html").read_text(encoding="utf-8").split('id="heat"')[0]
+    assert f'class="chip {WORSE}"' in first
+    assert facts["why"] in first
+    for table in ("table", "scores"):
+        rows = pd.read_parquet(results / f"{table}.parquet")
+        rows.loc[rows["method"] == "model", "value" if table == "table" else "psnr_mask"] += 100
+        rows.to_parquet(results / f"{table}.parquet", index=False)
+    trained("report")
+    assert facts["why"] not in (project / "report/index.html").read_text(encoding="utf-8")
+
+
 def test_every_run_has_its_column_and_every_sensor_its_row(
     project: Path, trained: Callable[..., Any], change_params: Callable[..., None]
 ) -> None:

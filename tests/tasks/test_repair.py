@@ -47,6 +47,7 @@ def test_every_number_stands_beside_the_untouched_input(project: Path, repair: C
         "gain.png",
         "loss.png",
     }
+    assert "why" not in json.loads((results / "facts.json").read_text(encoding="utf-8"))  # it can beat the untouched input
     metrics = json.loads((project / "models/repair-gated/metrics.json").read_text(encoding="utf-8"))
     assert set(metrics) == {"epochs", "train_loss", "validation_loss"}
 

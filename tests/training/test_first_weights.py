@@ -123,6 +123,12 @@ def test_training_starts_from_the_shipped_weights_and_says_so(project: Path, fpm
     change_params("recipes.recognise.model.init", "shipped")
     for command in (("ingest", "prints"), ("ingest", "other"), ("prepare", "recognise"), ("split", "recognise")):
         fpml(*command)
+    change_params("recipes.recognise.model.init", "imagenet")
+    assert "this model starts from shipped" in fpml("train", "recognise", code=2).err
+    change_params("run", {"recognise": {"task": "recognise", "model": "resnet"}})
+    assert "ImageNet's weights fit blocks [3, 4, 6, 3] and width 64" in fpml("train", "recognise", code=2).err
+    change_params("run", {"recognise": {"task": "recognise", "model": "aligned"}})
+    change_params("recipes.recognise.model.init", "shipped")
     assert "training starts from first-1, which comes with the package" in fpml("train", "recognise").err
     start = json.loads((project / "models/recognise/run.json").read_text(encoding="utf-8"))["params"]["start"]
     assert start.startswith("shipped, first-1, SHA-256 ")

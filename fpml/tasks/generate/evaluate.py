@@ -1,5 +1,5 @@
-"""generate: made prints beside real ones, by the judge and by their ridges, each number beside real against real, and beside
-what the project's own generator makes without any training."""
+"""generate: made prints beside real ones, by the judge and by their ridges, each number beside real against real, beside random
+draws of PCA, and beside what the project's own generator makes without any training."""
 
 import base64
 import io
@@ -19,19 +19,21 @@ from fpml.drawing import figures
 from fpml.inference import kept, pattern
 from fpml.inference.minutiae import Look
 from fpml.metrics import generation
+from fpml.metrics.baselines import DRAWS, draws
 from fpml.metrics.judge import load_judge
 from fpml.metrics.pictures import to_bytes, to_float
 from fpml.metrics.results import Row, as_table
 from fpml.metrics.ridges import coarseness, orientation
-from fpml.metrics.table import MODEL
+from fpml.metrics.table import MODEL, REAL
 from fpml.settings.recipe import Data
 from fpml.tasks.generate.settings import Generate
 from fpml.tasks.protocol import Album, Findings, Trained, some
 
-REAL, SYNTH = "real against real", "fpml synth"
+SYNTH = "fpml synth"
 BATCH, SHOWN, MAPPED, PAIRS = 128, 8, 300, 200
+MOST = 2000  # training prints that PCA is made of
 SEED = 1  # of the samples that are measured
-BESIDE, BESIDE_SEED = 300, 555  # prints of the generator, each of another finger
+BESIDE, BESIDE_SEED = 300, 555  # prints of a baseline; of the generator each is of another finger
 
 
 def evaluate(trained: Trained[Generate], album: Album) -> Findings:
@@ -43,10 +45,14 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
             f"made prints are measured against real ones: {len(training)} for training and {len(held)} held out are too few, "
             "16 of each are needed; raise split.validation, or take more prints"
         )
+    if recipe.evaluate.beside:
+        _known(recipe.evaluate.beside)  # before what takes minutes
     fingers = index["finger_id"].to_numpy(str)
     samples, classes = make(trained, recipe.evaluate.samples, index.iloc[training])
     known, held_out = (to_float(trained.prints.take(rows), torch.device("cpu")) for rows in (training, held))
-    kinds = {MODEL: samples, REAL: held_out}  # what is measured against the training prints
+    few = training[some(len(training), MOST)]
+    # What is measured against the training prints.
+    kinds = {MODEL: samples, REAL: held_out, DRAWS: draws(trained.prints.take(few), BESIDE, BESIDE_SEED)}
     if recipe.evaluate.beside:
         kinds[SYNTH] = _synthetic(recipe.evaluate.beside, recipe.data)
     judge = load_judge()
@@ -74,6 +80,8 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
         "Memorisation: the share of made prints that lie nearer to a training print than to a held-out one, of as many fingers "
         "of both: about 0.5 where nothing was copied; beside it held-out prints in the place of the made ones.",
         f"Pattern classes are told by {pattern.NAME} from the flow that {kept.JUDGE} sees, of at most {MAPPED} prints each.",
+        f"{DRAWS.capitalize()}: {BESIDE} pictures of training prints' principal components, each with a normal number of its "
+        "spread.",
         "KS: the largest gap between the distributions of made and real prints. Likeness: mean SSIM of pairs of prints.",
     ]
     if recipe.evaluate.beside:
@@ -104,6 +112,15 @@ def make(trained: Trained[Generate], count: int, training: pd.DataFrame) -> tupl
 
 
 Value = tuple[str, str, float, float]  # metric, method, value, spread
+
+
+def _known(sensor: str) -> None:
+    from fpml.synth.sensors import sensor_named
+
+    try:
+        sensor_named(sensor)
+    except FpmlError as error:
+        raise FpmlError(f"evaluate.beside: {error}") from None
 
 
 def _synthetic(sensor: str, data: Data) -> Tensor:

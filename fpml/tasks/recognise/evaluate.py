@@ -35,6 +35,11 @@ def evaluate(trained: Trained[Recognise], album: Album) -> Findings:
     rows: list[Row] = []
     scores: list[pd.DataFrame] = []
     facts: dict[str, Any] = {"headline": "accuracy", "classes": len(trained.classes), "pairs": {}}
+    if trained.recipe.model.init == "none":
+        facts["why"] = (
+            "It starts from nothing and sees few prints of each finger; recognise-aligned starts from what generated fingers "
+            "taught."
+        )
 
     test = np.flatnonzero(side == TEST)
     notes = []

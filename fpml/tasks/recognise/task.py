@@ -6,9 +6,10 @@ import numpy as np
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from fpml.base.errors import FpmlError
 from fpml.base.parallel import Workers
 from fpml.data.store import Prepared
-from fpml.models import Family
+from fpml.models import Family, aligned
 from fpml.tasks.protocol import Album, Findings, FromFile, Task, Trained
 from fpml.tasks.recognise import evaluate, train
 from fpml.tasks.recognise.settings import Recognise
@@ -30,9 +31,16 @@ class RecogniseTask(FromFile):
 
     def begin(self, network: nn.Module, family: Family, recipe: Recognise, session: Session, workers: Workers) -> None:
         model, data = recipe.model, recipe.data
+        if isinstance(network, aligned.Aligned):
+            aligned.check(model.init, recipe.train.start_from, data.dpi, data.crop)
         if recipe.train.start_from or model.init == "none":
             super().begin(network, family, recipe, session, workers)
         elif model.init == "imagenet":
+            if not model.weights and (model.blocks, model.width) != ([3, 4, 6, 3], 64):  # before they are downloaded
+                raise FpmlError(
+                    f"model.init is imagenet, and model.blocks {model.blocks} with width {model.width}; ImageNet's weights fit "
+                    "blocks [3, 4, 6, 3] and width 64"
+                )
             first_weights.load_imagenet(network, model.weights)
         elif model.init == "shipped":
             first_weights.load_shipped(network)

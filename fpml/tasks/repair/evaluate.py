@@ -101,7 +101,12 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
         "'… alone' is the filtered input, '… , then model' the network on it (trained without the filter).",
         f"Damaged is what differs by more than {DIFFERENT * 255:.0f} grey levels between altered and real print.",
     ]
-    facts = {"headline": "ssim", "notes": notes, "cells": len(cells), "cells_ahead": ahead, "pairs": len(table)}
+    facts: dict[str, Any] = {"headline": "ssim", "notes": notes, "cells": len(cells), "cells_ahead": ahead, "pairs": len(table)}
+    if trained.family.KIND == "autoencoder":
+        facts["why"] = (
+            "The published network draws the whole print anew, also what nobody altered, and the untouched input has that "
+            "exactly; repair-gated draws the damage alone."
+        )
     return Findings(scores_of.assign(part=cell.to_numpy()).drop(columns="altered"), summary, facts)
 
 
