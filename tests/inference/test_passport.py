@@ -86,7 +86,8 @@ def test_rules_are_checked_before_anything_is_made(tmp_path: Path, fpml: Callabl
     few = ("synth", "--out", str(tmp_path / "k"), "--fingers", "1", "--impressions", "1", "--workers", "1", "--accept")
     fpml(*few, "recall>=0.10", "skin>=0.1")
     fpml(*few, " skin >= 0.1", "recall>=0.1", "--resume")  # the same rules
-    assert "has other settings (accept ['recall>=0.1', 'skin>=0.1'])" in fpml(*few, "recall>=0.2", "skin>=0.1", "--resume", code=2).err
+    refused = fpml(*few, "recall>=0.2", "skin>=0.1", "--resume", code=2).err
+    assert "has other settings (accept ['recall>=0.1', 'skin>=0.1'])" in refused
     fpml("synth", "--out", str(tmp_path / "o"), "--fingers", "1", "--impressions", "1", "--workers", "1")
     with pytest.raises(FpmlError, match=r"has no passports; make it with `fpml synth --passports`"):
         _ = Truth(tmp_path / "o").passports
