@@ -62,22 +62,22 @@ down: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
 	@test -d .venv || $(PYTHON) -m venv .venv
-	@echo "installing into .venv, two to three minutes (log: .venv/install.log) ..."
-	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
+	@echo "installing into .venv, one to two minutes (log: .venv/install.log) ..."
+	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile --config-settings editable_mode=compat \
 	  -e '.[pipeline,try,dev]' -c constraints.txt \
 	  > .venv/install.log 2>&1 || { tail -n 20 .venv/install.log; exit 1; }
 	@touch $@
 
 .venv/servers: .venv/ready
 	@echo "installing what the servers need into .venv ..."
-	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
+	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile --config-settings editable_mode=compat \
 	  -e '.[pipeline,try,dev,servers,dask]' -c constraints.txt \
 	  > .venv/servers.log 2>&1 || { tail -n 20 .venv/servers.log; exit 1; }
 	@touch $@
 
 .venv/docs: .venv/ready
 	@echo "installing what the documentation needs into .venv ..."
-	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
+	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile --config-settings editable_mode=compat \
 	  -e '.[pipeline,dev,docs]' -c constraints.txt \
 	  > .venv/docs.log 2>&1 || { tail -n 20 .venv/docs.log; exit 1; }
 	@touch $@

@@ -19,8 +19,8 @@ from fpml.drawing import figures
 from fpml.drawing.privacy import may_show
 from fpml.project.params import Params
 
-EXAMPLES = 5  # prints shown for each sensor
-SHEETS = 3  # pictures of prints shown for each run; more of one kind say little more
+EXAMPLES = 4  # prints shown for each sensor
+SHEETS = 2  # pictures of prints shown for each run; more of one kind say little more
 QUALITY = 34  # of pictures of prints, at which ridges stay sharp
 COLOURS = 48  # of charts, which are kept exactly otherwise
 SMALL = 288  # pixels: the side of a run's small picture, shown at half of it

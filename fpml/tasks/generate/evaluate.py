@@ -30,7 +30,7 @@ from fpml.tasks.generate.settings import Generate
 from fpml.tasks.protocol import Album, Findings, Trained, some
 
 SYNTH = "fpml synth"
-BATCH, SHOWN, MAPPED, PAIRS = 128, 8, 300, 200
+BATCH, SHOWN, MAPPED, PAIRS = 128, 8, 150, 200
 MOST = 2000  # training prints that PCA is made of
 SEED = 1  # of the samples that are measured
 BESIDE, BESIDE_SEED = 300, 555  # prints of a baseline; of the generator each is of another finger
