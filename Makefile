@@ -66,18 +66,19 @@ down: .venv/ready
 	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile --config-settings editable_mode=compat \
 	  -e '.[pipeline,try,dev]' -c constraints.txt \
 	  > .venv/install.log 2>&1 || { tail -n 20 .venv/install.log; exit 1; }
+	@.venv/bin/python -m compileall -qq -j 0 .venv/lib > .venv/compile.log 2>&1 || true # on all cores; some files are templates
 	@touch $@
 
 .venv/servers: .venv/ready
 	@echo "installing what the servers need into .venv ..."
-	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile --config-settings editable_mode=compat \
+	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
 	  -e '.[pipeline,try,dev,servers,dask]' -c constraints.txt \
 	  > .venv/servers.log 2>&1 || { tail -n 20 .venv/servers.log; exit 1; }
 	@touch $@
 
 .venv/docs: .venv/ready
 	@echo "installing what the documentation needs into .venv ..."
-	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile --config-settings editable_mode=compat \
+	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
 	  -e '.[pipeline,dev,docs]' -c constraints.txt \
 	  > .venv/docs.log 2>&1 || { tail -n 20 .venv/docs.log; exit 1; }
 	@touch $@

@@ -90,7 +90,12 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
     place, distance = generation.nearest(seen[MODEL], trained_on)
     scores = pd.DataFrame({"nearest_training": index["image_id"].to_numpy(str)[training[place]], "distance": distance})
     judges = {judge.version: judge.sha256, pattern.NAME: pattern.sha256(), kept.JUDGE: kept.judge().sha256}
-    return Findings(scores, table, {"headline": "kid", "notes": notes, "judges": judges, "samples": len(samples)})
+    steps = recipe.train.epochs * -(-len(training) // recipe.train.batch_size)
+    why = (
+        f"After {steps:,} steps its prints are blots and smears; random draws of the training prints' components keep their greys, "
+        "which the judge sees before ridges."
+    )
+    return Findings(scores, table, {"headline": "kid", "notes": notes, "why": why, "judges": judges, "samples": len(samples)})
 
 
 @torch.inference_mode()
