@@ -92,8 +92,8 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
     judges = {judge.version: judge.sha256, pattern.NAME: pattern.sha256(), kept.JUDGE: kept.judge().sha256}
     steps = recipe.train.epochs * -(-len(training) // recipe.train.batch_size)
     why = (
-        f"After {steps:,} steps its prints are blots and smears; random draws of the training prints' components keep their greys, "
-        "which the judge sees before ridges."
+        f"{steps:,} steps of a GAN on few prints; random draws of the training prints' components have their greys and shapes "
+        "from the start, which the judge sees before ridges."
     )
     return Findings(scores, table, {"headline": "kid", "notes": notes, "why": why, "judges": judges, "samples": len(samples)})
 
