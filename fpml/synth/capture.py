@@ -75,7 +75,7 @@ class Capture:
     rotation: float  # normal, of the condition
     shift_x: float  # normal, of the condition
     shift_y: float  # normal, of the condition
-    wetness: float  # normal, round the condition's and the finger's; below 0 dry, above 0 wet
+    wetness: float  # normal, round the condition's, the finger's and the sensor's; below 0 dry, above 0 wet
     pressure: float  # normal, 1, within 2: the larger, the wider the contact and the thicker the ridges
     push_x: float  # normal, of the condition: skin distortion by traction
     push_y: float  # normal, of the condition
@@ -103,7 +103,7 @@ def draw_capture(finger: Finger, impression: int, sensor: Sensor, condition: str
         rotation=float(np.deg2rad(np.clip(rng.normal(0, much * held.rotation), -held.most_turned, held.most_turned))),
         shift_x=float(rng.normal(0, much * held.shift)),
         shift_y=float(rng.normal(0, 1.4 * much * held.shift)),
-        wetness=float(np.clip(rng.normal(held.moisture + finger.moisture, held.uneven), -held.driest, held.driest)),
+        wetness=float(np.clip(rng.normal(held.moisture + finger.moisture + sensor.moist, held.uneven), -held.driest, held.driest)),
         pressure=float(np.clip(rng.normal(0, 1), -2, 2)),
         push_x=float(rng.normal(0, much * held.push)),
         push_y=float(rng.normal(0, 9 / 7 * much * held.push)),
@@ -120,12 +120,12 @@ def column(captures: list[Capture], name: str, device: torch.device | str) -> Te
 
 
 def plate_axes(sensor: Sensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
-    """x (1, 1, W) and y (1, H, 1) of the sensor's pixels inside its border: pixels at 500 dpi from the middle of the
-    plate, x to the right, y up."""
+    """x (1, 1, W) and y (1, H, 1) of the sensor's pixels inside its border: pixels at 500 dpi from the middle of
+    where fingers lie, x to the right, y up."""
     scale = DPI / sensor.dpi
     height, width = sensor.height - 3 * sensor.border, sensor.width - 3 * sensor.border
     x = ((torch.arange(width, device=device) + 0.5 - width / 2) * scale)[None, None, :]
-    y = ((height / 2 - torch.arange(height, device=device) - 0.5) * scale)[None, :, None]
+    y = ((height / 2 - torch.arange(height, device=device) - 0.5) * scale + sensor.low)[None, :, None]
     return x, y
 
 

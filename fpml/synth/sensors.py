@@ -18,11 +18,13 @@ class Sensor:
     width: int  # pixels
     dpi: int
     contact: tuple[float, float]  # half width and half height of the contact area, pixels at 500 dpi
+    low: float = 0.0  # pixels at 500 dpi that fingers lie below the plate's middle; some do not fit on it
     background: float  # grey level of the empty plate, 0-255
     ridge: float  # grey level of a full ridge, 0-255
     sharpness: float  # how steeply grey follows skin contact; large gives near-binary prints
     response: float  # 0..1: how much paler a ridge is where skin is dry or the pressure low
     unevenness: float = 1.0  # how strongly uneven contact shows, as grain and breaks
+    moist: float = 0.0  # wetness that every finger has on it besides its own: how dark it prints
     bridges: float = 0.0  # 0..1: how easily moisture fills the valleys
     blur: float  # pixels, of the optics
     grain: float  # standard deviation of the noise, grey levels
@@ -93,9 +95,9 @@ _ALL = (
         response=0.5, bridges=0.5, blur=1.3, grain=6.0, vignette=60, clouds=7, dirt=0.4, residue=0.4, pores=0.0, keystone=0.08,
     ),
     Sensor(
-        name="socofing", kind="optical", height=103, width=96, dpi=180, contact=(118, 135),
-        background=255, ridge=4, sharpness=5.0,
-        response=0.25, bridges=0.6, blur=0.35, grain=2.0, dirt=0.2, pores=0.1, border=2,
+        name="socofing", kind="optical", height=103, width=96, dpi=180, contact=(132, 265), low=145,
+        background=255, ridge=0, sharpness=6.0,
+        response=0.1, moist=0.27, bridges=0.6, blur=0.42, grain=1.0, dirt=0.05, halo=0.1, pores=0.1, border=2,
     ),
 )  # fmt: skip
 SENSORS = {sensor.name: sensor for sensor in _ALL}
