@@ -5,7 +5,7 @@ Importing this imports no torch: settings name families, and every command reads
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from fpml.base.errors import FpmlError
 
@@ -47,6 +47,14 @@ class Adversary(Family, Protocol):
     """A generator, with the network that it plays against."""
 
     def discriminator(self, model: Any, side: int, classes: int) -> "nn.Module": ...
+
+
+@runtime_checkable
+class Particular(Family, Protocol):
+    """One that can't learn what it should by every recipe whose settings `build` takes."""
+
+    def check(self, init: str, start_from: str, dpi: float, crop: str) -> None:
+        """FpmlError for a start or prints with which it would learn nothing good."""
 
 
 @cache

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fpml.base.errors import FpmlError
 from fpml.base.parallel import Workers
 from fpml.data.store import Prepared
-from fpml.models import Family, aligned
+from fpml.models import Family, Particular
 from fpml.tasks.protocol import Album, Findings, FromFile, Task, Trained
 from fpml.tasks.recognise import evaluate, train
 from fpml.tasks.recognise.settings import Recognise
@@ -31,8 +31,8 @@ class RecogniseTask(FromFile):
 
     def begin(self, network: nn.Module, family: Family, recipe: Recognise, session: Session, workers: Workers) -> None:
         model, data = recipe.model, recipe.data
-        if isinstance(network, aligned.Aligned):
-            aligned.check(model.init, recipe.train.start_from, data.dpi, data.crop)
+        if isinstance(family, Particular):
+            family.check(model.init, recipe.train.start_from, data.dpi, data.crop)
         if recipe.train.start_from or model.init == "none":
             super().begin(network, family, recipe, session, workers)
         elif model.init == "imagenet":
