@@ -97,13 +97,14 @@ def draw_capture(finger: Finger, impression: int, sensor: Sensor, condition: str
     much = held.looser.get(sensor.name, 1.0)
     seed = seed_of(finger.seed, finger.number, impression, *sensor.name.encode(), *name.encode())
     rng = np.random.default_rng(seed)
+    moisture = held.moisture + finger.moisture + sensor.moist
     return Capture(
         seed=seed,
         condition=name,
         rotation=float(np.deg2rad(np.clip(rng.normal(0, much * held.rotation), -held.most_turned, held.most_turned))),
         shift_x=float(rng.normal(0, much * held.shift)),
         shift_y=float(rng.normal(0, 1.4 * much * held.shift)),
-        wetness=float(np.clip(rng.normal(held.moisture + finger.moisture + sensor.moist, held.uneven), -held.driest, held.driest)),
+        wetness=float(np.clip(rng.normal(moisture, held.uneven), -held.driest, held.driest)),
         pressure=float(np.clip(rng.normal(0, 1), -2, 2)),
         push_x=float(rng.normal(0, much * held.push)),
         push_y=float(rng.normal(0, 9 / 7 * much * held.push)),
