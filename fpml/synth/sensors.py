@@ -35,7 +35,7 @@ class Sensor:
     halo: float = 0.5  # 0..1: grey of the specks of sweat round the finger, as a share of a ridge's
     residue: float = 0.0  # share of impressions with the ghost of the one before
     pores: float = 0.5  # 0..1: how well pores are resolved
-    magnification: float = 1.0  # DB4's generator draws its ridges closer than fingers have them
+    magnification: float = 1.0  # DB4's generator draws its ridges closer than fingers have them, and SOCOFing's dpi is a guess
     sweep: float = 0.0  # pixels at 500 dpi that the finger wanders from frame to frame while it is swept
     keystone: float = 0.0  # share by which the picture is narrower at its top
     border: int = 0  # pixels of frame that the device's software draws round the picture (SOCOFing has one)
@@ -95,9 +95,9 @@ _ALL = (
         response=0.5, bridges=0.5, blur=1.3, grain=6.0, vignette=60, clouds=7, dirt=0.4, residue=0.4, pores=0.0, keystone=0.08,
     ),
     Sensor(
-        name="socofing", kind="optical", height=103, width=96, dpi=180, contact=(132, 265), low=145,
+        name="socofing", kind="optical", height=103, width=96, dpi=180, contact=(132, 275), low=155,
         background=255, ridge=0, sharpness=6.0,
-        response=0.1, moist=0.27, bridges=0.6, blur=0.42, grain=1.0, dirt=0.05, halo=0.1, pores=0.1, border=2,
+        response=0.1, moist=0.32, magnification=1.12, bridges=0.6, blur=0.42, grain=1.0, dirt=0.05, halo=0.1, pores=0.1, border=2,
     ),
 )  # fmt: skip
 SENSORS = {sensor.name: sensor for sensor in _ALL}
