@@ -126,7 +126,7 @@ class Model:
         """New prints. pattern: the class of all of them; None: of each in turn. FpmlError for one that the model lacks."""
         return self.made(self.latent(count, seed), self.classes_of(count, pattern))
 
-    def latent(self, count: int, seed: int) -> np.ndarray:
+    def latent(self, count: int, seed: int | list[int]) -> np.ndarray:
         """What prints are made from: (count, numbers) float32, the same for the same seed."""
         self.need("pictures")
         size = next(i.shape[1] for i in self.session.get_inputs() if i.name == "latent")

@@ -1,5 +1,6 @@
 """A passport for each print that was made: what the shipped extractor finds of what the print is known to show, how clear its
-ridges are, and whether that meets the rules by which a print may stay.
+ridges are, and whether that meets the rules by which a print may stay. Of a trained generator's print nothing is known; its
+passport says how near it lies to what the generator was trained on.
 
 The extractor never saw the print or its truth; but it learnt from prints of this generator, so that a passport says how well a
 print shows its minutiae, and nothing of how real it looks."""
@@ -13,18 +14,24 @@ import pandas as pd
 
 from fpml.base.errors import FpmlError
 from fpml.inference.kept import SURE, look_at
+from fpml.inference.minutiae import SKIN
 from fpml.metrics.minutiae import DEEP, WIDE, counted, depths
 
 if TYPE_CHECKING:
     from fpml.synth.generate import Prints
 
-# What a passport says, and so what rules can be about.
+TRIES = 10  # draws of a print that is not accepted
+# What a passport says, and so what rules can be about: of the project's generator's prints,
 COLUMNS = {
     "minutiae": "found, surely and inside the print",
     "recall": "share of the true minutiae that are found, 0 to 1",
     "spurious": "share of the found minutiae that are not true, 0 to 1",
     "clarity": "how sure it is in which way the ridges flow, 0 to 1",
     "skin": "share of the picture that is print, 0 to 1",
+}
+# and of a trained one's.
+TRAINED = {name: COLUMNS[name] for name in ("minutiae", "clarity", "skin")} | {
+    "nearest": "cosine of the judge's embeddings of it and of the training print nearest to it, -1 to 1"
 }
 
 
@@ -45,11 +52,11 @@ class Rule:
         return value >= self.value if self.at_least else value <= self.value
 
 
-def rule(text: str) -> Rule:
+def rule(text: str, about: dict[str, str] = COLUMNS) -> Rule:
     """`recall>=0.95` or `spurious<=0.05`. FpmlError for another form or column."""
     parts = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*(\d+(?:\.\d+)?)\s*", text)
-    if parts is None or parts[1] not in COLUMNS:
-        columns = ", ".join(COLUMNS)
+    if parts is None or parts[1] not in about:
+        columns = ", ".join(about)
         raise FpmlError(f"--accept '{text}'; a rule is NAME>=NUMBER or NAME<=NUMBER, with one of {columns}, in quotes")
     found = Rule(parts[1], parts[2] == ">=", float(parts[3]))
     if found.column != "minutiae" and found.value > 1:
@@ -86,9 +93,23 @@ class Examiner:
         }  # fmt: skip
 
 
+def of_made(pictures: np.ndarray, dpi: float, nearest: np.ndarray, rules: tuple[Rule, ...]) -> list[dict[str, Any]]:
+    """A row of TRAINED for each picture (N, H, W) uint8 of a trained generator, and whether it is accepted."""
+    rows = []
+    for picture, near in zip(pictures, nearest, strict=True):
+        seen = look_at(picture, dpi)
+        row: dict[str, Any] = {"minutiae": 0, "clarity": 0.0, "skin": 0.0, "nearest": float(near)}
+        if seen is not None:
+            found = int((seen.template.quality >= SURE).sum())
+            row |= {"minutiae": found, "clarity": seen.certainty, "skin": float((seen.foreground > SKIN).mean())}
+        rows.append({**row, "accepted": all(r.met(row) for r in rules)})
+    return rows
+
+
 def said(passports: pd.DataFrame) -> str:
     """What many passports tell, in one line."""
-    means = ", ".join(f"{name} {passports[name].mean():.2f}" for name in COLUMNS if name != "minutiae")
+    of = [name for name in COLUMNS | TRAINED if name in passports and name != "minutiae"]
+    means = ", ".join(f"{name} {passports[name].mean():.2f}" for name in of)
     anew, left = int((passports["drawn"] > 1).sum()), int((~passports["accepted"]).sum())
     kept = f", {left} stayed though they meet the rules in no draw (accepted is false)" if left else ""
     return f"{len(passports)} passports: {passports['minutiae'].mean():.1f} minutiae, {means}; {anew} drawn anew{kept}"

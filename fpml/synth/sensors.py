@@ -97,7 +97,8 @@ _ALL = (
     Sensor(
         name="socofing", kind="optical", height=103, width=96, dpi=180, contact=(132, 275), low=155,
         background=255, ridge=0, sharpness=6.0,
-        response=0.1, moist=0.32, magnification=1.12, bridges=0.6, blur=0.42, grain=1.0, dirt=0.05, halo=0.1, pores=0.1, border=2,
+        response=0.1, moist=0.32, magnification=1.12, bridges=0.6, blur=0.42, grain=1.0, dirt=0.05, halo=0.1, pores=0.1,
+        border=2,
     ),
 )  # fmt: skip
 SENSORS = {sensor.name: sensor for sensor in _ALL}

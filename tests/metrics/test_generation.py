@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,40 @@ def test_a_condition_with_one_class_is_refused(conditional: Callable[..., Any], 
     change_params("recipes.generate.model.condition", "hand")
     error = conditional("train", "generate", code=2).err
     assert "model.condition is hand, and the training prints say none" in error
+
+
+def test_made_prints_have_passports_and_poor_ones_are_drawn_anew(
+    project: Path, conditional: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = conditional("generate", "-n", "12", "--out", "made", "--passports").out
+    before = pd.read_parquet(project / "made/passports.parquet")
+    assert list(before) == ["picture", "minutiae", "clarity", "skin", "nearest", "accepted", "drawn"]
+    assert before["nearest"].between(-1, 1).all()
+    assert "12 passports: " in told
+    assert "nearest " in told
+    bound = f"{before['nearest'].sort_values().iloc[-4]:.4f}"  # which three do not keep
+    conditional("generate", "-n", "12", "--out", "again", "--accept", f"nearest<={bound}")
+    after = pd.read_parquet(project / "again/passports.parquet")
+    poor = before["nearest"] > float(bound)
+    assert poor.sum() in (3, 4)
+    assert ((after["drawn"] > 1) == poor).all()
+    assert (after.loc[after["accepted"], "nearest"] <= float(bound)).all()
+    z = [pd.read_parquet(project / folder / "latent.parquet").filter(like="z_") for folder in ("made", "again")]
+    assert ((z[0] == z[1]).all(axis=1) == ~poor).all()  # what the prints that stay were made from
+    for number, same in enumerate(~poor, 1):
+        pictures = [(project / folder / f"{number:05d}.png").read_bytes() for folder in ("made", "again")]
+        assert (pictures[0] == pictures[1]) == same
+    assert (
+        "with one of minutiae, clarity, skin, nearest"
+        in conditional("generate", "--out", "x", "--accept", "recall>=1", code=2).err
+    )
+    away = tmp_path_factory.mktemp("away")  # from the project, and from what the generator was trained on
+    shutil.copytree(project / "models/generate", away / "elsewhere")
+    monkeypatch.chdir(away)
+    lost = conditional("generate", "--model", "elsewhere", "--out", "x", "--accept", "nearest<=0.9", code=2)
+    assert "the training prints of elsewhere are not here" in lost.err
+    conditional("generate", "-n", "2", "--model", "elsewhere", "--out", "x", "--accept", "skin>=0")
+    assert pd.read_parquet("x/passports.parquet")["nearest"].isna().all()
 
 
 def test_imagenets_score_by_a_file_of_ones_own(

@@ -1,8 +1,9 @@
 """fpml generate: new prints from a trained generator."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import fpml
 from fpml.base.errors import FpmlError
@@ -11,20 +12,25 @@ from fpml.tasks.command import OF_MODEL, Arguments, Command
 if TYPE_CHECKING:
     import numpy as np
 
+    from fpml.inference.model import Generated, Model
+    from fpml.inference.passport import Rule
+
 BATCH = 64  # prints made at a time
 SHEET = 64  # made prints on a sheet
 
 
 def generate(a: Arguments) -> None:
-    """Write prints as OUT/00001.png …, sheet.png of the first of them, and latent.parquet with the numbers that each was
-    made from. FpmlError for a class that the model does not have."""
+    """Write prints as OUT/00001.png …, sheet.png of the first of them, latent.parquet with the numbers that each was made from,
+    and passports.parquet where passports are asked for. FpmlError for a class that the model does not have."""
     import numpy as np
     import pandas as pd
     from PIL import Image
 
     from fpml.base.files import new_folder
     from fpml.base.progress import progress
+    from fpml.inference.passport import TRAINED, rule, said
 
+    rules = tuple(rule(text, TRAINED) for text in a.accept)
     model = fpml.load(a.model).need("pictures")
     if not (1 <= a.n <= 1_000_000 and 0 <= a.seed < 2**63):
         raise FpmlError(f"-n {a.n} --seed {a.seed}: from 1 to 1,000,000 prints, and a seed from 0")
@@ -32,10 +38,16 @@ def generate(a: Arguments) -> None:
         raise FpmlError(f"--out is {a.out}, which is there and not an empty folder; name a new one")
     latent, numbers = model.latent(a.n, a.seed), model.classes_of(a.n, a.pattern)
     classes: list[str] = []
+    examine = examiner(model, a.model, rules) if a.passports or rules else None
+    passports: list[dict[str, Any]] = []
     with new_folder(a.out) as folder:
         first: list[np.ndarray] = []
         for start in progress(range(0, a.n, BATCH), "generate", -(-a.n // BATCH), "batches"):
-            made = model.made(latent[start : start + BATCH], numbers[start : start + BATCH])
+            here = slice(start, start + BATCH)
+            made = model.made(latent[here], numbers[here])
+            if examine is not None:
+                passports += accepted(model, made, numbers[here], [a.seed, start], examine)
+                latent[here] = made.latent
             for place, picture in enumerate(made.pictures):
                 Image.fromarray(picture).save(folder / f"{start + place + 1:05d}.png")
             grey = made.pictures if made.pictures.ndim == 3 else made.pictures[..., 0]
@@ -46,7 +58,89 @@ def generate(a: Arguments) -> None:
         table.insert(0, "picture", [f"{n + 1:05d}.png" for n in range(a.n)])
         table.insert(1, "class", classes)
         table.to_parquet(folder / "latent.parquet", index=False)
+        if passports:
+            of = pd.DataFrame(passports)
+            of.insert(0, "picture", table["picture"])
+            of.to_parquet(folder / "passports.parquet", index=False)
+            print(said(of))
     print(f"{a.n} made prints in {a.out}; {a.out}/sheet.png shows the first of them")
+
+
+Examine = Callable[["np.ndarray"], list[dict[str, Any]]]  # passports of pictures (N, H, W) uint8
+
+
+def examiner(model: "Model", name: str, rules: "tuple[Rule, ...]") -> Examine:
+    """What gives a model's prints their passports. FpmlError for a rule about the nearest training print where none is here."""
+    import numpy as np
+
+    from fpml.inference.passport import of_made
+
+    near = nearest_of(name)
+    if near is None and (of := [str(rule) for rule in rules if rule.column == "nearest"]):
+        raise FpmlError(
+            f"--accept '{of[0]}'; the training prints of {name} are not here (they lie in data/prepared of the project that "
+            "trained it, and torch looks at them)"
+        )
+
+    def examine(pictures: np.ndarray) -> list[dict[str, Any]]:
+        nearest = np.full(len(pictures), np.nan) if near is None else near(pictures)
+        return of_made(pictures, model.data.dpi, nearest, rules)
+
+    return examine
+
+
+def nearest_of(name: str) -> "Callable[[np.ndarray], np.ndarray] | None":
+    """How near pictures (N, H, W) uint8 lie to the training prints of a run of this project, by the judge; None where those, or
+    torch, are not here."""
+    import numpy as np
+    import pandas as pd
+
+    from fpml.base.files import root
+
+    prepared, split = root() / "data" / "prepared" / name, root() / "data" / "split" / f"{name}.parquet"
+    if not (prepared.is_dir() and split.is_file()):
+        return None
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return None
+    from fpml.data.split import TRAIN
+    from fpml.data.store import open_prepared
+    from fpml.metrics.judge import load_judge
+    from fpml.metrics.pictures import to_float
+
+    judge, cpu = load_judge(), torch.device("cpu")
+    training = np.flatnonzero(pd.read_parquet(split)["side"].astype(str) == TRAIN)
+    known = judge(to_float(open_prepared(prepared).take(training), cpu))
+
+    def near(pictures: np.ndarray) -> np.ndarray:
+        likeness: np.ndarray = judge(to_float(pictures, cpu)) @ known.T
+        return np.asarray(likeness.max(1))
+
+    return near
+
+
+def accepted(
+    model: "Model", made: "Generated", numbers: "np.ndarray", seed: list[int], examine: Examine
+) -> list[dict[str, Any]]:
+    """The passports of made prints, of which those that are not accepted are drawn anew, in place, with other numbers."""
+    import numpy as np
+
+    from fpml.inference.passport import TRIES
+
+    def grey(pictures: np.ndarray) -> np.ndarray:
+        return pictures if pictures.ndim == 3 else pictures[..., 0]
+
+    rows = [{**row, "drawn": 1} for row in examine(grey(made.pictures))]
+    for attempt in range(1, TRIES):
+        poor = np.array([place for place, row in enumerate(rows) if not row["accepted"]], int)
+        if not len(poor):
+            break
+        again = model.made(model.latent(len(poor), [*seed, attempt]), numbers[poor])
+        made.pictures[poor], made.latent[poor] = again.pictures, again.latent
+        for place, row in zip(poor, examine(grey(again.pictures)), strict=True):
+            rows[place] = {**row, "drawn": attempt + 1}
+    return rows
 
 
 def sheet(pictures: "np.ndarray") -> "np.ndarray":
@@ -68,6 +162,11 @@ def arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--class", dest="pattern", metavar="CLASS", help="class of all prints, if the model has classes")
     p.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the noise (default 1)")
     p.add_argument("--model", default="generate", help=OF_MODEL)
+    p.add_argument("--passports", action="store_true", help="keep what an extractor sees in each print, in passports.parquet")
+    p.add_argument(
+        "--accept", nargs="+", default=[], metavar="RULE",
+        help="keep passports, and draw anew what does not meet the rules, e.g. 'minutiae>=10' 'nearest<=0.95'",
+    )  # fmt: skip
 
 
 COMMANDS: dict[str, Command] = {
