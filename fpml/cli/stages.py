@@ -23,7 +23,9 @@ def synth(a: Arguments) -> None:
                 f"--{given[0].replace('pattern', 'class')} is for --out DIR; the demo's datasets are set in params.yaml"
             )
         settings = load_params()
-        write_embedded(settings.synth, root() / "data" / "synth", settings.runtime.pool)
+        folder = root() / "data" / "synth"
+        write_embedded(settings.synth, folder, settings.runtime.pool)
+        print(f"generated prints, the first pictures to look at: {folder}")
         return
     sensors = [sensor_named(name) for name in dict.fromkeys(a.sensor)]
     if a.dpi is not None:
