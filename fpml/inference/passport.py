@@ -30,7 +30,7 @@ COLUMNS = {
     "skin": "share of the picture that is print, 0 to 1",
 }
 # and of a trained one's.
-TRAINED = {name: COLUMNS[name] for name in ("minutiae", "clarity", "skin")} | {
+TRAINED = {"minutiae": "found, surely", "clarity": COLUMNS["clarity"], "skin": COLUMNS["skin"]} | {
     "nearest": "cosine of the judge's embeddings of it and of the training print nearest to it, -1 to 1"
 }
 
@@ -60,7 +60,7 @@ def rule(text: str, about: dict[str, str] = COLUMNS) -> Rule:
         raise FpmlError(f"--accept '{text}'; a rule is NAME>=NUMBER or NAME<=NUMBER, with one of {columns}, in quotes")
     found = Rule(parts[1], parts[2] == ">=", float(parts[3]))
     if found.column != "minutiae" and found.value > 1:
-        raise FpmlError(f"--accept '{text}'; {found.column} goes from 0 to 1: 95 % is 0.95")
+        raise FpmlError(f"--accept '{text}'; {found.column} is at most 1: 95 % is 0.95")
     return found
 
 
@@ -109,7 +109,8 @@ def of_made(pictures: np.ndarray, dpi: float, nearest: np.ndarray, rules: tuple[
 def said(passports: pd.DataFrame) -> str:
     """What many passports tell, in one line."""
     of = [name for name in COLUMNS | TRAINED if name in passports and name != "minutiae"]
-    means = ", ".join(f"{name} {passports[name].mean():.2f}" for name in of)
+    known = {name: f"{passports[name].mean():.2f}" if passports[name].notna().any() else "not known" for name in of}
+    means = ", ".join(f"{name} {value}" for name, value in known.items())
     anew, left = int((passports["drawn"] > 1).sum()), int((~passports["accepted"]).sum())
     kept = f", {left} stayed though they meet the rules in no draw (accepted is false)" if left else ""
     return f"{len(passports)} passports: {passports['minutiae'].mean():.1f} minutiae, {means}; {anew} drawn anew{kept}"

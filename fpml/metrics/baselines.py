@@ -43,7 +43,7 @@ def fit_patch_pca(prints: np.ndarray, components: int) -> PictureToPicture:
         return F.pixel_unshuffle(batch, PATCH).permute(0, 2, 3, 1)
 
     seen = patches(torch.from_numpy(prints)[:, None].float() / 255).reshape(-1, PATCH**2).numpy()
-    pca = decomposition.PCA(components, svd_solver="full").fit(seen)
+    pca = decomposition.PCA(components, svd_solver="covariance_eigh").fit(seen)
     mean, axes = torch.from_numpy(pca.mean_), torch.from_numpy(pca.components_)
 
     def reconstruct(batch: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ METRICS = (
         min,
         "share of made prints nearer to a training print than to a held-out one, 0 to 1",
         "whether prints were copied; about 0.5 where none was",
+        judged=False,
     ),
     Metric(
         "ks_period",
@@ -63,6 +64,7 @@ METRICS = (
         min,
         "mean SSIM of two prints, at most 1",
         "how alike the made prints are to each other: how little they vary",
+        judged=False,
     ),
 )
 FID_FROM = 2000  # pictures: under that the Fréchet distance says little, and KID stands

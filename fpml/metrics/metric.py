@@ -1,7 +1,7 @@
 """What a metric is. Each is declared once, beside its kin; fpml/metrics/table.py has them all."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ class Metric:
     better: Callable[..., Any]  # max or min
     label: str  # with its unit or range
     means: str  # a sentence for somebody who has never met it
+    # False: its best value lies between, so that beside another's it says neither better nor worse.
+    judged: bool = field(default=True, kw_only=True)
 
     @property
     def direction(self) -> str:

@@ -129,7 +129,7 @@ def _standing(side: str, part: str, rows: pd.DataFrame, prints: pd.DataFrame) ->
     """rows: one for each method, of one metric. prints: as _side_by_side gives them, may be empty."""
     methods: dict[str, dict[Any, Any]] = {str(row["method"]): row for row in rows.dropna(subset="value").to_dict("records")}
     own, metric = methods[MODEL], METRICS[str(rows["metric"].iat[0])]
-    beside = {method: row["value"] for method, row in methods.items() if _is_baseline(method)}
+    beside = {method: row["value"] for method, row in methods.items() if metric.judged and _is_baseline(method)}
     best = str(metric.better(beside, key=lambda method: beside[method])) if beside else ""
     verdict, by = ALONE, ""
     if best in prints:

@@ -67,8 +67,9 @@ FVC_SESSIONS = ("normal", "normal", "displaced", "displaced", "rotated", "rotate
 class Capture:
     """The drawn circumstances of one impression; lengths in pixels at 500 dpi, angles in radians.
 
-    A place p of the plate (origin in its middle, y up) touches the finger at R(-rotation) skin(p) + shift: a positive
-    rotation turns the print counter-clockwise, a positive shift_x moves it to the left, a positive shift_y down."""
+    A place p of the plate (origin in its middle, or below it where fingers lie low, y up) touches the finger at
+    R(-rotation) skin(p) + shift: a positive rotation turns the print counter-clockwise, a positive shift_x moves it to the
+    left, a positive shift_y down."""
 
     seed: int
     condition: str  # one of CONDITIONS
@@ -121,12 +122,12 @@ def column(captures: list[Capture], name: str, device: torch.device | str) -> Te
 
 
 def plate_axes(sensor: Sensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
-    """x (1, 1, W) and y (1, H, 1) of the sensor's pixels inside its border: pixels at 500 dpi from the middle of
-    where fingers lie, x to the right, y up."""
+    """x (1, 1, W) and y (1, H, 1) of the sensor's pixels inside its border: pixels at 500 dpi from the middle of the
+    plate, x to the right, y up."""
     scale = DPI / sensor.dpi
     height, width = sensor.height - 3 * sensor.border, sensor.width - 3 * sensor.border
     x = ((torch.arange(width, device=device) + 0.5 - width / 2) * scale)[None, None, :]
-    y = ((height / 2 - torch.arange(height, device=device) - 0.5) * scale + sensor.low)[None, :, None]
+    y = ((height / 2 - torch.arange(height, device=device) - 0.5) * scale)[None, :, None]
     return x, y
 
 
@@ -152,14 +153,15 @@ def swept(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tupl
 
 
 def pressed(captures: list[Capture], sensor: Sensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """From the plate to the finger: a view at a slant, then the skin by Cappelli's distortion model, then the pose.
+    """From the plate to the finger, which may lie low on it: a view at a slant, then the skin by Cappelli's distortion model,
+    then the pose.
 
     Inside an ellipse skin sticks (rigid); outside it slides with traction and torsion, the more the farther from it,
     up to the full displacement about one ellipse further out."""
     device = x.device
     if sensor.keystone:
         x = x * (1 + sensor.keystone * (y / (sensor.height * DPI / sensor.dpi) + 0.5))
-    x, y = x / sensor.magnification, y / sensor.magnification
+    x, y = x / sensor.magnification, (y + sensor.low) / sensor.magnification
     a, b = (0.45 * c / sensor.magnification for c in sensor.contact)
     far = torch.sqrt((x / a).square() + (y / b).square()) - 1
     slide = 0.5 * (1 - torch.cos((torch.pi / 1.2) * far.clamp(0, 1.2)))

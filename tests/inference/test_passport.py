@@ -26,7 +26,7 @@ def test_a_rule_is_a_name_and_a_bound() -> None:
     for text in ("recall>0.9", "recal>=0.9", "recall>=", "recall>=x", ""):
         with pytest.raises(FpmlError, match="a rule is NAME>=NUMBER or NAME<=NUMBER, with one of minutiae, recall"):
             rule(text)
-    with pytest.raises(FpmlError, match=r"'recall>=95'; recall goes from 0 to 1: 95 % is 0\.95"):
+    with pytest.raises(FpmlError, match=r"'recall>=95'; recall is at most 1: 95 % is 0\.95"):
         rule("recall>=95")
     assert rule("minutiae>=20").value == 20
     assert rule("recall>=0.9").met({"recall": 0.9})

@@ -45,6 +45,13 @@ def test_numbers_without_intervals_say_so() -> None:
     assert found.sentence == "KID by the judge: 2.0000 beside 0.3000 (draws of PCA); worse, no interval"
 
 
+def test_what_is_best_in_between_is_not_judged() -> None:
+    (found,) = standings(
+        as_table([row("model", 0.53, "memorised"), row("draws of PCA", 0.45, "memorised")]), NO_SCORES
+    ).values()
+    assert (found.verdict, found.baseline) == (ALONE, "")
+
+
 def test_what_real_prints_score_is_said_and_is_no_baseline() -> None:
     rows = [row("model", 2.0, "kid"), row("draws of PCA", 6.0, "kid"), row("real against real", 0.3, "kid")]
     (found,) = standings(as_table(rows), NO_SCORES).values()

@@ -9,7 +9,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from fpml.base.errors import FpmlError
-from fpml.synth.capture import Capture, draw_capture, touch
+from fpml.synth.capture import Capture, draw_capture, plate_axes, touch
 from fpml.synth.field import Finger
 from fpml.synth.generate import generate
 from fpml.synth.impression import lay_creases, render
@@ -20,10 +20,11 @@ from fpml.synth.write import Plan, write_prints
 
 
 def finger_place(capture: Capture, sensor: Sensor, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where on the finger the pixels x, y of a picture lie."""
-    scale, bare = 500 / sensor.dpi, 3 * sensor.border
-    right = (x + 0.5 - sensor.border - (sensor.width - bare) / 2) * scale
-    up = ((sensor.height - bare) / 2 - y - 0.5 + sensor.border) * scale
+    """Where on the finger the pixels x, y of a picture lie, by the axes that the picture was drawn with."""
+    scale = 500 / sensor.dpi
+    across, upwards = (axis.flatten()[0].item() for axis in plate_axes(sensor, "cpu"))  # of the first pixel inside the border
+    right = across + (x - sensor.border) * scale
+    up = upwards - (y - sensor.border) * scale
     places = (torch.tensor(v, dtype=torch.float32)[None, None] for v in (right, up))
     a, b = touch([capture], sensor, *places)
     return a[0, 0].numpy(), b[0, 0].numpy()

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ def compressed(project: Path, fpml: Callable[..., Any], change_params: Callable[
 def test_every_claimed_use_has_a_number(project: Path, compressed: Callable[..., Any], client: Any) -> None:
     table = pd.read_parquet(project / "results/compress/table.parquet")
     assert np.isfinite(table["value"]).all()
+    why = json.loads((project / "results/compress/facts.json").read_text(encoding="utf-8"))["why"]
+    assert why.startswith(
+        f"The network has {json.loads((project / 'models/compress/config.json').read_text())['parameters']:,} "
+    )
     methods = table.groupby(["part", "metric"])["method"].agg(set)
     assert methods["prints/held out", "bce"] == {"model", "floor"}
     assert methods["prints/noise 0.2", "psnr"] == {"model", "noisy input", "3×3 mean"}

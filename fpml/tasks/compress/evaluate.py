@@ -68,7 +68,7 @@ def evaluate(trained: Trained[Compress], album: Album) -> Findings:
     ]
     parameters = sum(p.numel() for p in trained.network.parameters())
     why = (
-        f"The published network has {parameters:,} parameters, PCA with as many numbers {784 * (components + 1):,}, which are "
+        f"The network has {parameters:,} parameters, PCA with as many numbers {784 * (components + 1):,}, which are "
         "the best that a linear code can have."
     )
     facts = {"headline": "psnr", "notes": notes, "why": why, "bce_floor": floor, "pca_components": components}

@@ -1,6 +1,7 @@
 """fpml generate: new prints from a trained generator."""
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,13 +92,15 @@ def examiner(model: "Model", name: str, rules: "tuple[Rule, ...]") -> Examine:
 
 def nearest_of(name: str) -> "Callable[[np.ndarray], np.ndarray] | None":
     """How near pictures (N, H, W) uint8 lie to the training prints of a run of this project, by the judge; None where those, or
-    torch, are not here."""
+    torch, are not here. name: of the run, its folder, file or registered model."""
     import numpy as np
     import pandas as pd
 
     from fpml.base.files import root
 
-    prepared, split = root() / "data" / "prepared" / name, root() / "data" / "split" / f"{name}.parquet"
+    run = re.split(r"[@/]", name.removeprefix("models:/"))[0] if name.startswith("models:/") else Path(name).name
+    run = run.removesuffix(".fpml.zip")
+    prepared, split = root() / "data" / "prepared" / run, root() / "data" / "split" / f"{run}.parquet"
     if not (prepared.is_dir() and split.is_file()):
         return None
     try:

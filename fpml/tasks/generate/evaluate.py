@@ -76,7 +76,8 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
     notes = [
         f"{len(training):,} prints to train on, {len(held):,} held out, {len(samples):,} made. Judged by {judge.version} "
         f"(SHA-256 {judge.sha256[:12]}…); beside each number what held-out real prints score against the training ones. "
-        f"FID stands from {generation.FID_FROM:,} prints of each kind up, KID below.",
+        "KID's interval takes prints for independent, also those of one finger. FID stands from "
+        f"{generation.FID_FROM:,} prints of each kind up, KID below.",
         "Memorisation: the share of made prints that lie nearer to a training print than to a held-out one, of as many fingers "
         "of both: about 0.5 where nothing was copied; beside it held-out prints in the place of the made ones.",
         f"Pattern classes are told by {pattern.NAME} from the flow that {kept.JUDGE} sees, of at most {MAPPED} prints each.",
@@ -92,8 +93,8 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
     judges = {judge.version: judge.sha256, pattern.NAME: pattern.sha256(), kept.JUDGE: kept.judge().sha256}
     steps = recipe.train.epochs * -(-len(training) // recipe.train.batch_size)
     why = (
-        f"{steps:,} steps of a GAN on few prints; random draws of the training prints' components have their greys and shapes "
-        "from the start, which the judge sees before ridges."
+        f"{steps:,} steps of a GAN on {len(training):,} prints; what it stands beside has the prints' greys and shapes from "
+        "the start, which the judge sees before ridges."
     )
     return Findings(scores, table, {"headline": "kid", "notes": notes, "why": why, "judges": judges, "samples": len(samples)})
 

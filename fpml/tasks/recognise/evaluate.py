@@ -35,7 +35,7 @@ def evaluate(trained: Trained[Recognise], album: Album) -> Findings:
     rows: list[Row] = []
     scores: list[pd.DataFrame] = []
     facts: dict[str, Any] = {"headline": "accuracy", "classes": len(trained.classes), "pairs": {}}
-    if trained.recipe.model.init == "none":
+    if trained.recipe.model.init == "none" and not trained.recipe.train.start_from:
         facts["why"] = (
             "It starts from nothing and sees few prints of each finger; recognise-aligned starts from what generated fingers "
             "taught."

@@ -104,7 +104,7 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
     facts: dict[str, Any] = {"headline": "ssim", "notes": notes, "cells": len(cells), "cells_ahead": ahead, "pairs": len(table)}
     if trained.family.KIND == "autoencoder":
         facts["why"] = (
-            "The published network draws the whole print anew, also what nobody altered, and the untouched input has that "
+            "The network draws the whole print anew, also what nobody altered, and the untouched input has that "
             "exactly; repair-gated draws the damage alone."
         )
     return Findings(scores_of.assign(part=cell.to_numpy()).drop(columns="altered"), summary, facts)

@@ -99,14 +99,16 @@ function passedOn(png, name, dpi) {
   const there = USES.filter(([, place]) => document.querySelector(`[data-slot=${place}]`)); // no model, no place
   const options = there.map(([, place, title]) => element("option", { value: place }, title));
   const menu = element("select", { class: "use" }, element("option", { value: "" }, "…"), ...options);
-  menu.addEventListener("change", () => {
+  const go = element("button", { type: "button" }, "Use it"); // not at a choice, which the keyboard makes on its way to another
+  go.addEventListener("click", () => {
+    if (!menu.value) return;
     const [tab, place] = there.find(([, one]) => one === menu.value);
     menu.value = "";
     const bytes = Uint8Array.from(atob(png.split(",")[1]), (c) => c.charCodeAt(0));
     document.getElementById(`tab-${tab}`).click();
     put(place, new Blob([bytes], { type: "image/png" }), name, dpi);
   });
-  return element("label", {}, "Use it as ", menu);
+  return element("div", { class: "row" }, element("label", {}, "As ", menu), go);
 }
 
 export function make() {

@@ -95,11 +95,14 @@ def test_prints_by_clicks(visit: Callable[..., Visit], width: int) -> None:
     assert {"secugen/1_1.png", "truth/synth.json", "command.txt"} < set(names)
 
     page.locator("#make .use").nth(0).select_option("the print to repair")
+    assert page.locator("#make").is_visible()
+    page.locator("#make figure button").nth(0).click()
     page.wait_for_selector("#repair .why:has-text('made-7-1-altered.png')")
     assert "500 dpi: so it was made" in here.text("#repair .why")
     for number, place in enumerate(("first", "second")):
         page.click("#tab-make")
         page.locator("#make .use").nth(number).select_option(f"the {place} print to compare")
+        page.locator("#make figure button").nth(number).click()
         page.wait_for_selector(f"[data-slot={place}] .why:has-text('made-7-{number + 1}-altered.png')")
     page.click("#compare .go")
     page.wait_for_selector("#compare .about")
