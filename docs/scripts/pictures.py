@@ -83,9 +83,9 @@ def undone() -> Image.Image:
 def main() -> None:
     undone().save(HERE / "repair" / "undone.png", optimize=True)
     sheet().save(HERE / "generated.png", optimize=True)
-    results = HERE.parent / "results" / "reconstruct"
+    results = HERE.parent / "results" / "reconstruct-tight"
     if not (results / "figures.json").exists():
-        print("no results/reconstruct here: docs/reconstructions.png stays as it is; make demo first to draw it anew")
+        print("no results/reconstruct-tight here: docs/reconstructions.png stays as it is; make demo first to draw it anew")
         return
     for figure in json.loads((results / "figures.json").read_text(encoding="utf-8")):
         if figure["shows_prints"] and "synth-fvc/DB2" in figure["title"]:
