@@ -42,6 +42,8 @@ def services() -> Iterator[Services]:
 def team(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
     """The services, all up, their addresses and passwords in the environment; up again after a test that ended one."""
     services.up()
+    # MLflow leaves the last store that this process set in the environment, where a child would take it for its registry.
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
     for key, value in services.client_environment().items():
         monkeypatch.setenv(key, value)
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
