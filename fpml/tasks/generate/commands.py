@@ -51,8 +51,7 @@ def generate(a: Arguments) -> None:
                 latent[here] = made.latent
             for place, picture in enumerate(made.pictures):
                 Image.fromarray(picture).save(folder / f"{start + place + 1:05d}.png")
-            grey = made.pictures if made.pictures.ndim == 3 else made.pictures[..., 0]
-            first += list(grey[: SHEET - len(first)])
+            first += list(grey(made.pictures)[: SHEET - len(first)])
             classes += made.classes
         Image.fromarray(sheet(np.stack(first))).save(folder / "sheet.png")
         table = pd.DataFrame(latent, columns=[f"z_{n}" for n in range(latent.shape[1])])
@@ -131,9 +130,6 @@ def accepted(
 
     from fpml.inference.passport import TRIES
 
-    def grey(pictures: np.ndarray) -> np.ndarray:
-        return pictures if pictures.ndim == 3 else pictures[..., 0]
-
     rows = [{**row, "drawn": 1} for row in examine(grey(made.pictures))]
     for attempt in range(1, TRIES):
         poor = np.array([place for place, row in enumerate(rows) if not row["accepted"]], int)
@@ -144,6 +140,11 @@ def accepted(
         for place, row in zip(poor, examine(grey(again.pictures)), strict=True):
             rows[place] = {**row, "drawn": attempt + 1}
     return rows
+
+
+def grey(pictures: "np.ndarray") -> "np.ndarray":
+    """Pictures (N, H, W), grey or as grey three times (N, H, W, 3) → (N, H, W)."""
+    return pictures if pictures.ndim == 3 else pictures[..., 0]
 
 
 def sheet(pictures: "np.ndarray") -> "np.ndarray":
