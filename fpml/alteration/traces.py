@@ -130,7 +130,7 @@ class Cut:
     score: float
 
 
-TURNED, STRETCHED, MOVED = 10.0, 0.16, 4.0  # degrees, share and pixels by which a guess may be off
+TURNED, STRETCHED, MOVED = 10.0, 0.4, 4.0  # degrees, share and pixels by which a guess may be off
 
 
 def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list[Cut]:
@@ -167,8 +167,9 @@ def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list
         score = np.broadcast_to(near, (len(angle), len(ratio), len(places))).copy()
         for strength, share in ((ALONG_Y, sine), (ALONG_X, cosine)):
             frequency = q * share
-            wave = np.conj(_at(spectrum, frequency * n_y, frequency * n_x)) / _at(level, frequency * n_y, frequency * n_x)
-            score += 2 * strength * (wave * np.exp(-2j * np.pi * frequency * line)).real
+            wave = _at(spectrum, frequency * n_y, frequency * n_x) / _at(level, frequency * n_y, frequency * n_x)
+            phase = (np.angle(wave) + 2 * np.pi * frequency * line).astype(np.float32)  # in which cosines are ten times faster
+            score += 2 * strength * np.abs(wave) * np.cos(phase)
         total.append(score)
     from scipy.ndimage import maximum_filter
 

@@ -15,7 +15,7 @@ from fpml.synth.sensors import SENSORS, Sensor
 IMPRESSIONS = 4  # of each finger, each on a sensor of its own
 LIKE_IT = 0.65  # share of the sensors that are close to SOCOFing's
 SEED = 47  # with the run's own: of fingers that no other set has
-CONDITIONS, SHARES = ("normal", "displaced", "dry", "wet", "any"), (0.3, 0.15, 0.1, 0.35, 0.1)
+CONDITIONS, SHARES = ("normal", "displaced", "dry", "wet", "any"), (0.4, 0.15, 0.15, 0.2, 0.1)
 
 
 def made_small(job: tuple[int, int]) -> np.ndarray:
@@ -46,14 +46,18 @@ def _sensor(rng: np.random.Generator) -> Sensor:
         """Even in its logarithm."""
         return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
+    # As a print lies in SOCOFing's pictures: cut off below, by more or less, with a little space above.
+    low, above = u(0, 160), u(8, 70)
+    plate = SENSORS["socofing"].height / SENSORS["socofing"].dpi * 500
+    lies = {"low": low, "contact": (u(115, 150), plate / 2 + low - above)}
     if rng.random() < LIKE_IT:
         return replace(
-            SENSORS["socofing"], ridge=u(0, 12), sharpness=even(5, 14), unevenness=even(0.6, 1.6), response=u(0.1, 0.5),
-            bridges=u(0.2, 1.2), blur=even(0.2, 0.4), grain=even(0.3, 4), dirt=even(0.02, 0.6), pores=u(0, 0.3),
-            magnification=even(0.85, 1.2), contact=(u(105, 145), u(120, 190)),
+            SENSORS["socofing"], **lies, ridge=u(0, 12), sharpness=even(4, 12), unevenness=even(0.6, 1.6), response=u(0.05, 0.4),
+            moist=u(0.05, 0.4), bridges=u(0.2, 1.2), blur=even(0.25, 0.5), grain=even(0.3, 4), dirt=even(0.02, 0.6),
+            pores=u(0, 0.3), magnification=even(1, 1.3),
         )  # fmt: skip
     return replace(
-        SENSORS["socofing"], background=u(225, 255), ridge=u(0, 60), sharpness=even(2.2, 9), unevenness=even(0.6, 2),
-        response=u(0.1, 0.6), bridges=u(0, 1.2), blur=even(0.2, 0.8), grain=even(0.3, 8), dirt=even(0.02, 0.8),
-        pores=u(0, 0.4), magnification=even(0.8, 1.3), contact=(u(95, 145), u(110, 190)),
+        SENSORS["socofing"], **lies, background=u(225, 255), ridge=u(0, 60), sharpness=even(2.2, 9), unevenness=even(0.6, 2),
+        response=u(0.1, 0.6), moist=u(0, 0.4), bridges=u(0, 1.2), blur=even(0.2, 0.8), grain=even(0.3, 8), dirt=even(0.02, 0.8),
+        pores=u(0, 0.4), magnification=even(0.8, 1.35),
     )  # fmt: skip

@@ -1,66 +1,35 @@
-"""Candidates for the judges of fpml/models/undo.py to choose from: the true one, first, and such as the search gives beside it.
+"""Candidates for the judges of fpml/models/undo.py to choose from: a true one, first, and wrong ones of the same search.
 
-Most wrong ones leave the same waves as the true one (fpml/alteration/traces.py): nothing but the ridges tells them apart.
+Most wrong ones leave the same waves as the true one (fpml/alteration/traces.py): nothing but the ridges tells them apart. So
+the search itself is asked, from a guess that is off by as much as the other networks' guesses are.
 """
 
 import numpy as np
 
 from fpml.alteration.kinds import Rotation, ZCut, point
 from fpml.alteration.seams import cut_strips, turn_strips
-from fpml.alteration.traces import LEAST, Turn
+from fpml.alteration.traces import Turn, cuts, sharpness, turns
 from fpml.training.altered import Altered
 
-CANDIDATES = 12
-FARTHEST = 2.4  # pixels from the true centre
+CANDIDATES = 24
+SEARCHED = 160  # candidates of the search, of which some are taken
 BLUR = 0.07  # pixels, standard deviation of what the search finds
-GUESSED = 0.8  # pixels, standard deviation of a guessed radius
+RIGHT, WRONG = 0.25, 0.5  # pixels by which a right candidate is off at most, and a wrong one at least
 
 
 def turn_set(example: Altered, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Strips (CANDIDATES, 2, 14, 120) of an example's Rotation, and by how many pixels the first one's radius is too small."""
+    """Strips (CANDIDATES, 2, 14, 120) of an example's Rotation, and by how many pixels their radius is too small."""
     true = example.alteration
     assert isinstance(true, Rotation)
-    found = [(true.y, true.x, true.degrees)]
-
-    def add(place: np.ndarray, degrees: int) -> None:
-        degrees = (degrees + 180) % 360 - 180
-        far = float(np.hypot(*(place - centre)))
-        if abs(degrees) >= LEAST and far < FARTHEST and (far > 0.3 or degrees != true.degrees):
-            found.append((float(place[0]), float(place[1]), degrees))
-
-    centre = np.array([true.y, true.x])
-    for number in range(40):
-        kind = rng.random()
-        near = centre + rng.normal(0, 0.8, 2)
-        if number < 6 or kind < 0.25:
-            add(_in_step(true, true.degrees, centre + rng.normal(0, 1, 2)), true.degrees)
-        elif kind < 0.5:
-            degrees = true.degrees + int(rng.choice([-90, 90, 180]))
-            if abs((degrees + 180) % 360 - 180) >= LEAST:
-                add(_in_step(true, degrees, near), degrees)
-        elif kind < 0.7:
-            add(near, true.degrees + int(rng.choice([-3, -2, -1, 1, 2, 3])))
-        else:
-            add(near, true.degrees if kind < 0.8 else int(rng.integers(360)))
-        if len(found) == CANDIDATES:
-            break
-    while len(found) < CANDIDATES:
-        found.append((true.y + float(rng.normal(0, 0.8)), true.x + float(rng.normal(0, 0.8)), int(rng.integers(LEAST, 180))))
-    radius = true.radius + rng.normal(0, GUESSED) + rng.normal(0, 0.25, CANDIDATES)
-    turns = [Turn(y + float(rng.normal(0, BLUR)), x + float(rng.normal(0, BLUR)), degrees, 0.0) for y, x, degrees in found]
-    return turn_strips(example.picture, turns, radius), float(true.radius - radius[0])
-
-
-def _in_step(true: Rotation, degrees: int, near: np.ndarray) -> np.ndarray:
-    """The centre nearest to a place for which turning by `degrees` leaves waves in step with those of the true turn."""
-
-    def rest(angle: int) -> np.ndarray:
-        c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
-        return np.array([[1 - c, s], [-s, 1 - c]])
-
-    phase = rest(true.degrees) @ np.array([true.y, true.x])
-    whole = np.rint(rest(degrees) @ near - phase)
-    return np.asarray(np.linalg.solve(rest(degrees), phase + whole))
+    off = float(np.exp(rng.normal(0, 0.4)))
+    y, x, radius = (v + float(rng.normal(0, s * off)) for v, s in ((true.y, 0.28), (true.x, 0.28), (true.radius, 0.4)))
+    found = turns(sharpness(example.picture), y, x, radius, 0.8, SEARCHED)
+    far = np.array([np.hypot(t.y - true.y, t.x - true.x) for t in found])
+    apart = np.array([abs((t.degrees - true.degrees + 180) % 360 - 180) for t in found])
+    truth = Turn(true.y + float(rng.normal(0, BLUR)), true.x + float(rng.normal(0, BLUR)), true.degrees, 0.0)
+    chosen = _chosen(len(found), (apart == 0) & (far < RIGHT), (apart > 0) | (far > WRONG), rng)
+    strips = turn_strips(example.picture, [truth if k is None else found[k] for k in chosen], np.full(CANDIDATES, radius))
+    return strips, true.radius - radius
 
 
 def cut_set(example: Altered, rng: np.random.Generator) -> np.ndarray:
@@ -71,30 +40,29 @@ def cut_set(example: Altered, rng: np.random.Generator) -> np.ndarray:
     size = float(np.hypot(*base))
     along = base / size
     normal = np.array([-along[1], along[0]])
-    height = float(normal @ np.subtract(true.v0, true.v1))
     slid = rng.normal(0, min(1.7, 0.5 + 0.035 * size) * rng.uniform(0.5, 1.3), 2)
-    v1, v0 = (
-        np.add(v, along * s) + normal * b for v, s, b in zip((true.v1, true.v0), slid, rng.normal(0, BLUR, 2), strict=True)
-    )
-    period = 1 / max(0.35, abs(size / height * along[0]))  # pixels along the normal, from one wave to the next
-    found = [_cut(v0, v1, base)]
-    while len(found) < CANDIDATES:
-        kind = rng.random()
-        moved, turned, stretched = np.zeros(2), 0.0, 1.0
-        if kind < 0.45:
-            moved = period * rng.choice([-2, -1, -1, 0, 1, 1, 2], 2) + rng.normal(0, 0.12, 2)
-        elif kind < 0.6:
-            moved = rng.normal(0, rng.uniform(0.4, 1.2), 2)
-        else:
-            turned, stretched = np.deg2rad(rng.normal(0, 3.5)), float(np.exp(rng.normal(0, 0.05)))
-            moved = rng.normal(0, 1.0, 2) * (kind > 0.75)
-        stretched *= (height + moved[1] - moved[0]) / height
-        c, s = np.cos(turned), np.sin(turned)
-        other = stretched * np.array([c * base[0] - s * base[1], s * base[0] + c * base[1]])
-        candidate = _cut(v0 + normal * moved[1], v1 + normal * moved[0], other)
-        if _off(candidate, found[0]) > 0.5:
-            found.append(candidate)
-    return cut_strips(example.picture, found)
+    v1, v0 = (np.add(v, along * s) for v, s in zip((true.v1, true.v0), slid, strict=True))
+    off = float(np.exp(rng.normal(0, 0.4)))
+    turned, stretched = np.deg2rad(rng.normal(0, 3.5 * off)), float(np.exp(rng.normal(0, 0.13 * off)))
+    c, s = np.cos(turned), np.sin(turned)
+    guessed = stretched * np.array([c * base[0] - s * base[1], s * base[0] + c * base[1]])
+    moved = rng.normal(0, 1.1 * off, 2)
+    found = [f.cut for f in cuts(sharpness(example.picture), _cut(v0 + normal * moved[0], v1 + normal * moved[1], guessed), SEARCHED)]
+    gaps = np.array([_off(candidate, true) for candidate in found])
+    blur = rng.normal(0, BLUR, 2)
+    truth = _cut(v0 + normal * blur[0], v1 + normal * blur[1], base)
+    chosen = _chosen(len(found), gaps < RIGHT, gaps > WRONG, rng)
+    return cut_strips(example.picture, [truth if k is None else found[k] for k in chosen])
+
+
+def _chosen(count: int, right: np.ndarray, wrong: np.ndarray, rng: np.random.Generator) -> list[int | None]:
+    """Of `count` candidates, best first: a right one (None, the truth itself, if there is none), then wrong ones, half of them
+    the best and half any. Where the search gives too few, they are repeated."""
+    right, wrong = np.flatnonzero(right), np.flatnonzero(wrong)
+    best = wrong[: CANDIDATES // 2]
+    others = rng.permutation(wrong[CANDIDATES // 2 :])
+    first = int(rng.choice(right)) if len(right) else None
+    return [first, *(int(k) for k in np.resize(np.concatenate([best, others]), CANDIDATES - 1))]
 
 
 def _cut(v0: np.ndarray, v1: np.ndarray, base: np.ndarray) -> ZCut:
