@@ -37,6 +37,7 @@ TURNED = {
     "Medium": _Turned((19, 25.5), (60, 120)),
     "Hard": _Turned((23, 31.5), (80, 180)),
 }
+MOVED = 1.7  # pixels each way by which a disc is moved besides, at most
 CUT = {"Easy": _Cut((11, 19), (13.5, 19)), "Medium": _Cut((24, 43), (30, 47)), "Hard": _Cut((36, 54), (45, 55))}
 BLOTTED = {
     "Easy": _Blotted((14, 27), (0.6, 0.85)), "Medium": _Blotted((19, 32), (0.85, 1)), "Hard": _Blotted((22, 35), (0.85, 1))
@@ -85,7 +86,10 @@ def _rotation(picture: np.ndarray, level: str, rng: np.random.Generator, scale: 
     else:
         place = scale * (radius + float(rng.uniform(-1, 1.2)))
         rim = Rim("ring", float(rng.uniform(0.05, 0.85)), place, scale * float(rng.uniform(1, 3)), _waves(rng, 0.6, 0.35))
-    return Rotation(y, x, scale * radius, degrees, rim)
+    moved = scale * rng.uniform(-MOVED, MOVED, 2)
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    off = np.linalg.solve([[1 - c, s], [-s, 1 - c]], moved)
+    return Rotation(y, x, scale * radius, degrees, rim, point(off))
 
 
 def _zcut(picture: np.ndarray, level: str, rng: np.random.Generator, scale: float) -> ZCut:

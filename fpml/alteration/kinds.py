@@ -60,7 +60,7 @@ class Rim:
 
 @dataclass(frozen=True)
 class Rotation:
-    """CR: a disc turned about its centre by whole degrees, bilinear."""
+    """CR: a disc turned by whole degrees, bilinear, about a place near its middle: it is moved a little besides."""
 
     kind: ClassVar[str] = "CR"
     y: float
@@ -68,15 +68,20 @@ class Rotation:
     radius: float  # pixels
     degrees: int  # from where a pixel is taken, in the direction from y to x
     rim: Rim
+    off: Point = (0.0, 0.0)  # pixels from (y, x), about which it turns, to the disc's middle
+
+    @property
+    def middle(self) -> Point:
+        return self.y + self.off[0], self.x + self.off[1]
 
     def map(self, shape: tuple[int, int]) -> Map:
         y, x = axes(shape)
         dy, dx = y - self.y, x - self.x
-        distance = np.hypot(dy, dx)
+        distance = np.hypot(dy - self.off[0], dx - self.off[1])
         moved = distance < self.radius
         c, s = np.cos(np.deg2rad(self.degrees)), np.sin(np.deg2rad(self.degrees))
         from_y, from_x = self.y + c * dy - s * dx, self.x + s * dy + c * dx
-        weight = self.rim.weight(distance, np.arctan2(dy, dx))
+        weight = self.rim.weight(distance, np.arctan2(dy - self.off[0], dx - self.off[1]))
         return Map(moved, np.where(moved, from_y, y), np.where(moved, from_x, x), weight, np.full(shape, WHITE))
 
     def back(self, shape: tuple[int, int]) -> tuple[Grid, Grid, np.ndarray]:
@@ -84,7 +89,8 @@ class Rotation:
         y, x = axes(shape)
         dy, dx = y - self.y, x - self.x
         c, s = np.cos(np.deg2rad(self.degrees)), np.sin(np.deg2rad(self.degrees))
-        return self.y + c * dy + s * dx, self.x - s * dy + c * dx, np.hypot(dy, dx) < self.radius
+        from_y, from_x = c * dy + s * dx, c * dx - s * dy
+        return self.y + from_y, self.x + from_x, np.hypot(from_y - self.off[0], from_x - self.off[1]) < self.radius
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,19 @@ ACROSS = np.arange(-6.5, 6.6)  # pixels from the seam, inside negative
 COLUMNS = 120  # along it
 
 
-def turn_strips(picture: np.ndarray, candidates: list[Turn], radius: np.ndarray) -> np.ndarray:
-    """(n, 2, 14, 120) float32: for each candidate the ridges round its rim, those inside turned back, grey 0..1 (white beyond
-    the picture); and its radius. picture: (H, W) 0..255; radius: (n,) pixels."""
-    y, x, degrees = (np.array([getattr(t, name) for t in candidates])[:, None, None] for name in ("y", "x", "degrees"))
-    distance = np.maximum(radius[:, None] + ACROSS, 0.3)[:, :, None]
-    inside = (ACROSS < 0)[None, :, None]
-    angle = np.arange(COLUMNS) * 2 * np.pi / COLUMNS + inside * np.deg2rad(degrees)
-    at_y, at_x = y + distance * np.sin(angle), x + distance * np.cos(angle)
-    return _strips(picture, at_y, at_x, radius / 32 - 0.6)
+def turn_strips(picture: np.ndarray, candidates: list[Turn], y: float, x: float, radius: float) -> np.ndarray:
+    """(n, 2, 14, 120) float32: for each candidate the ridges round a disc's rim, those inside turned back, grey 0..1 (white beyond
+    the picture); and the disc's radius. picture: (H, W) 0..255; y, x, radius: of the disc, pixels."""
+    about_y, about_x, degrees = (
+        np.array([getattr(t, name) for t in candidates])[:, None, None] for name in ("y", "x", "degrees")
+    )
+    distance = np.maximum(radius + ACROSS, 0.3)[:, None]
+    angle = np.arange(COLUMNS) * 2 * np.pi / COLUMNS
+    dy, dx = y + distance * np.sin(angle) - about_y, x + distance * np.cos(angle) - about_x
+    turned = (ACROSS < 0)[:, None] * np.deg2rad(degrees)
+    c, s = np.cos(turned), np.sin(turned)
+    at_y, at_x = about_y + c * dy + s * dx, about_x + c * dx - s * dy
+    return _strips(picture, at_y, at_x, np.full(len(candidates), radius / 32 - 0.6))
 
 
 def cut_strips(picture: np.ndarray, candidates: list[ZCut]) -> np.ndarray:

@@ -20,7 +20,8 @@ ALONG_Y, ALONG_X = 2.4, 1.0  # how strong waves are of the places' y and x: most
 ON_GRID = 0.12  # half pixels from a whole number
 HALVES = (-3.0, 0.0, 2.0)  # what it is worth that 0, 1, 2 of a centre's coordinates lie on the half-pixel grid
 LEAST = 27  # degrees; less is never turned
-REACH = 2.0  # pixels round the guessed centre, in which it is looked for
+SPREAD = 1.1  # pixels by which a disc is moved besides it, standard deviation each way, with a guess's own error
+REACH = 3.0  # pixels round a disc's middle, in which the place that it turned about is looked for
 
 
 def sharpness(picture: np.ndarray) -> np.ndarray:
@@ -74,9 +75,10 @@ class Turn:
 
 
 def turns(sharp: np.ndarray, y: float, x: float, radius: float, spread: float, most: int) -> list[Turn]:
-    """The likeliest turns of the disc near (y, x), best first.
+    """The likeliest turns of a disc with its middle at (y, x), best first.
 
-    sharp: (H, W) of `sharpness`; radius: pixels; spread: standard deviation of the centre's guess, pixels."""
+    sharp: (H, W) of `sharpness`; radius: pixels; spread: pixels by which the disc was moved besides, standard deviation each way:
+    turned about a place that lies o beside its middle, it is moved by (1 - R) o."""
     shape = (sharp.shape[0], sharp.shape[1])
     rows, columns = axes(shape)
     e = _inside(sharp, np.hypot(rows - y, columns - x) < max(radius - 2.0, 6.0))
@@ -96,7 +98,7 @@ def turns(sharp: np.ndarray, y: float, x: float, radius: float, spread: float, m
         phase_x = x + (1 - c_) * cx - s_ * cy
         waves = ALONG_Y * (of_y[degrees] * np.exp(2j * np.pi * phase_y)).real
         waves += ALONG_X * (of_x[degrees] * np.exp(2j * np.pi * phase_x)).real
-        return np.asarray(2 * waves - (cy**2 + cx**2) / (2 * spread**2))
+        return np.asarray(2 * waves - 2 * (1 - c_) * (cy**2 + cx**2) / (2 * spread**2))
 
     allowed = np.arange(LEAST, 360 - LEAST + 1)
     # The centres at which both waves are in step lie on a lattice: (1 - R) centre = phases + whole numbers.

@@ -12,7 +12,8 @@ STEPS = 25
 
 
 def undo(picture: np.ndarray, alteration: Rotation | ZCut, trust: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The picture with all that was moved in its place again, float64 (H, W) in 0..255, and which pixels were moved.
+    """The picture with all that was moved in its place again, float64 (H, W) in 0..255, and which pixels were brought there: a
+    disc that was not turned about its middle left a narrow crescent of others, which are lost.
 
     picture: (H, W), grey 0..255. trust: (H, W) 0..1, how far each altered pixel is to be believed (1 - the weight of what
     covers it); all of it by default. Covers are not taken off."""
@@ -22,6 +23,7 @@ def undo(picture: np.ndarray, alteration: Rotation | ZCut, trust: np.ndarray | N
     shape = (picture.shape[0], picture.shape[1])
     back_y, back_x, home = alteration.back(shape)
     made = alteration.map(shape)
+    home &= made.moved  # what lies beside was never changed
     if not (home.any() and made.moved.any()):  # all of it lies outside the picture
         return altered, home
     start = altered.copy()

@@ -18,7 +18,7 @@ import numpy as np
 
 from fpml.alteration.kinds import CLASSES, Rim, Rotation, ZCut
 from fpml.alteration.seams import cut_strips, of_circle, turn_strips
-from fpml.alteration.traces import Cut, Turn, cuts, sharpness, turns
+from fpml.alteration.traces import SPREAD, Cut, Turn, cuts, sharpness, turns
 from fpml.alteration.undo import undo
 
 Run = Callable[..., list[np.ndarray]]  # run([outputs], input=array, …) → their arrays
@@ -39,7 +39,7 @@ UNDONE = Rim("ring", 0.0, 1.0, 1.0)  # how a rim is covered is not found
 class Found:
     kind: str  # none, CR, Zcut or Obl
     confidence: float  # that the print was altered so
-    # CR: y, x, radius, degrees; Zcut: v0, v1, v2, v3, each (y, x); pixels of the picture. {} where it is not known
+    # CR: y, x, about which it turned, degrees, and the disc's radius and middle; Zcut: v0, v1, v2, v3, each (y, x); pixels of the picture. {} where it is not known
     place: dict[str, Any]
     placed: float  # confidence that the place is exact; 0 where nothing was moved
     undone: bool  # moved back; else only painted over, or left where it is a cut
@@ -67,15 +67,16 @@ def repair(run: Run, picture: np.ndarray) -> Undone:
         best, placed = placed_turn(run, picture, guess)
     elif kind == "Zcut":
         best, placed = placed_cut(run, picture, guess)
-    back, moved = picture, np.zeros(picture.shape, bool)
+    back, home = picture, np.zeros(picture.shape, bool)
+    damaged = home
     sure = best is not None and placed >= SURE
     if best is not None and sure:
-        whole, moved = undo(picture, best)
-        back = np.rint(whole).astype(np.uint8)
-    repaired, wrong = _polished(run, picture, back, moved)
+        whole, home = undo(picture, best)
+        back, damaged = np.rint(whole).astype(np.uint8), best.map((picture.shape[0], picture.shape[1])).moved
+    repaired, wrong = _polished(run, picture, back, home)
     if kind == "Zcut" and not sure:  # its ridges lie elsewhere, and paint over its lines brings none of them back
         repaired = picture.astype(np.float32) / 255
-    return Undone(repaired, np.maximum(wrong, moved), back, Found(kind, confidence, _place(best), placed, sure))
+    return Undone(repaired, np.maximum(wrong, damaged), back, Found(kind, confidence, _place(best), placed, sure))
 
 
 def painted(run: Run, picture: np.ndarray) -> np.ndarray:
@@ -126,18 +127,18 @@ def placed_turn(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Rotat
     y, x, radius = float(guess[0]), float(guess[1]), float(guess[8])
     for _ in range(2):
         radius = float(np.clip(radius, 7, 0.45 * min(picture.shape)))
-        answers = run(["rim"], turns=turn_strips(picture, [Turn(y, x, 0, 0.0)], np.array([radius])))[0][0]
+        answers = run(["rim"], turns=turn_strips(picture, [Turn(y, x, 0, 0.0)], y, x, radius))[0][0]
         y, x, radius = (float(v) for v in np.add([y, x, radius], fitted(answers, of_circle(answers.shape[1]))))
-    found = turns(sharpness(picture), y, x, radius, 0.8, MOST)
+    found = turns(sharpness(picture), y, x, radius, SPREAD, MOST)
     if not found:
         return None, 0.0
-    judged = run(["turned"], turns=turn_strips(picture, found, np.full(len(found), radius)))[0]
+    judged = run(["turned"], turns=turn_strips(picture, found, y, x, radius))[0]
     chance = _softmax(judged[:, 0] + WAVES * _scores(found))
     best = int(chance.argmax())
     top = found[best]
     same = [abs((t.degrees - top.degrees + 180) % 360 - 180) <= 1 and np.hypot(t.y - top.y, t.x - top.x) < 0.3 for t in found]
     radius += float(np.clip(judged[best, 1], -3, 3))
-    return Rotation(top.y, top.x, radius, top.degrees, UNDONE), float(chance[same].sum())
+    return Rotation(top.y, top.x, radius, top.degrees, UNDONE, (y - top.y, x - top.x)), float(chance[same].sum())
 
 
 def fitted(answers: np.ndarray, basis: np.ndarray) -> np.ndarray:
@@ -184,7 +185,8 @@ def _scores(found: list[Turn] | list[Cut]) -> np.ndarray:
 
 def _place(best: Rotation | ZCut | None) -> dict[str, Any]:
     if isinstance(best, Rotation):
-        return {"y": round(best.y, 2), "x": round(best.x, 2), "radius": round(best.radius, 1), "degrees": best.degrees}
+        about = {"y": round(best.y, 2), "x": round(best.x, 2), "radius": round(best.radius, 1), "degrees": best.degrees}
+        return {**about, "middle": tuple(round(v, 2) for v in best.middle)}
     if isinstance(best, ZCut):
         return {v: tuple(round(float(c), 2) for c in getattr(best, v)) for v in ("v0", "v1", "v2", "v3")}
     return {}

@@ -49,15 +49,15 @@ def _sensor(rng: np.random.Generator) -> Sensor:
     # As a print lies in SOCOFing's pictures: cut off below, by more or less, with a little space above.
     low, above = u(0, 160), u(8, 70)
     plate = SENSORS["socofing"].height / SENSORS["socofing"].dpi * 500
-    lies = {"low": low, "contact": (u(115, 150), plate / 2 + low - above)}
+    laid = replace(SENSORS["socofing"], low=low, contact=(u(115, 150), plate / 2 + low - above))
     if rng.random() < LIKE_IT:
         return replace(
-            SENSORS["socofing"], **lies, ridge=u(0, 12), sharpness=even(4, 12), unevenness=even(0.6, 1.6), response=u(0.05, 0.4),
+            laid, ridge=u(0, 12), sharpness=even(4, 12), unevenness=even(0.6, 1.6), response=u(0.05, 0.4),
             moist=u(0.05, 0.4), bridges=u(0.2, 1.2), blur=even(0.25, 0.5), grain=even(0.3, 4), dirt=even(0.02, 0.6),
             pores=u(0, 0.3), magnification=even(1, 1.3),
         )  # fmt: skip
     return replace(
-        SENSORS["socofing"], **lies, background=u(225, 255), ridge=u(0, 60), sharpness=even(2.2, 9), unevenness=even(0.6, 2),
+        laid, background=u(225, 255), ridge=u(0, 60), sharpness=even(2.2, 9), unevenness=even(0.6, 2),
         response=u(0.1, 0.6), moist=u(0, 0.4), bridges=u(0, 1.2), blur=even(0.2, 0.8), grain=even(0.3, 8), dirt=even(0.02, 0.8),
         pores=u(0, 0.4), magnification=even(0.8, 1.35),
     )  # fmt: skip

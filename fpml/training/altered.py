@@ -76,7 +76,7 @@ def asked(example: Altered, height: int, width: int) -> Asked:
         cover[inside] = made.weight
     if isinstance(alteration, Rotation):
         labels[inside] = made.moved
-        place[[0, 1, 8]] = alteration.y, alteration.x, alteration.radius
+        place[[0, 1, 8]] = *alteration.middle, alteration.radius
     elif isinstance(alteration, ZCut):
         alpha, beta, moved = alteration.within(*np.mgrid[: shape[0], : shape[1]].astype(np.float64))
         labels[inside] = np.where(moved, np.where(alpha + beta <= 1, 2, 3), 0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from fpml.alteration.kinds import Rotation, ZCut, point
 from fpml.alteration.seams import cut_strips, turn_strips
-from fpml.alteration.traces import Turn, cuts, sharpness, turns
+from fpml.alteration.traces import SPREAD, Turn, cuts, sharpness, turns
 from fpml.training.altered import Altered
 
 CANDIDATES = 24
@@ -22,14 +22,14 @@ def turn_set(example: Altered, rng: np.random.Generator) -> tuple[np.ndarray, fl
     true = example.alteration
     assert isinstance(true, Rotation)
     off = float(np.exp(rng.normal(0, 0.4)))
-    y, x, radius = (v + float(rng.normal(0, s * off)) for v, s in ((true.y, 0.28), (true.x, 0.28), (true.radius, 0.4)))
-    found = turns(sharpness(example.picture), y, x, radius, 0.8, SEARCHED)
+    y, x, radius = np.add([*true.middle, true.radius], rng.normal(0, [0.28 * off, 0.28 * off, 0.4 * off]))
+    found = turns(sharpness(example.picture), y, x, radius, SPREAD, SEARCHED)
     far = np.array([np.hypot(t.y - true.y, t.x - true.x) for t in found])
     apart = np.array([abs((t.degrees - true.degrees + 180) % 360 - 180) for t in found])
     truth = Turn(true.y + float(rng.normal(0, BLUR)), true.x + float(rng.normal(0, BLUR)), true.degrees, 0.0)
     chosen = _chosen(len(found), (apart == 0) & (far < RIGHT), (apart > 0) | (far > WRONG), rng)
-    strips = turn_strips(example.picture, [truth if k is None else found[k] for k in chosen], np.full(CANDIDATES, radius))
-    return strips, true.radius - radius
+    strips = turn_strips(example.picture, [truth if k is None else found[k] for k in chosen], y, x, radius)
+    return strips, float(true.radius - radius)
 
 
 def cut_set(example: Altered, rng: np.random.Generator) -> np.ndarray:
@@ -47,7 +47,9 @@ def cut_set(example: Altered, rng: np.random.Generator) -> np.ndarray:
     c, s = np.cos(turned), np.sin(turned)
     guessed = stretched * np.array([c * base[0] - s * base[1], s * base[0] + c * base[1]])
     moved = rng.normal(0, 1.1 * off, 2)
-    found = [f.cut for f in cuts(sharpness(example.picture), _cut(v0 + normal * moved[0], v1 + normal * moved[1], guessed), SEARCHED)]
+    found = [
+        f.cut for f in cuts(sharpness(example.picture), _cut(v0 + normal * moved[0], v1 + normal * moved[1], guessed), SEARCHED)
+    ]
     gaps = np.array([_off(candidate, true) for candidate in found])
     blur = rng.normal(0, BLUR, 2)
     truth = _cut(v0 + normal * blur[0], v1 + normal * blur[1], base)

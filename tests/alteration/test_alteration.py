@@ -27,7 +27,7 @@ def ridges(seed: int, period: float = 3.3, height: int = 97, width: int = 90) ->
     return np.where(wave > 0, 10, 250).astype(np.uint8)
 
 
-TURNED_ONE = Rotation(48.5, 43.0, 25.0, 131, BARE)
+TURNED_ONE = Rotation(48.5, 43.0, 25.0, 131, BARE, (0.9, -0.7))
 CUT_ONE = ZCut((30.0, 25.0), (60.0, 18.0), (66.0, 58.0))
 
 
@@ -141,11 +141,11 @@ def test_an_alteration_beside_the_picture_does_nothing() -> None:
 def test_the_waves_tell_the_angle_and_the_centre(degrees: int) -> None:
     picture = ridges(6)
     altered, _ = apply(picture, replace(TURNED_ONE, degrees=degrees))
-    found = turns(sharpness(altered), 48.9, 42.6, 25.5, 0.8, 160)
+    found = turns(sharpness(altered), 49.6, 42.1, 25.5, 1.1, 160)
     near = [t for t in found if t.degrees == degrees and np.hypot(t.y - 48.5, t.x - 43.0) < 0.15]
     assert near
     assert near[0].score > found[0].score - 8
-    plain = turns(sharpness(picture), 48.9, 42.6, 25.5, 0.8, 160)
+    plain = turns(sharpness(picture), 49.6, 42.1, 25.5, 1.1, 160)
     assert plain[0].score < found[0].score - 3  # nothing was turned: the best is worth less
 
 
@@ -169,10 +169,10 @@ def test_the_waves_tell_the_shear_of_a_cut(more: int) -> None:
 def test_a_strip_shows_the_real_print_under_the_true_candidate() -> None:
     picture = ridges(8)
     still = Turn(48.5, 43.0, 0, 0.0)
-    real = turn_strips(picture, [still], np.array([25.0]))[0, 0]
+    real = turn_strips(picture, [still], *TURNED_ONE.middle, 25.0)[0, 0]
     altered, _ = apply(picture, TURNED_ONE)
     candidates = [Turn(48.5, 43.0, 131, 0.0), Turn(49.5, 43.0, 131, 0.0), Turn(48.5, 43.0, 100, 0.0)]
-    strips = turn_strips(altered, candidates, np.full(3, 25.0))
+    strips = turn_strips(altered, candidates, *TURNED_ONE.middle, 25.0)
     assert strips.shape == (3, 2, 14, 120)
     right, *wrong = np.abs(strips[:, 0, :6] - real[:6]).mean((1, 2))
     assert right < 0.6 * min(wrong)

@@ -17,7 +17,7 @@ REAL = ridges(11)
 
 
 def networks(true: Rotation | ZCut | None, kind: str, sharp: float = 400.0, off: float = 0.6) -> Run:
-    """Networks that know what was done: find is `off` pixels wrong, the judges compare with the real print's own ridges (sharp:
+    """Networks that know what was done: find places a cut `off` pixels wrong, the judges compare with the real print's ridges (sharp:
     how much a difference of 1 counts), and polish paints nothing."""
 
     def run(outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
@@ -38,7 +38,7 @@ def networks(true: Rotation | ZCut | None, kind: str, sharp: float = 400.0, off:
         y, x = (2 * v + 0.5 for v in np.mgrid[:height, :width])
         out = np.zeros((1, 9, height, width), np.float32)
         if isinstance(true, Rotation):
-            out[0, 0], out[0, 1] = (true.y + off - y) / UNIT, (true.x - off - x) / UNIT
+            out[0, 0], out[0, 1] = (true.middle[0] - y) / UNIT, (true.middle[1] - x) / UNIT
             out[0, 8] = true.radius / RADIUS
         if isinstance(true, ZCut):
             for number, (at, grid) in enumerate(zip(np.ravel([true.v0, true.v1, true.v2]), (y, x) * 3, strict=True)):
@@ -47,7 +47,7 @@ def networks(true: Rotation | ZCut | None, kind: str, sharp: float = 400.0, off:
 
     def judged(strips: np.ndarray) -> np.ndarray:
         if isinstance(true, Rotation):
-            want = turn_strips(REAL, [Turn(true.y, true.x, 0, 0.0)], np.array([true.radius]))[0, 0]
+            want = turn_strips(REAL, [Turn(true.y, true.x, 0, 0.0)], *true.middle, true.radius)[0, 0]
         else:
             assert true is not None
             want = cut_strips(apply(REAL, true)[0], [true])[0, 0]
@@ -72,7 +72,7 @@ def test_a_turn_is_found_exactly_and_undone() -> None:
     assert np.hypot(found.place["y"] - TURNED_ONE.y, found.place["x"] - TURNED_ONE.x) < 0.15
     error = np.abs(made.back.astype(float) - REAL)
     assert error[damage].mean() < 0.35 * np.abs(altered.astype(float) - REAL)[damage].mean()
-    far = np.hypot(*(np.mgrid[:97, :90] - np.array([48.5, 43.0])[:, None, None])) > 26
+    far = np.hypot(*(np.mgrid[:97, :90] - np.reshape(TURNED_ONE.middle, (2, 1, 1)))) > 26
     np.testing.assert_array_equal(np.rint(made.picture * 255)[far], altered[far])  # undamaged pixels keep their value exactly
     assert (made.damage[damage] > 0.5).mean() > 0.95
 

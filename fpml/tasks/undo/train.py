@@ -180,8 +180,8 @@ def of_rim(network: UndoNet, made: list[Altered], rng: np.random.Generator, devi
         assert isinstance(true, Rotation)
         for spread in (2.0, 0.5):
             gap = rng.normal(0, spread * rng.uniform(0.3, 1.2), 3)
-            guess = Turn(true.y - gap[0], true.x - gap[1], 0, 0.0)
-            strips.append(turn_strips(one.picture, [guess], np.array([max(true.radius - gap[2], 4)]))[0])
+            y, x, radius = np.subtract([*true.middle, true.radius], gap)
+            strips.append(turn_strips(one.picture, [Turn(y, x, 0, 0.0)], y, x, max(radius, 4))[0])
             gaps.append(gap)
     answers = network.rim(torch.from_numpy(np.stack(strips)).to(device))
     wanted = torch.from_numpy(np.stack(gaps)).float().to(device)
