@@ -28,7 +28,8 @@ UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
 ALTERED = 0.9  # probability from which a print is taken for altered: one unaltered print in a hundred is
 SURE = 0.35  # confidence from which an alteration is undone; below it a cut is left, and the rest only painted over
 WAVES = 0.5  # what a waves' score counts beside the judge's logit
-MOST = 160  # candidates
+MOST = 160  # candidates for a turn
+MOST_CUTS = 500  # and for a cut
 MOVED = 5.0  # pixels by which a guess is changed at most, at once
 STIFF = 0.01  # as in fpml/models/undo.py
 LEAST = 30.0  # square pixels of a cut
@@ -153,7 +154,7 @@ def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut |
     start = _cut(guess[2:8])
     if _area(start) < LEAST:
         return None, 0.0
-    found = cuts(sharpness(picture), start, MOST)
+    found = cuts(sharpness(picture), start, MOST_CUTS)
     if not found:
         return None, 0.0
     judged = run(["cut"], cuts=cut_strips(picture, [c.cut for c in found]))[0]
