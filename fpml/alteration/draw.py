@@ -21,12 +21,6 @@ class _Turned:
 
 
 @dataclass(frozen=True)
-class _Cut:
-    base: tuple[float, float]  # pixels, |V2 - V1|
-    side: tuple[float, float]  # pixels, |V0 - V1|
-
-
-@dataclass(frozen=True)
 class _Blotted:
     radius: tuple[float, float]  # pixels
     strength: tuple[float, float]
@@ -38,9 +32,10 @@ TURNED = {
     "Hard": _Turned((23, 31.5), (80, 180)),
 }
 MOVED = 1.7  # pixels each way by which a disc is moved besides, at most
-CUT = {"Easy": _Cut((11, 19), (13.5, 19)), "Medium": _Cut((24, 43), (30, 47)), "Hard": _Cut((36, 54), (45, 55))}
+CUT = {"Easy": (13.5, 19.0), "Medium": (31.0, 46.0), "Hard": (45.0, 56.0)}  # pixels, |V0 - V1|
+BASE = (0.77, 1.0)  # of that, |V2 - V1|; V3 lies as far from V1 as V0 does
 BLOTTED = {
-    "Easy": _Blotted((14, 27), (0.6, 0.85)), "Medium": _Blotted((19, 32), (0.85, 1)), "Hard": _Blotted((22, 35), (0.85, 1))
+    "Easy": _Blotted((12, 28), (0.56, 0.82)), "Medium": _Blotted((18, 37), (0.9, 1)), "Hard": _Blotted((22, 39), (0.9, 1))
 }  # fmt: skip
 
 
@@ -52,23 +47,24 @@ def draw(picture: np.ndarray, kind: str, level: str, rng: np.random.Generator, d
 
 
 def _place(picture: np.ndarray, rng: np.random.Generator, scale: float, reach: float) -> tuple[float, float]:
-    """Where an alteration has its middle: of three places round the print's, the one with most ink about it."""
-    from scipy.ndimage import uniform_filter
-
-    ink = uniform_filter((picture < 128).astype(np.float32), max(3, int(25 * scale)), mode="constant")
-    height, width = picture.shape
-    rows, columns = (np.average(np.arange(n), weights=ink.sum(axis) + 1e-6) for n, axis in ((height, 1), (width, 0)))
-    margin = [min(reach * 0.9, side / 2 - 1) for side in picture.shape]
-    found = []
-    for _ in range(3):
-        y, x = rows + 11 * scale * rng.standard_normal(), columns + 10 * scale * rng.standard_normal()
-        y, x = (float(np.clip(v, m, side - 1 - m)) for v, m, side in ((y, margin[0], height), (x, margin[1], width)))
-        found.append((float(ink[int(y), int(x)]), y, x))
-    return max(found)[1:]
+    """Where an alteration has its middle: round the print's, which is drawn towards the picture's."""
+    ink = picture < 128
+    place = []
+    for side, axis, rise, spread in zip(picture.shape, (1, 0), (4, 0), (12.5, 10.5), strict=True):
+        middle, of_ink = (side - 1) / 2, np.average(np.arange(side), weights=ink.sum(axis) + 1e-6)
+        wanted = middle + 0.7 * (of_ink - middle) + scale * (spread * rng.standard_normal() - rise)
+        margin = min(reach * 0.9, side / 2 - 1)
+        place.append(float(np.clip(wanted, margin, side - 1 - margin)))
+    return place[0], place[1]
 
 
 def _waves(rng: np.random.Generator, *most: float) -> tuple[tuple[float, float], ...]:
     return tuple((float(rng.uniform(0, m)), float(rng.uniform(0, 2 * np.pi))) for m in most)
+
+
+def _rough(rng: np.random.Generator) -> tuple[tuple[float, float], ...]:
+    """Of a rim: uneven on one side, and in three of ten jagged all round."""
+    return _waves(rng, 0.6, 0.35, *[0.4] * 18) if rng.random() < 0.3 else _waves(rng, 0.6, 0.35)
 
 
 def _rotation(picture: np.ndarray, level: str, rng: np.random.Generator, scale: float) -> Rotation:
@@ -82,10 +78,10 @@ def _rotation(picture: np.ndarray, level: str, rng: np.random.Generator, scale: 
         rim = Rim("cone", float(rng.uniform(0.78, 0.9)), scale * float(rng.uniform(19.5, 22)), scale)
     elif level == "Easy":
         ring = float(rng.uniform(0.2, 0.7)), scale * float(rng.uniform(11, 15)), scale * float(rng.uniform(1.8, 3.2))
-        rim = Rim("ring", *ring, _waves(rng, 0.8, 0.5))
+        rim = Rim("ring", *ring, _rough(rng))
     else:
-        place = scale * (radius + float(rng.uniform(-1, 1.2)))
-        rim = Rim("ring", float(rng.uniform(0.05, 0.85)), place, scale * float(rng.uniform(1, 3)), _waves(rng, 0.6, 0.35))
+        place = scale * (radius + float(rng.normal(0, 0.25)))
+        rim = Rim("ring", float(rng.uniform(0.3, 0.85)), place, scale * float(rng.uniform(1, 2.2)), _rough(rng))
     moved = scale * rng.uniform(-MOVED, MOVED, 2)
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     off = np.linalg.solve([[1 - c, s], [-s, 1 - c]], moved)
@@ -93,10 +89,10 @@ def _rotation(picture: np.ndarray, level: str, rng: np.random.Generator, scale: 
 
 
 def _zcut(picture: np.ndarray, level: str, rng: np.random.Generator, scale: float) -> ZCut:
-    of = CUT[level]
-    base = float(rng.uniform(*of.base))
-    side = max(base, float(rng.uniform(*of.side)))
-    across, between = np.deg2rad(rng.uniform(92, 168)), np.deg2rad(rng.uniform(104, 125))
+    side = float(rng.uniform(*CUT[level]))
+    share = float(rng.uniform(*BASE))
+    base = share * side
+    across, between = np.deg2rad(rng.uniform(92, 168)), np.arccos(-share / 2) + np.deg2rad(rng.normal(0, 2))
     b, e = (scale * n * np.array([np.sin(a), np.cos(a)]) for n, a in ((base, across), (side, across - between)))
     half = np.abs(np.stack([b + e, b - e])).max(0) / 2
     y, x = _place(picture, rng, scale, 0.0)
@@ -106,8 +102,8 @@ def _zcut(picture: np.ndarray, level: str, rng: np.random.Generator, scale: floa
 
 
 def _scar(rng: np.random.Generator, scale: float) -> Scar:
-    amplitude = float(rng.uniform(0.2, 1)) if rng.random() < 0.85 else 0.0
-    width, sway = scale * float(rng.uniform(0.5, 2.2)), scale * float(rng.uniform(0, 0.8))
+    amplitude = float(rng.uniform(0.2, 1))
+    width, sway = scale * float(rng.uniform(0.3, 0.9)), scale * float(rng.uniform(0, 0.8))
     return Scar(amplitude, width, float(rng.uniform(0, 6)), float(rng.uniform(0, 2 * np.pi)), sway)
 
 
@@ -115,9 +111,11 @@ def _obliteration(picture: np.ndarray, level: str, rng: np.random.Generator, sca
     of = BLOTTED[level]
     radius = scale * float(rng.uniform(*of.radius))
     y, x = _place(picture, rng, scale, 0.5 * radius)
+    grain = float(rng.uniform(0.75, 0.95) if rng.random() < 0.35 else np.exp(rng.uniform(np.log(1.2), np.log(3.6))))
+    grain *= 0.8 if level == "Easy" else 1
     return Obliteration(
-        y, x, radius, _waves(rng, 0.3, 0.15), float(rng.uniform(*of.strength)), float(rng.normal(122, 14)),
-        float(rng.uniform(40, 90)), scale * float(np.exp(rng.uniform(np.log(0.65), np.log(2.8)))), int(rng.integers(2**31)),
+        y, x, radius, _waves(rng, 0.2, 0.12), float(rng.uniform(*of.strength)), float(rng.normal(126, 14)),
+        float(rng.uniform(45, 110)), scale * grain, int(rng.integers(2**31)),
     )  # fmt: skip
 
 

@@ -188,13 +188,13 @@ class Obliteration:
         for harmonic, (amount, phase) in enumerate(self.lobes, 2):
             outline = outline + amount * np.cos(harmonic * angle + phase)
         r = np.hypot(dy, dx) / (self.radius * outline)
-        weight = np.where(r < OUTERMOST, self.strength * np.exp(-((r / 0.85) ** 2.6)), 0)
+        weight = np.where(r < 1, np.minimum(AT_EDGE + RISE * (1 - r), self.strength), 0)
         noise = gaussian_filter(np.random.default_rng(self.seed).standard_normal(shape), self.grain)
         cover = np.clip(self.mean + self.spread * noise * 2 * np.pi**0.5 * self.grain, 0, 255)
         return Map(np.zeros(shape, bool), y, x, weight, cover)
 
 
-OUTERMOST = 1.1  # of a blob's radius: where its noise ends
+AT_EDGE, RISE = 0.15, 1.28  # an obliteration's weight at its blob's edge, and by how much more it is a radius farther inside
 Alteration = Rotation | ZCut | Obliteration
 KINDS: dict[str, type[Rotation] | type[ZCut] | type[Obliteration]] = {k.kind: k for k in (Rotation, ZCut, Obliteration)}
 CLASSES = ("none", *KINDS)  # of prints
