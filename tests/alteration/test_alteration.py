@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fpml.alteration.apply import apply, bilinear
-from fpml.alteration.draw import BLOTTED, CUT, DRAWN, LEVELS, TURNED, draw
+from fpml.alteration.draw import BASE, BLOTTED, CUT, DRAWN, LEVELS, MOVED, TURNED, draw
 from fpml.alteration.kinds import Obliteration, Rim, Rotation, Scar, ZCut, as_dict, from_dict
 from fpml.alteration.seams import cut_strips, turn_strips
 from fpml.alteration.traces import Turn, cuts, sharpness, turns
@@ -50,12 +50,24 @@ def test_what_is_drawn_keeps_its_ranges_and_says_all(kind: str, level: str, dpi:
             assert low * scale <= drawn.radius <= high * scale
             assert TURNED[level].degrees[0] <= abs(drawn.degrees) <= TURNED[level].degrees[1]
             assert min(abs(2 * v - round(2 * v)) for v in (drawn.y, drawn.x)) < 1e-9  # half pixels
+            middle = [np.array([[v]]) for v in drawn.middle]
+            moved = np.hypot(*(a - b for a, b in zip(_turned(drawn, *middle), middle, strict=True)))
+            assert moved <= 2**0.5 * MOVED * scale + 1e-9
         elif isinstance(drawn, ZCut):
             b, e = np.subtract(drawn.v2, drawn.v1), np.subtract(drawn.v0, drawn.v1)
-            assert CUT[level].base[0] * scale <= np.hypot(*b) <= CUT[level].base[1] * scale + 1e-9
+            assert CUT[level][0] * scale <= np.hypot(*e) <= CUT[level][1] * scale
+            assert BASE[0] <= np.hypot(*b) / np.hypot(*e) <= BASE[1]
+            assert abs(np.hypot(*(b + e)) / np.hypot(*e) - 1) < 0.15  # V3 lies about as far from V1 as V0 does
             assert b[0] * e[1] - b[1] * e[0] > 0  # a Z, never its mirror image
         else:
             assert BLOTTED[level].radius[0] * scale <= drawn.radius <= BLOTTED[level].radius[1] * scale
+
+
+def _turned(drawn: Rotation, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the pixels at (y, x) come from, by hand."""
+    c, s = np.cos(np.deg2rad(drawn.degrees)), np.sin(np.deg2rad(drawn.degrees))
+    dy, dx = y - drawn.y, x - drawn.x
+    return drawn.y + c * dy - s * dx, drawn.x + s * dy + c * dx
 
 
 def test_a_level_changes_more_than_the_one_before() -> None:
