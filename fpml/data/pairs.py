@@ -8,11 +8,16 @@ import pandas as pd
 from fpml.base.errors import FpmlError
 
 
+def unaltered(index: pd.DataFrame) -> np.ndarray:
+    """bool (N,): which prints are as they were taken."""
+    return (index["alteration"].isna() & index["level"].isna()).to_numpy()
+
+
 def pairs(index: pd.DataFrame) -> pd.DataFrame:
     """altered, real: the rows of each altered print and of the capture it was made from.
 
     Altered prints whose real one is missing are counted on stderr; FpmlError where no pair is left."""
-    altered = index["alteration"].notna() | index["level"].notna()
+    altered = ~unaltered(index)
     rows = pd.Series(np.arange(len(index)), index=index["image_id"].astype(str))
     table = pd.DataFrame({"altered": np.flatnonzero(altered), "source": index.loc[altered, "source_id"].to_numpy(object)})
     table["real"] = table["source"].map(rows)

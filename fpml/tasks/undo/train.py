@@ -20,7 +20,7 @@ from fpml.alteration.traces import Turn
 from fpml.alteration.undo import undo
 from fpml.base.errors import FpmlError
 from fpml.base.parallel import in_parallel
-from fpml.data.pairs import pairs
+from fpml.data.pairs import unaltered
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared
 from fpml.models.layers import binary_cross_entropy
@@ -49,12 +49,12 @@ def sets(prints: Prepared, side: np.ndarray, recipe: Undo, accelerator: Accelera
         raise FpmlError(f"data.crop is {recipe.data.crop}; an alteration's place is looked for in whole pictures: none")
     if recipe.split.by == "image":
         raise FpmlError("split.by is image, which trains on real prints whose altered copies are held out; for undo: subject")
-    real = pairs(prints.index)["real"].unique()
+    real = np.flatnonzero(unaltered(prints.index))
     made = []
     for name in (TRAIN, VALIDATION):
         rows = real[side[real] == name]
         if not len(rows):
-            raise FpmlError(f"no real print with altered copies is on the side '{name}'; split by subject or finger")
+            raise FpmlError(f"no unaltered print is on the side '{name}'; split by subject or finger")
         made.append(Batches(prints, rows, recipe.train.batch_size, accelerator))
     return Sets(made[0], made[1])
 
