@@ -2,9 +2,9 @@
 
     python docs/scripts/measure_alterations.py SOCOFing
 
-Beside each altered print stands one that fpml/alteration made of the same real print, of the same kind and level. Told are the
-Kolmogorov-Smirnov distances of what was done to them, and how often a classifier tells which is which. No picture of a real print
-is written, only numbers.
+Beside each altered print stands one that fpml/alteration made of the same real print, of the same kind and level. Told are
+the Kolmogorov-Smirnov distances of what was done to them, and how often a classifier tells which is which. No picture of a
+real print is written, only numbers.
 """
 
 import argparse
@@ -44,15 +44,17 @@ def numbers(altered: np.ndarray, real: np.ndarray) -> dict[str, float] | None:
     sharp = [np.abs(ndimage.laplace(p.astype(float)))[core].mean() for p in (altered, real)] if core.any() else [0.0, 1.0]
     return {
         "size": float(inside.sum()), "grey": float(altered[inside].mean()), "grey before": float(real[inside].mean()),
-        "deviation": float(altered[inside].std()), "change": float(gap[inside].mean()), "kept": float((gap[inside] == 0).mean()),
-        "white": float((altered[inside] > 245).mean() - (real[inside] > 245).mean()), "long": float(spread[1] / max(spread[0], 1)),
-        "down": float(rows.mean()), "right": float(columns.mean()), "sharper": float(sharp[0] / max(sharp[1], 1)),
+        "deviation": float(altered[inside].std()), "change": float(gap[inside].mean()),
+        "kept": float((gap[inside] == 0).mean()), "white": float((altered[inside] > 245).mean() - (real[inside] > 245).mean()),
+        "long": float(spread[1] / max(spread[0], 1)), "down": float(rows.mean()), "right": float(columns.mean()),
+        "sharper": float(sharp[0] / max(sharp[1], 1)),
         "rim": float(altered[rim].mean() - altered[core].mean()) if core.any() else 0.0,
     }  # fmt: skip
 
 
 def degrees(altered: np.ndarray, real: np.ndarray, down: float, right: float, size: float) -> float:
-    """By how many degrees a disc of `size` pixels about (down, right) was turned, 0..180, by registering it; NaN if it fits nowhere."""
+    """By how many degrees a disc of `size` pixels about (down, right) was turned, 0..180, by registering it; NaN if it fits
+    nowhere."""
     y, x = np.mgrid[: real.shape[0], : real.shape[1]]
     inside = np.hypot(y - down, x - right) < max(0.75 * np.sqrt(size / np.pi), 6)
     seen, grey = altered[inside].astype(float), real.astype(float)

@@ -11,11 +11,9 @@ COLUMNS = 120  # along it
 
 
 def turn_strips(picture: np.ndarray, candidates: list[Turn], y: float, x: float, radius: float) -> np.ndarray:
-    """(n, 2, 14, 120) float32: for each candidate the ridges round a disc's rim, those inside turned back, grey 0..1 (white beyond
-    the picture); and the disc's radius. picture: (H, W) 0..255; y, x, radius: of the disc, pixels."""
-    about_y, about_x, degrees = (
-        np.array([getattr(t, name) for t in candidates])[:, None, None] for name in ("y", "x", "degrees")
-    )
+    """(n, 2, 14, 120) float32: for each candidate the ridges round a disc's rim, those inside turned back, grey 0..1 (white
+    beyond the picture); and the disc's radius. picture: (H, W) 0..255; y, x, radius: of the disc, pixels."""
+    about_y, about_x, degrees = np.array([(t.y, t.x, t.degrees) for t in candidates], float).T[:, :, None, None]
     distance = np.maximum(radius + ACROSS, 0.3)[:, None]
     angle = np.arange(COLUMNS) * 2 * np.pi / COLUMNS
     dy, dx = y + distance * np.sin(angle) - about_y, x + distance * np.cos(angle) - about_x

@@ -77,8 +77,8 @@ class Turn:
 def turns(sharp: np.ndarray, y: float, x: float, radius: float, spread: float, most: int) -> list[Turn]:
     """The likeliest turns of a disc with its middle at (y, x), best first.
 
-    sharp: (H, W) of `sharpness`; radius: pixels; spread: pixels by which the disc was moved besides, standard deviation each way:
-    turned about a place that lies o beside its middle, it is moved by (1 - R) o."""
+    sharp: (H, W) of `sharpness`; radius: pixels; spread: pixels by which the disc was moved besides, standard deviation each
+    way: turned about a place that lies o beside its middle, it is moved by (1 - R) o."""
     shape = (sharp.shape[0], sharp.shape[1])
     rows, columns = axes(shape)
     e = _inside(sharp, np.hypot(rows - y, columns - x) < max(radius - 2.0, 6.0))

@@ -40,7 +40,8 @@ UNDONE = Rim("ring", 0.0, 1.0, 1.0)  # how a rim is covered is not found
 class Found:
     kind: str  # none, CR, Zcut or Obl
     confidence: float  # that the print was altered so
-    # CR: y, x, about which it turned, degrees, and the disc's radius and middle; Zcut: v0, v1, v2, v3, each (y, x); pixels of the picture. {} where it is not known
+    # CR: y, x, about which it turned, degrees, and the disc's radius and middle; Zcut: v0, v1, v2, v3, each (y, x); all in
+    # pixels of the picture. {} where it is not known
     place: dict[str, Any]
     placed: float  # confidence that the place is exact; 0 where nothing was moved
     undone: bool  # moved back; else only painted over, or left where it is a cut

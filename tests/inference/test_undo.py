@@ -17,8 +17,8 @@ REAL = ridges(11)
 
 
 def networks(true: Rotation | ZCut | None, kind: str, sharp: float = 400.0, off: float = 0.6) -> Run:
-    """Networks that know what was done: find places a cut `off` pixels wrong, the judges compare with the real print's ridges (sharp:
-    how much a difference of 1 counts), and polish paints nothing."""
+    """Networks that know what was done: find places a cut `off` pixels wrong, the judges compare with the real print's ridges
+    (sharp: how much a difference of 1 counts), and polish paints nothing."""
 
     def run(outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
         return [answers[name](inputs) for name in outputs]
