@@ -9,6 +9,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.cm import ScalarMappable
 
 from fpml.metrics.table import MODEL
 
@@ -130,7 +131,8 @@ def det(curves: dict[str, tuple[np.ndarray, np.ndarray]], title: str, path: Path
 
 
 def overlays(prints: np.ndarray, maps: dict[str, np.ndarray], title: str, path: Path | IO[bytes]) -> None:
-    """Prints (N, H, W) uint8 above named maps of them (N, H, W), each map laid over its print."""
+    """Prints (N, H, W) uint8 above named maps of them (N, H, W), which lie over the prints in red: from 0, where nothing is
+    seen, to each map's highest value."""
     count = len(prints)
     figure, axes = plt.subplots(1 + len(maps), count, figsize=(1.6 * count + 0.9, 1.7 * (1 + len(maps)) + 0.4), squeeze=False)
     for column, axis in enumerate(axes[0]):
@@ -138,14 +140,19 @@ def overlays(prints: np.ndarray, maps: dict[str, np.ndarray], title: str, path: 
         _bare(axis)
     axes[0, 0].set_ylabel("print")
     for line, (name, values) in zip(axes[1:], maps.items(), strict=True):
+        top = max(float(values.max()), LEAST_SHOWN)
         for column, axis in enumerate(line):
             axis.imshow(prints[column], cmap="gray", vmin=0, vmax=255)
-            shown = axis.imshow(values[column], cmap="magma", alpha=0.6, vmin=0, vmax=1)
+            seen = values[column].clip(0, top)
+            shown = axis.imshow(seen, cmap="Reds", alpha=0.75 * seen / top, vmin=0, vmax=top)
             _bare(axis)
-        line[0].set_ylabel(name)
-    figure.colorbar(shown, ax=axes.ravel().tolist(), label="share", fraction=0.03, pad=0.02)
+        line[0].set_ylabel(name if values.max() > 0 else f"{name}: nowhere")
+        figure.colorbar(ScalarMappable(shown.norm, shown.cmap), ax=line.tolist(), fraction=0.03, pad=0.02)
     figure.suptitle(title)
     save(figure, path)
+
+
+LEAST_SHOWN = 0.01  # of a map: where no value is higher, what there is stays pale
 
 
 def scatter(groups: dict[str, np.ndarray], title: str, path: Path | IO[bytes]) -> None:
