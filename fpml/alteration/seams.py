@@ -7,17 +7,20 @@ from fpml.alteration.kinds import ZCut
 from fpml.alteration.traces import Turn
 
 ACROSS = np.arange(-6.5, 6.6)  # pixels from the seam, inside negative
+FARTHER = np.arange(-9.5, 9.6)  # where a rim is white, what lies farther off tells how the ridges run
 COLUMNS = 120  # along it
 
 
-def turn_strips(picture: np.ndarray, candidates: list[Turn], y: float, x: float, radius: float) -> np.ndarray:
-    """(n, 2, 14, 120) float32: for each candidate the ridges round a disc's rim, those inside turned back, grey 0..1 (white
+def turn_strips(
+    picture: np.ndarray, candidates: list[Turn], y: float, x: float, radius: float, across: np.ndarray = ACROSS
+) -> np.ndarray:
+    """(n, 2, len(across), 120) float32: for each candidate the ridges round a disc's rim, those inside turned back, grey 0..1 (white
     beyond the picture); and the disc's radius. picture: (H, W) 0..255; y, x, radius: of the disc, pixels."""
     about_y, about_x, degrees = np.array([(t.y, t.x, t.degrees) for t in candidates], float).T[:, :, None, None]
-    distance = np.maximum(radius + ACROSS, 0.3)[:, None]
+    distance = np.maximum(radius + across, 0.3)[:, None]
     angle = np.arange(COLUMNS) * 2 * np.pi / COLUMNS
     dy, dx = y + distance * np.sin(angle) - about_y, x + distance * np.cos(angle) - about_x
-    turned = (ACROSS < 0)[:, None] * np.deg2rad(degrees)
+    turned = (across < 0)[:, None] * np.deg2rad(degrees)
     c, s = np.cos(turned), np.sin(turned)
     at_y, at_x = about_y + c * dy + s * dx, about_x + c * dx - s * dy
     return _strips(picture, at_y, at_x, np.full(len(candidates), radius / 32 - 0.6))

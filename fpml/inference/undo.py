@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fpml.alteration.kinds import CLASSES, Rim, Rotation, ZCut
-from fpml.alteration.seams import cut_strips, of_circle, turn_strips
+from fpml.alteration.seams import FARTHER, cut_strips, of_circle, turn_strips
 from fpml.alteration.traces import SPREAD, Cut, Turn, cuts, sharpness, turns
 from fpml.alteration.undo import undo
 
@@ -98,7 +98,7 @@ def asked_of(session: Any) -> Run:
 
     only = onnxruntime.RunOptions()
     only.only_execute_path_to_fetches = True
-    strips = {name: np.zeros((1, 2, 14, 120), np.float32) for name in ("turns", "cuts")}
+    strips = {name: np.zeros((1, 2, rows, 120), np.float32) for name, rows in (("rims", 14), ("turns", 20), ("cuts", 14))}
 
     def run(outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
         shape = next((v.shape for v in inputs.values() if v.dtype == np.uint8), (1, 1, 2 * MULTIPLE, 2 * MULTIPLE))
@@ -129,12 +129,12 @@ def placed_turn(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Rotat
     y, x, radius = float(guess[0]), float(guess[1]), float(guess[8])
     for _ in range(2):
         radius = float(np.clip(radius, 7, 0.45 * min(picture.shape)))
-        answers = run(["rim"], turns=turn_strips(picture, [Turn(y, x, 0, 0.0)], y, x, radius))[0][0]
+        answers = run(["rim"], rims=turn_strips(picture, [Turn(y, x, 0, 0.0)], y, x, radius))[0][0]
         y, x, radius = (float(v) for v in np.add([y, x, radius], fitted(answers, of_circle(answers.shape[1]))))
     found = turns(sharpness(picture), y, x, radius, SPREAD, MOST)
     if not found:
         return None, 0.0
-    judged = run(["turned"], turns=turn_strips(picture, found, y, x, radius))[0]
+    judged = run(["turned"], turns=turn_strips(picture, found, y, x, radius, FARTHER))[0]
     chance = _softmax(judged[:, 0] + WAVES * _scores(found))
     best = int(chance.argmax())
     top = found[best]

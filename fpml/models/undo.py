@@ -23,6 +23,7 @@ VOTES = 9  # of a pixel: CR's centre (y, x), V0, V1, V2 (y, x each), all as seen
 UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
 SURE = 0.1  # below this probability of damage a pixel is not touched
 STRIP = (14, 120)  # rows across a seam and columns along it
+WIDE = (20, 120)  # the same of what TurnJudge sees
 
 
 def _block(inside: int, outside: int) -> nn.Sequential:
@@ -90,6 +91,40 @@ class Judge(nn.Module):
         return out
 
 
+class TurnJudge(nn.Module):
+    """(B, 2, 20, 120) strips across a rim → (B, 4): how right a candidate is, a logit; by how many pixels its radius is too
+    small; and how many pixels farther down and to the right belongs what it shows inside.
+
+    Each column says how far its ridges are out of step, and across which direction; least squares over all columns make the
+    shift of it. A candidate that leaves a shift is wrong."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        w = width
+        self.body = nn.Sequential(
+            nn.Conv2d(2, w, 5, (1, 2), 2, bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True),
+            nn.Conv2d(w, w, 3, 1, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True),
+            nn.Conv2d(w, w + 16, (3, 5), (2, 1), (1, 2), bias=False), nn.BatchNorm2d(w + 16), nn.ReLU(inplace=True),
+            nn.Conv2d(w + 16, 2 * w, (10, 3), 1, (0, 1), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
+            nn.Conv2d(2 * w, 2 * w, (1, 5), 1, (0, 2), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
+            nn.Conv2d(2 * w, 5, 1),
+        )  # fmt: skip
+        self.worth = nn.Parameter(torch.zeros(()))  # logarithm of what a pixel of shift costs
+
+    def forward(self, strips: Tensor) -> Tensor:
+        out = self.body(strips).float()[:, :, 0]
+        logit, radius, outward, along, gap = out.unbind(1)
+        angle = torch.arange(out.shape[2], device=out.device) * (2 * torch.pi / out.shape[2])
+        sine, cosine = torch.sin(angle), torch.cos(angle)
+        y, x = outward * sine + along * cosine, outward * cosine - along * sine  # y is down, and the angle grows from x to y
+        yy, xx, xy = (y * y).mean(1) + STIFF, (x * x).mean(1) + STIFF, (x * y).mean(1)
+        of_y, of_x = (y * gap).mean(1), (x * gap).mean(1)
+        determinant = yy * xx - xy * xy
+        down, right = (xx * of_y - xy * of_x) / determinant, (yy * of_x - xy * of_y) / determinant
+        told = 8 * logit.mean(1) - self.worth.exp() * (down**2 + right**2)
+        return torch.stack([told, 8 * radius.mean(1), down, right], 1)
+
+
 class Rim(nn.Module):
     """(B, 2, 14, 120) strips across a guessed rim, nothing turned → (B, 2, 60): by how many pixels it lies farther out in
     each column, and the logarithm of how much that is to be believed."""
@@ -144,7 +179,7 @@ class UndoNet(nn.Module):
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
         self.find = Find([2 * w for w in widths])
-        self.rim, self.turn, self.cut = Rim(), Judge(), Judge()
+        self.rim, self.turn, self.cut = Rim(), TurnJudge(), Judge()
         self.polish = Polish(widths)
 
 
@@ -157,11 +192,11 @@ def build(model: Model, height: int, width: int, classes: int) -> UndoNet:
 class Exported(nn.Module):
     """The networks as they are registered: one model, of whose outputs a caller asks for those that it wants.
 
-    prints, altered, undone (B, 1, H, W) uint8 and moved, 0 or 1, uint8, H and W multiples of 16; turns and cuts (K, 2, 14,
-    120) float32. → labels, votes, cover, kinds of find; rim (K, 2, 60); turned (K, 2) and cut (K, 2) of the judges;
-    repaired and wrong of polish."""
+    prints, altered, undone (B, 1, H, W) uint8 and moved, 0 or 1, uint8, H and W multiples of 16; rims and cuts (K, 2, 14,
+    120) and turns (K, 2, 20, 120) float32. → labels, votes, cover, kinds of find; rim (K, 2, 60); turned (K, 4) and cut (K, 2)
+    of the judges; repaired and wrong of polish."""
 
-    INPUTS = ("prints", "altered", "undone", "moved", "turns", "cuts")
+    INPUTS = ("prints", "altered", "undone", "moved", "rims", "turns", "cuts")
     OUTPUTS = ("labels", "votes", "cover", "kinds", "rim", "turned", "cut", "repaired", "wrong")
 
     def __init__(self, network: UndoNet) -> None:
@@ -169,19 +204,19 @@ class Exported(nn.Module):
         self.network = network
 
     def forward(
-        self, prints: Tensor, altered: Tensor, undone: Tensor, moved: Tensor, turns: Tensor, cuts: Tensor
+        self, prints: Tensor, altered: Tensor, undone: Tensor, moved: Tensor, rims: Tensor, turns: Tensor, cuts: Tensor
     ) -> tuple[Tensor, ...]:
         found = self.network.find(prints.float() / 255)
         painted = self.network.polish(altered.float() / 255, undone.float() / 255, moved.float())
-        return (*found, self.network.rim(turns), self.network.turn(turns), self.network.cut(cuts), *painted)
+        return (*found, self.network.rim(rims), self.network.turn(turns), self.network.cut(cuts), *painted)
 
 
 def examples(prints: Tensor) -> dict[str, Tensor]:
     """Inputs of Exported made of some pictures (B, 1, H, W) uint8. No two are one: the exporter would make one of them."""
     height, width = (side - side % 16 for side in prints.shape[-2:])
     pictures = prints[..., :height, :width]
-    strips = torch.rand(2, 2, *STRIP)
+    strips, wide = torch.rand(2, 2, *STRIP), torch.rand(2, 2, *WIDE)
     return {
         "prints": pictures, "altered": pictures.flip(2), "undone": pictures.flip(3), "moved": (pictures > 128).to(torch.uint8),
-        "turns": strips, "cuts": strips.flip(0),
+        "rims": strips, "turns": wide, "cuts": strips.flip(0),
     }  # fmt: skip

@@ -7,18 +7,24 @@ the search itself is asked, from a guess that is off by as much as the other net
 import numpy as np
 
 from fpml.alteration.kinds import Rotation, ZCut, point
-from fpml.alteration.seams import cut_strips, turn_strips
+from fpml.alteration.seams import FARTHER, cut_strips, turn_strips
 from fpml.alteration.traces import SPREAD, Turn, cuts, sharpness, turns
 from fpml.training.altered import Altered
 
 CANDIDATES = 24
 SEARCHED = 160  # candidates of the search, of which some are taken
 BLUR = 0.07  # pixels, standard deviation of what the search finds
+TOLD = 2.0  # pixels; farther off, ridges are in step with others
 RIGHT, WRONG = 0.25, 0.5  # pixels by which a right candidate is off at most, and a wrong one at least
 
 
-def turn_set(example: Altered, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Strips (CANDIDATES, 2, 14, 120) of an example's Rotation, and by how many pixels their radius is too small."""
+TurnSet = tuple[np.ndarray, float, np.ndarray]
+
+
+def turn_set(example: Altered, rng: np.random.Generator) -> TurnSet:
+    """Strips (CANDIDATES, 2, 20, 120) of an example's Rotation; by how many pixels their radius is too small; and how many
+    pixels farther down and to the right belongs what each candidate shows inside, (CANDIDATES, 2), NaN where that is more than
+    TOLD or its angle is wrong."""
     true = example.alteration
     assert isinstance(true, Rotation)
     off = float(np.exp(rng.normal(0, 0.4)))
@@ -28,8 +34,13 @@ def turn_set(example: Altered, rng: np.random.Generator) -> tuple[np.ndarray, fl
     apart = np.array([abs((t.degrees - true.degrees + 180) % 360 - 180) for t in found])
     truth = Turn(true.y + float(rng.normal(0, BLUR)), true.x + float(rng.normal(0, BLUR)), true.degrees, 0.0)
     chosen = _chosen(len(found), (apart == 0) & (far < RIGHT), (apart > 0) | (far > WRONG), rng)
-    strips = turn_strips(example.picture, [truth if k is None else found[k] for k in chosen], y, x, radius)
-    return strips, float(true.radius - radius)
+    candidates = [truth if k is None else found[k] for k in chosen]
+    strips = turn_strips(example.picture, candidates, y, x, radius, FARTHER)
+    angle = np.deg2rad(true.degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    shifts = np.array([(t.y - true.y, t.x - true.x) for t in candidates]) @ (turn - np.eye(2)).T
+    shifts[[t.degrees != true.degrees for t in candidates] | (np.hypot(*shifts.T) > TOLD)] = np.nan
+    return strips, float(true.radius - radius), shifts
 
 
 def cut_set(example: Altered, rng: np.random.Generator) -> np.ndarray:

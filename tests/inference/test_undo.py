@@ -8,7 +8,7 @@ import pytest
 
 from fpml.alteration.apply import apply
 from fpml.alteration.kinds import CLASSES, Rim, Rotation, ZCut
-from fpml.alteration.seams import cut_strips, of_circle, turn_strips
+from fpml.alteration.seams import FARTHER, cut_strips, of_circle, turn_strips
 from fpml.alteration.traces import Turn
 from fpml.inference.undo import RADIUS, SURE, UNIT, Run, fitted, painted, repair
 from tests.alteration.test_alteration import CUT_ONE, TURNED_ONE, ridges
@@ -47,7 +47,7 @@ def networks(true: Rotation | ZCut | None, kind: str, sharp: float = 400.0, off:
 
     def judged(strips: np.ndarray) -> np.ndarray:
         if isinstance(true, Rotation):
-            want = turn_strips(REAL, [Turn(true.y, true.x, 0, 0.0)], *true.middle, true.radius)[0, 0]
+            want = turn_strips(REAL, [Turn(true.y, true.x, 0, 0.0)], *true.middle, true.radius, FARTHER)[0, 0]
         else:
             assert true is not None
             want = cut_strips(apply(REAL, true)[0], [true])[0, 0]

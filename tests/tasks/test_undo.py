@@ -64,23 +64,28 @@ def test_votes_add_up_to_the_place_and_labels_to_the_damage(kind: str) -> None:
 
 def test_the_true_candidate_comes_first_and_the_others_are_wrong() -> None:
     """A turn's first strip shows the real print's ridges round the rim as hardly another does."""
-    from fpml.alteration.seams import turn_strips
+    from fpml.alteration.seams import FARTHER, turn_strips
     from fpml.alteration.traces import Turn
 
     for seed in range(3):
         rng = np.random.default_rng(seed)
         example = altered(POOL, rng, "CR")
-        strips, gap = turn_set(example, rng)
+        strips, gap, shifts = turn_set(example, rng)
         true = example.alteration
         assert isinstance(true, Rotation)
-        assert strips.shape == (CANDIDATES, 2, 14, 120)
+        assert strips.shape == (CANDIDATES, 2, 20, 120)
         near = np.arange(-0.8, 0.81, 0.2)  # the strips lie round a guessed middle
         places = [np.add(true.middle, (i, j)) for i in near for j in near]
         still = [Turn(true.y, true.x, 0, 0.0)]
-        real = np.stack([turn_strips(example.real, still, *place, true.radius - gap)[0, 0, :5] for place in places])
-        off = np.abs(strips[:, None, 0, :5] - real).mean((2, 3)).min(1)
+        real = np.stack([turn_strips(example.real, still, *place, true.radius - gap, FARTHER)[0, 0, :8] for place in places])
+        off = np.abs(strips[:, None, 0, :8] - real).mean((2, 3)).min(1)
         assert off[0] < 1.1 * off.min()  # a middle that is guessed wrongly too may make up for a place that is
         assert off[0] < 0.5 * np.median(off)
+        assert np.hypot(*shifts[0]) < 0.5
+        for one in np.flatnonzero(~np.isnan(shifts[:, 0])):  # moved back by its shift, a candidate shows the real ridges too
+            moved = [np.add(place, shifts[one]) for place in places]
+            told = [turn_strips(example.real, still, *place, true.radius - gap, FARTHER)[0, 0, :8] for place in moved]
+            assert np.abs(strips[one, 0, :8] - np.stack(told)).mean((1, 2)).min() < 1.5 * off.min()
         assert cut_set(altered(POOL, rng, "Zcut"), rng).shape == (CANDIDATES, 2, 14, 120)
 
 

@@ -31,7 +31,7 @@ from fpml.training.altered import Altered, altered, asked
 from fpml.training.average import Averaged
 from fpml.training.batches import Batches
 from fpml.training.export import Registered
-from fpml.training.judged import CANDIDATES, cut_set, turn_set
+from fpml.training.judged import CANDIDATES, TurnSet, cut_set, turn_set
 from fpml.training.pictures import picture_loss
 from fpml.training.session import Row, Session, Sets
 
@@ -129,15 +129,12 @@ def losses(
     few = max(size // 2, 1)  # each of them is searched, which takes longest
     turned = [turn_set(altered(pool, rng, "CR"), rng) for _ in range(few)]
     cut = [cut_set(altered(pool, rng, "Zcut"), rng) for _ in range(few)]
-    strips = torch.from_numpy(np.concatenate([s for s, _ in turned])).to(device)
-    gaps = torch.tensor([g for _, g in turned], device=device).clamp(-3, 3)
-    judged = network.turn(strips).view(few, CANDIDATES, 2)
     first = torch.zeros(few, dtype=torch.long, device=device)
     cuts = network.cut(torch.from_numpy(np.concatenate(cut)).to(device)).view(few, CANDIDATES, 2)
     return {
         "find": of_find(network, made, device),
         "rim": of_rim(network, [altered(pool, rng, "CR") for _ in range(size)], rng, device),
-        "turn": F.cross_entropy(judged[..., 0], first) + 0.3 * F.smooth_l1_loss(judged[:, 0, 1], gaps, beta=0.3),
+        "turn": of_turn(network, turned, first, device),
         "cut": F.cross_entropy(cuts[..., 0], first),
         "polish": of_polish(
             network, [altered(pool, rng, str(rng.choice(PAINTED[0], p=PAINTED[1]))) for _ in range(size)], rng, device
@@ -190,6 +187,17 @@ def of_rim(network: UndoNet, made: list[Altered], rng: np.random.Generator, devi
     return 2 * whole + 0.3 * F.smooth_l1_loss(answers[:, 0], wanted @ basis.T, beta=0.5)
 
 
+def of_turn(network: UndoNet, sets: list[TurnSet], first: Tensor, device: torch.device) -> Tensor:
+    """The judge's cross-entropy over candidates; how wrong it is about the right one's radius, and about the shifts that
+    candidates of the right angle leave."""
+    strips, gaps, shifts = (torch.from_numpy(np.stack(values)).float().to(device) for values in zip(*sets, strict=True))
+    judged = network.turn(strips.flatten(0, 1)).unflatten(0, strips.shape[:2])
+    known = ~shifts.isnan()
+    shifted = F.smooth_l1_loss(judged[..., 2:][known], shifts[known], beta=0.3)
+    radius = F.smooth_l1_loss(judged[:, 0, 1], gaps.clamp(-3, 3), beta=0.3)
+    return F.cross_entropy(judged[..., 0], first) + 0.3 * radius + 0.7 * shifted
+
+
 def of_polish(network: UndoNet, made: list[Altered], rng: np.random.Generator, device: torch.device) -> Tensor:
     """The repaired picture's loss, over all of it and once more over what was wrong, and the gate's cross-entropy."""
     backs, moves = [], []
@@ -233,5 +241,10 @@ def _stacked(pictures: list[np.ndarray], device: torch.device) -> Tensor:
 def registered(network: nn.Module, prints: Tensor) -> Registered:
     assert isinstance(network, UndoNet)
     return Registered(
-        Exported(network), examples(prints), Exported.OUTPUTS, stepped=("repaired",), apart=("turns", "cuts"), any_size=MULTIPLE
+        Exported(network),
+        examples(prints),
+        Exported.OUTPUTS,
+        stepped=("repaired",),
+        apart=("rims", "turns", "cuts"),
+        any_size=MULTIPLE,
     )
