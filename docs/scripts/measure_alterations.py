@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure_repair import HERE, prints
+from measure_repair import HERE, grey, prints
 from scipy import ndimage, stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import GroupKFold, cross_val_predict
@@ -25,6 +25,7 @@ from fpml.inference.undo import UNDONE
 from fpml.metrics.intervals import wilson
 
 CHANGED = 8  # grey levels
+LEAST = 20  # numbers of a kind that a distance is told of
 TOLD = ("size", "grey", "degrees")  # of which distances are told; the classifier has all numbers
 
 
@@ -80,8 +81,6 @@ def main() -> None:
     a = parser.parse_args()
     real, altered = prints(a.socofing, range(a.subjects[0], a.subjects[1] + 1))
     rng, found = np.random.default_rng(4), {}
-    from measure_repair import grey
-
     for cell in dict.fromkeys(c for c, _, _ in altered):
         level, kind = cell.split()
         of_cell = [(stem, path) for c, stem, path in altered if c == cell]
@@ -108,8 +107,9 @@ def compared(rows: list[dict[str, Any]]) -> dict[str, Any]:
     out: dict[str, Any] = {"pairs": len(rows) // 2}
     for name in [n for n in TOLD if n in rows[0]] + [n for n in names if n not in TOLD]:
         values = np.array([row[name] for row in rows])
-        known = ~np.isnan(values)
-        out[f"KS {name}"] = round(float(stats.ks_2samp(values[known & (ours == 1)], values[known & (ours == 0)]).statistic), 3)
+        one, other = (values[(ours == which) & ~np.isnan(values)] for which in (0, 1))
+        if min(len(one), len(other)) >= LEAST:
+            out[f"KS {name}"] = round(float(stats.ks_2samp(one, other).statistic), 3)
     table = np.array([[row[name] for name in names] for row in rows])
     guess = cross_val_predict(HistGradientBoostingClassifier(), table, ours, groups=subject, cv=GroupKFold(5))
     right = int((guess == ours).sum())
