@@ -13,9 +13,9 @@ from fpml.synth.ridges import grow_masters
 from fpml.synth.sensors import SENSORS, Sensor
 
 IMPRESSIONS = 4  # of each finger, each on a sensor of its own
-LIKE_IT = 0.65  # share of the sensors that are close to SOCOFing's
+LIKE_IT = 0.75  # share of the sensors that are close to SOCOFing's
 SEED = 47  # with the run's own: of fingers that no other set has
-CONDITIONS, SHARES = ("normal", "displaced", "dry", "wet", "any"), (0.4, 0.15, 0.15, 0.2, 0.1)
+CONDITIONS, SHARES = ("normal", "displaced", "dry", "wet", "any"), (0.45, 0.15, 0.15, 0.15, 0.1)
 
 
 def made_small(job: tuple[int, int]) -> np.ndarray:
@@ -52,12 +52,12 @@ def _sensor(rng: np.random.Generator) -> Sensor:
     laid = replace(SENSORS["socofing"], low=low, contact=(u(115, 150), plate / 2 + low - above))
     if rng.random() < LIKE_IT:
         return replace(
-            laid, ridge=u(0, 12), sharpness=even(4, 12), unevenness=even(0.6, 1.6), response=u(0.05, 0.4),
-            moist=u(0.05, 0.4), bridges=u(0.2, 1.2), blur=even(0.25, 0.5), grain=even(0.3, 4), dirt=even(0.02, 0.6),
-            pores=u(0, 0.3), magnification=even(1, 1.3),
+            laid, ridge=u(0, 3), sharpness=even(3, 7), unevenness=even(0.6, 1.6), response=u(0, 0.15), moist=u(0.05, 0.35),
+            bridges=u(0.2, 1.2), blur=even(0.08, 0.25), grain=even(0.3, 4), dirt=even(0.02, 0.6), pores=u(0, 0.3),
+            magnification=even(0.86, 1.04),
         )  # fmt: skip
     return replace(
-        laid, background=u(225, 255), ridge=u(0, 60), sharpness=even(2.2, 9), unevenness=even(0.6, 2),
-        response=u(0.1, 0.6), moist=u(0, 0.4), bridges=u(0, 1.2), blur=even(0.2, 0.8), grain=even(0.3, 8), dirt=even(0.02, 0.8),
-        pores=u(0, 0.4), magnification=even(0.8, 1.35),
+        laid, background=u(225, 255), ridge=u(0, 50), sharpness=even(2.2, 12), unevenness=even(0.6, 2), response=u(0, 0.5),
+        moist=u(0, 0.4), bridges=u(0, 1.2), blur=even(0.1, 0.8), grain=even(0.3, 8), dirt=even(0.02, 0.8), pores=u(0, 0.4),
+        magnification=even(0.75, 1.2),
     )  # fmt: skip
