@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fpml.alteration.kinds import Alteration, Obliteration, Rim, Rotation, Scar, ZCut, point
+from fpml.alteration.kinds import Alteration, Obliteration, Rim, Rotation, Scar, ZCut, point, turned_about
 
 LEVELS = ("Easy", "Medium", "Hard")
 DPI = 180.0  # of SOCOFing's prints, whose lengths in pixels are those below
@@ -82,10 +82,8 @@ def _rotation(picture: np.ndarray, level: str, rng: np.random.Generator, scale: 
     else:
         place = scale * (radius + float(rng.normal(0, 0.25)))
         rim = Rim("ring", float(rng.uniform(0.3, 0.85)), place, scale * float(rng.uniform(1, 2.2)), _rough(rng))
-    moved = scale * rng.uniform(-MOVED, MOVED, 2)
-    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    off = np.linalg.solve([[1 - c, s], [-s, 1 - c]], moved)
-    return Rotation(y, x, scale * radius, degrees, rim, point(off))
+    off = turned_about(degrees, point(scale * rng.uniform(-MOVED, MOVED, 2)))
+    return Rotation(y, x, scale * radius, degrees, rim, off)
 
 
 def _zcut(picture: np.ndarray, level: str, rng: np.random.Generator, scale: float) -> ZCut:

@@ -93,6 +93,13 @@ class Rotation:
         return self.y + from_y, self.x + from_x, np.hypot(from_y - self.off[0], from_x - self.off[1]) < self.radius
 
 
+def turned_about(degrees: int, moved: tuple[float, float]) -> Point:
+    """How far down and to the right of a disc's middle lies what it has to be turned about, to be moved by so many pixels
+    besides."""
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return point(np.linalg.solve([[1 - c, s], [-s, 1 - c]], moved))
+
+
 @dataclass(frozen=True)
 class Scar:
     """White along a stroke."""

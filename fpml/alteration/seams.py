@@ -8,14 +8,15 @@ from fpml.alteration.traces import Turn
 
 ACROSS = np.arange(-6.5, 6.6)  # pixels from the seam, inside negative
 FARTHER = np.arange(-9.5, 9.6)  # where a rim is white, what lies farther off tells how the ridges run
-COLUMNS = 120  # along it
+COLUMNS = 120  # along a rim
+ALONG = 48  # columns along each of a cut's seams
 
 
 def turn_strips(
     picture: np.ndarray, candidates: list[Turn], y: float, x: float, radius: float, across: np.ndarray = ACROSS
 ) -> np.ndarray:
-    """(n, 2, len(across), 120) float32: for each candidate the ridges round a disc's rim, those inside turned back, grey 0..1 (white
-    beyond the picture); and the disc's radius. picture: (H, W) 0..255; y, x, radius: of the disc, pixels."""
+    """(n, 2, len(across), 120) float32: for each candidate the ridges round a disc's rim, those inside turned back, grey 0..1
+    (white beyond the picture); and the disc's radius. picture: (H, W) 0..255; y, x, radius: of the disc, pixels."""
     about_y, about_x, degrees = np.array([(t.y, t.x, t.degrees) for t in candidates], float).T[:, :, None, None]
     distance = np.maximum(radius + across, 0.3)[:, None]
     angle = np.arange(COLUMNS) * 2 * np.pi / COLUMNS
@@ -27,8 +28,9 @@ def turn_strips(
 
 
 def cut_strips(picture: np.ndarray, candidates: list[ZCut]) -> np.ndarray:
-    """As turn_strips, of the seams of an undone ZCut, 24 columns each; and the length of its base. Two of them, V1V2 and V0V3,
-    were never cut: nothing is scarred there, and ridges run through only if both lines are where the candidate has them."""
+    """(n, 2, 14, 240), as turn_strips, of the seams of an undone ZCut, 48 columns each; and the length of its base. Two of
+    them, V1V2 and V0V3, were never cut: nothing is scarred there, and ridges run through only if both lines are where the
+    candidate has them."""
     v0, v1, v2 = (np.array([getattr(z, name) for z in candidates]) for name in ("v0", "v1", "v2"))
     v3, base = v0 + v2 - v1, v2 - v1
     ys, xs = [], []
@@ -36,7 +38,7 @@ def cut_strips(picture: np.ndarray, candidates: list[ZCut]) -> np.ndarray:
         along = end - start
         length = np.maximum(np.hypot(along[:, :1], along[:, 1:]), 1)
         normal = np.stack([along[:, 1], -along[:, 0]], 1) / length
-        share = (np.arange(COLUMNS // 5) + 0.5) / (COLUMNS // 5)
+        share = (np.arange(ALONG) + 0.5) / ALONG
         point = start[:, None, :] + share[None, :, None] * along[:, None, :]
         point = point[:, None] + ACROSS[None, :, None, None] * normal[:, None, None]
         ys.append(point[..., 0])

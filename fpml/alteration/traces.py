@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 
-from fpml.alteration.kinds import ZCut, axes, point
+from fpml.alteration.kinds import ZCut, axes, point, turned_about
 
 FLOOR = 60.0  # grey levels: differences below are noise
 ALONG_Y, ALONG_X = 2.4, 1.0  # how strong waves are of the places' y and x: most ridges of a print run across it
@@ -124,6 +124,34 @@ def turns(sharp: np.ndarray, y: float, x: float, radius: float, spread: float, m
     return sorted(out, key=lambda t: -t.score)
 
 
+QUARTERS = (-92, -90, -88, 88, 90, 92, 178, 180, 182)  # degrees
+STEPS = (-1.5, -0.5, 0.5, 1.5)  # pixels, each way
+
+
+def quarters(y: float, x: float, spread: float) -> list[Turn]:
+    """Turns of a disc with its middle at (y, x) by about a quarter or a half, which leave no waves. Their scores are `UNSEEN`,
+    less what their distance costs."""
+    out = []
+    for degrees, of_y, of_x in product(QUARTERS, STEPS, STEPS):
+        down, right = turned_about(degrees, (of_y, of_x))
+        cost = (of_y**2 + of_x**2) / (2 * spread**2)
+        out.append(Turn(y + down, x + right, (degrees + 180) % 360 - 180, UNSEEN - cost))
+    return out
+
+
+UNSEEN = 10.0  # less than the waves of most turns are worth, and more than what chance gives
+
+
+def near(turn: Turn, step: float) -> list[Turn]:
+    """Turns by a degree more or less, about places that move the disc by a step more or less each way."""
+    out = []
+    for more, of_y, of_x in product((-1, 0, 1), (-step, 0.0, step), (-step, 0.0, step)):
+        degrees = (turn.degrees + more + 180) % 360 - 180
+        down, right = turned_about(degrees, (of_y, of_x))
+        out.append(Turn(turn.y + down, turn.x + right, degrees, turn.score))
+    return out
+
+
 @dataclass(frozen=True)
 class Cut:
     """A candidate for what a ZCut may have been."""
@@ -132,7 +160,8 @@ class Cut:
     score: float
 
 
-TURNED, STRETCHED, MOVED = 10.0, 0.4, 4.0  # degrees, share and pixels by which a guess may be off
+TURNED, MOVED = 10.0, 4.0  # degrees and pixels by which a guess may be off
+SHAPE = (0.8, 1.2)  # a cut's base against its height: what fpml/alteration/draw.py draws, and a little more
 
 
 def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list[Cut]:
@@ -154,7 +183,7 @@ def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list
     first = _inside(sharp, (beta > 0) & (alpha > off) & (alpha + beta < 1 - off))
     second = _inside(sharp, (beta < 1) & (alpha < 1 - off) & (alpha + beta > 1 + off))
     angle = np.arctan2(base[0], base[1]) + np.deg2rad(np.arange(-TURNED, TURNED + 0.1, 0.5))
-    ratio = length / height * np.exp(np.arange(-STRETCHED, STRETCHED + 0.001, 0.01))
+    ratio = np.exp(np.arange(np.log(SHAPE[0]), np.log(SHAPE[1]), 0.01))
     sine, cosine = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
     turned = np.sign(normal[0] * base[1] - normal[1] * base[0])  # +1: the normal is (cos, -sin) of the base's angle
     n_y, n_x = turned * cosine, -turned * sine

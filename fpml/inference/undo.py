@@ -18,7 +18,7 @@ import numpy as np
 
 from fpml.alteration.kinds import CLASSES, Rim, Rotation, ZCut
 from fpml.alteration.seams import FARTHER, cut_strips, of_circle, turn_strips
-from fpml.alteration.traces import SPREAD, Cut, Turn, cuts, sharpness, turns
+from fpml.alteration.traces import SPREAD, UNSEEN, Cut, Turn, cuts, near, quarters, sharpness, turns
 from fpml.alteration.undo import undo
 
 Run = Callable[..., list[np.ndarray]]  # run([outputs], input=array, …) → their arrays
@@ -28,8 +28,12 @@ UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
 ALTERED = 0.9  # probability from which a print is taken for altered: one unaltered print in a hundred is
 SURE = 0.35  # confidence from which an alteration is undone; below it a cut is left, and the rest only painted over
 WAVES = 0.5  # what a waves' score counts beside the judge's logit
+STRIPS = ("rims", "turns", "cuts")  # inputs of the networks that are no pictures
 MOST = 160  # candidates for a turn
-MOST_CUTS = 500  # and for a cut
+MOST_CUTS = 250  # and for a cut
+PLAIN = 20.0  # a score from which on no turn by a quarter or a half is thought of
+FINER = (0.5, 0.25)  # pixels, steps in which such a turn is placed
+FEW, BESIDE = 40, 0.5  # of a turn's candidates the best are judged again, with radii that are pixels smaller and larger too
 MOVED = 5.0  # pixels by which a guess is changed at most, at once
 STIFF = 0.01  # as in fpml/models/undo.py
 LEAST = 30.0  # square pixels of a cut
@@ -98,7 +102,7 @@ def asked_of(session: Any) -> Run:
 
     only = onnxruntime.RunOptions()
     only.only_execute_path_to_fetches = True
-    strips = {name: np.zeros((1, 2, rows, 120), np.float32) for name, rows in (("rims", 14), ("turns", 20), ("cuts", 14))}
+    strips = {i.name: np.zeros((1, *i.shape[1:]), np.float32) for i in session.get_inputs() if i.name in STRIPS}
 
     def run(outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
         shape = next((v.shape for v in inputs.values() if v.dtype == np.uint8), (1, 1, 2 * MULTIPLE, 2 * MULTIPLE))
@@ -132,15 +136,36 @@ def placed_turn(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Rotat
         answers = run(["rim"], rims=turn_strips(picture, [Turn(y, x, 0, 0.0)], y, x, radius))[0][0]
         y, x, radius = (float(v) for v in np.add([y, x, radius], fitted(answers, of_circle(answers.shape[1]))))
     found = turns(sharpness(picture), y, x, radius, SPREAD, MOST)
-    if not found:
-        return None, 0.0
-    judged = run(["turned"], turns=turn_strips(picture, found, y, x, radius, FARTHER))[0]
-    chance = _softmax(judged[:, 0] + WAVES * _scores(found))
-    best = int(chance.argmax())
-    top = found[best]
-    same = [abs((t.degrees - top.degrees + 180) % 360 - 180) <= 1 and np.hypot(t.y - top.y, t.x - top.x) < 0.3 for t in found]
-    radius += float(np.clip(judged[best, 1], -3, 3))
+    if not found or found[0].score < PLAIN:
+        found += quarters(y, x, SPREAD)
+    told, _ = _judged(run, picture, found, y, x, radius)
+    found = [found[k] for k in np.argsort(-(told + WAVES * _scores(found)))[:FEW]]
+    several = [_judged(run, picture, found, y, x, radius + off) for off in (-BESIDE, 0.0, BESIDE)]
+    chance = _softmax(np.mean([told for told, _ in several], 0) + WAVES * _scores(found))
+    chosen = int(chance.argmax())
+    top, gap = found[chosen], several[1][1][chosen]
+    without_waves = top.score <= UNSEEN
+    same = [_alike(t, top, 1.0 if without_waves else 0.3) for t in found]
+    if without_waves:
+        for step in FINER:
+            close = near(top, step)
+            told, gaps = _judged(run, picture, close, y, x, radius)
+            top, gap = close[int(told.argmax())], gaps[told.argmax()]
+    radius += float(np.clip(gap, -3, 3))
     return Rotation(top.y, top.x, radius, top.degrees, UNDONE, (y - top.y, x - top.x)), float(chance[same].sum())
+
+
+def _judged(
+    run: Run, picture: np.ndarray, turns_: list[Turn], y: float, x: float, radius: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """How right each turn of a disc is, a logit, and by how many pixels the radius is too small by it."""
+    judged = run(["turned"], turns=turn_strips(picture, turns_, y, x, radius, FARTHER))[0]
+    return judged[:, 0], judged[:, 1]
+
+
+def _alike(one: Turn, other: Turn, far: float) -> bool:
+    turned = abs((one.degrees - other.degrees + 180) % 360 - 180)
+    return bool(turned <= far + 1 and np.hypot(one.y - other.y, one.x - other.x) < far)
 
 
 def fitted(answers: np.ndarray, basis: np.ndarray) -> np.ndarray:
@@ -159,7 +184,7 @@ def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut |
     if not found:
         return None, 0.0
     judged = run(["cut"], cuts=cut_strips(picture, [c.cut for c in found]))[0]
-    chance = _softmax(judged[:, 0] + WAVES * _scores(found))
+    chance = _softmax(judged + WAVES * _scores(found))
     best = int(chance.argmax())
     same = [_apart(c.cut, found[best].cut) < 0.5 for c in found]
     return found[best].cut, float(chance[same].sum())

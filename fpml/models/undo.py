@@ -22,8 +22,7 @@ LABELS = 5  # of a pixel: undamaged, CR, Zcut's first and second triangle, Obl
 VOTES = 9  # of a pixel: CR's centre (y, x), V0, V1, V2 (y, x each), all as seen from it, and CR's radius
 UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
 SURE = 0.1  # below this probability of damage a pixel is not touched
-STRIP = (14, 120)  # rows across a seam and columns along it
-WIDE = (20, 120)  # the same of what TurnJudge sees
+STRIPS = {"rims": (14, 120), "turns": (20, 120), "cuts": (14, 240)}  # rows across a seam, and columns along it
 
 
 def _block(inside: int, outside: int) -> nn.Sequential:
@@ -71,9 +70,8 @@ class Find(nn.Module):
         return labels, votes, torch.sigmoid(cover), kinds.float()
 
 
-class Judge(nn.Module):
-    """(B, 2, 14, 120) strips across a seam (fpml/alteration/seams.py) → (B, 2): how right a candidate is, a logit; and by how
-    many pixels its radius is too small."""
+class CutJudge(nn.Module):
+    """(B, 2, 14, 240) strips across a cut's seams (fpml/alteration/seams.py) → (B,): how right a candidate is, a logit."""
 
     def __init__(self, width: int = 24) -> None:
         super().__init__()
@@ -83,11 +81,11 @@ class Judge(nn.Module):
             nn.Conv2d(w, w + 12, (3, 5), (2, 1), (1, 2), bias=False), nn.BatchNorm2d(w + 12), nn.ReLU(inplace=True),
             nn.Conv2d(w + 12, 2 * w, (7, 3), 1, (0, 1), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
             nn.Conv2d(2 * w, 2 * w, (1, 5), 1, (0, 2), bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True),
-            nn.Conv2d(2 * w, 2, 1),
+            nn.Conv2d(2 * w, 1, 1),
         )  # fmt: skip
 
     def forward(self, strips: Tensor) -> Tensor:
-        out: Tensor = 8 * self.body(strips).float().mean((2, 3))
+        out: Tensor = 8 * self.body(strips).float().mean((1, 2, 3))
         return out
 
 
@@ -179,7 +177,7 @@ class UndoNet(nn.Module):
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
         self.find = Find([2 * w for w in widths])
-        self.rim, self.turn, self.cut = Rim(), TurnJudge(), Judge()
+        self.rim, self.turn, self.cut = Rim(), TurnJudge(), CutJudge()
         self.polish = Polish(widths)
 
 
@@ -192,9 +190,9 @@ def build(model: Model, height: int, width: int, classes: int) -> UndoNet:
 class Exported(nn.Module):
     """The networks as they are registered: one model, of whose outputs a caller asks for those that it wants.
 
-    prints, altered, undone (B, 1, H, W) uint8 and moved, 0 or 1, uint8, H and W multiples of 16; rims and cuts (K, 2, 14,
-    120) and turns (K, 2, 20, 120) float32. → labels, votes, cover, kinds of find; rim (K, 2, 60); turned (K, 4) and cut (K, 2)
-    of the judges; repaired and wrong of polish."""
+    prints, altered, undone (B, 1, H, W) uint8 and moved, 0 or 1, uint8, H and W multiples of 16; rims (K, 2, 14,
+    120), turns (K, 2, 20, 120) and cuts (K, 2, 14, 240) float32. → labels, votes, cover, kinds of find; rim (K, 2, 60); turned
+    (K, 4) and cut (K,) of the judges; repaired and wrong of polish."""
 
     INPUTS = ("prints", "altered", "undone", "moved", "rims", "turns", "cuts")
     OUTPUTS = ("labels", "votes", "cover", "kinds", "rim", "turned", "cut", "repaired", "wrong")
@@ -215,8 +213,8 @@ def examples(prints: Tensor) -> dict[str, Tensor]:
     """Inputs of Exported made of some pictures (B, 1, H, W) uint8. No two are one: the exporter would make one of them."""
     height, width = (side - side % 16 for side in prints.shape[-2:])
     pictures = prints[..., :height, :width]
-    strips, wide = torch.rand(2, 2, *STRIP), torch.rand(2, 2, *WIDE)
+    strips = {name: torch.rand(2, 2, *shape) for name, shape in STRIPS.items()}
     return {
         "prints": pictures, "altered": pictures.flip(2), "undone": pictures.flip(3), "moved": (pictures > 128).to(torch.uint8),
-        "rims": strips, "turns": wide, "cuts": strips.flip(0),
+        **strips,
     }  # fmt: skip

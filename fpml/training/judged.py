@@ -44,7 +44,7 @@ def turn_set(example: Altered, rng: np.random.Generator) -> TurnSet:
 
 
 def cut_set(example: Altered, rng: np.random.Generator) -> np.ndarray:
-    """Strips (CANDIDATES, 2, 14, 120) of an example's ZCut. Along their lines all of them begin where a guess says."""
+    """Strips (CANDIDATES, 2, 14, 240) of an example's ZCut. Along their lines all of them begin where a guess says."""
     true = example.alteration
     assert isinstance(true, ZCut)
     base = np.subtract(true.v2, true.v1)

@@ -28,7 +28,7 @@ def ridges(seed: int, period: float = 3.3, height: int = 97, width: int = 90) ->
 
 
 TURNED_ONE = Rotation(48.5, 43.0, 25.0, 131, BARE, (0.9, -0.7))
-CUT_ONE = ZCut((30.0, 25.0), (60.0, 18.0), (66.0, 58.0))
+CUT_ONE = ZCut((36.1, 69.9), (34.0, 34.0), (62.1, 17.8))
 
 
 @pytest.mark.parametrize("kind", DRAWN)
@@ -92,13 +92,13 @@ def test_a_turn_by_a_quarter_is_exact() -> None:
 def test_a_z_cut_shears_two_triangles_against_each_other() -> None:
     """Along the base the ridges of the first triangle stay; its new apex V0 has what was at V3."""
     made = CUT_ONE.map((97, 90))
-    on_base, at_apex = (63, 38), (33, 25)
+    on_base, at_apex = (48, 26), (37, 67)
     assert made.moved[on_base]
     assert made.moved[at_apex]
-    assert abs(made.from_y[on_base] - on_base[0]) < 0.2 * 6
+    assert abs(made.from_y[on_base] - on_base[0]) < 2
     shift = np.subtract([made.from_y[at_apex], made.from_x[at_apex]], at_apex)
     b = np.subtract(CUT_ONE.v2, CUT_ONE.v1)
-    assert np.hypot(*(shift - 0.9 * b)) < 0.1 * np.hypot(*b)
+    assert np.hypot(*(shift - 0.9 * b)) < 0.12 * np.hypot(*b)
     assert not made.moved[20, 70]
 
 
@@ -165,7 +165,7 @@ def test_the_waves_tell_the_angle_and_the_centre(degrees: int) -> None:
 def test_the_waves_tell_the_shear_of_a_cut(more: int) -> None:
     """Also in a picture with more pixels than there are frequencies."""
     altered, _ = apply(np.pad(ridges(7), (0, more), constant_values=250), CUT_ONE)
-    guess = ZCut((31.2, 25.8), (59.0, 17.0), (65.5, 59.5))
+    guess = ZCut((37.3, 70.7), (33.0, 33.0), (61.6, 19.3))
     b = np.subtract(CUT_ONE.v2, CUT_ONE.v1)
     normal = np.array([-b[1], b[0]]) / np.hypot(*b)
 
@@ -190,16 +190,16 @@ def test_a_strip_shows_the_real_print_under_the_true_candidate() -> None:
     assert right < 0.6 * min(wrong)
     np.testing.assert_array_equal(strips[0, 0, 9:], real[9:])  # outside the rim nothing was moved
     altered, _ = apply(picture, CUT_ONE)
-    ridge = cut_strips(altered, [CUT_ONE, replace(CUT_ONE, v0=(32.0, 28.0))])
-    assert ridge.shape == (2, 2, 14, 120)
+    ridge = cut_strips(altered, [CUT_ONE, replace(CUT_ONE, v0=(38.1, 72.9))])
+    assert ridge.shape == (2, 2, 14, 240)
     # Along V1V3, the seam between both triangles, ridges of the real print: a strip each side of it.
     start, end = np.array(CUT_ONE.v1), np.array(CUT_ONE.v3)
-    share, across = (np.arange(24) + 0.5) / 24, np.arange(-6.5, 6.6)
+    share, across = (np.arange(48) + 0.5) / 48, np.arange(-6.5, 6.6)
     along = end - start
     normal = np.array([along[1], -along[0]]) / np.hypot(*along)
     place = start[:, None, None] + share * along[:, None, None] + across[:, None] * normal[:, None, None]
     wanted = bilinear(picture.astype(float), *place) / 255
-    off = np.abs(ridge[:, 0, :, 48:72] - wanted)[:, :, 6:18].mean((1, 2))
+    off = np.abs(ridge[:, 0, :, 96:144] - wanted)[:, :, 6:18].mean((1, 2))
     assert off[0] < 0.6 * off[1]
 
 

@@ -1,6 +1,7 @@
 """Undoing, with networks whose answers are known: what is found is exact, and what is not sure is left where it is."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def networks(true: Rotation | ZCut | None, kind: str, sharp: float = 400.0, off:
 
     answers: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]] = {
         "labels": labels, "votes": votes, "kinds": lambda i: np.where(np.array(CLASSES) == kind, 5.0, -5.0)[None],
-        "rim": lambda i: np.zeros((1, 2, 60)), "turned": lambda i: judged(i["turns"]), "cut": lambda i: judged(i["cuts"]),
+        "rim": lambda i: np.zeros((1, 2, 60)), "turned": lambda i: judged(i["turns"]), "cut": lambda i: judged(i["cuts"])[:, 0],
         "repaired": lambda i: i["undone"].astype(np.float32) / 255, "wrong": lambda i: np.zeros(i["undone"].shape, np.float32),
     }  # fmt: skip
     return run
@@ -75,6 +76,15 @@ def test_a_turn_is_found_exactly_and_undone() -> None:
     far = np.hypot(*(np.mgrid[:97, :90] - np.reshape(TURNED_ONE.middle, (2, 1, 1)))) > 26
     np.testing.assert_array_equal(np.rint(made.picture * 255)[far], altered[far])  # undamaged pixels keep their value exactly
     assert (made.damage[damage] > 0.5).mean() > 0.95
+
+
+@pytest.mark.parametrize("degrees", [90, -91, 178])
+def test_a_turn_by_a_quarter_or_a_half_is_found_without_waves(degrees: int) -> None:
+    true = replace(TURNED_ONE, degrees=degrees)
+    found = repair(networks(true, "CR"), apply(REAL, true)[0]).found
+    assert found.undone
+    assert abs(found.place["degrees"] - degrees) <= 1
+    assert np.hypot(found.place["y"] - true.y, found.place["x"] - true.x) < 0.5
 
 
 def test_a_cut_is_found_and_undone() -> None:

@@ -130,12 +130,12 @@ def losses(
     turned = [turn_set(altered(pool, rng, "CR"), rng) for _ in range(few)]
     cut = [cut_set(altered(pool, rng, "Zcut"), rng) for _ in range(few)]
     first = torch.zeros(few, dtype=torch.long, device=device)
-    cuts = network.cut(torch.from_numpy(np.concatenate(cut)).to(device)).view(few, CANDIDATES, 2)
+    cuts = network.cut(torch.from_numpy(np.concatenate(cut)).to(device)).view(few, CANDIDATES)
     return {
         "find": of_find(network, made, device),
         "rim": of_rim(network, [altered(pool, rng, "CR") for _ in range(size)], rng, device),
         "turn": of_turn(network, turned, first, device),
-        "cut": F.cross_entropy(cuts[..., 0], first),
+        "cut": F.cross_entropy(cuts, first),
         "polish": of_polish(
             network, [altered(pool, rng, str(rng.choice(PAINTED[0], p=PAINTED[1]))) for _ in range(size)], rng, device
         ),
