@@ -18,9 +18,9 @@ from fpml.alteration.kinds import ZCut, axes, point, turned_about
 FLOOR = 60.0  # grey levels: differences below are noise
 ALONG_Y, ALONG_X = 2.4, 1.0  # how strong waves are of the places' y and x: most ridges of a print run across it
 ON_GRID = 0.12  # half pixels from a whole number
-HALVES = (-3.0, 0.0, 2.0)  # what it is worth that 0, 1, 2 of a centre's coordinates lie on the half-pixel grid
+HALVES = (-0.9, 0.0, 0.0)  # what it is worth that 0, 1, 2 of a centre's coordinates lie on the half-pixel grid
 LEAST = 27  # degrees; less is never turned
-SPREAD = 1.1  # pixels by which a disc is moved besides it, standard deviation each way, with a guess's own error
+SPREAD = 1.3  # pixels by which a disc is moved besides it, standard deviation each way, with a guess's own error
 REACH = 3.0  # pixels round a disc's middle, in which the place that it turned about is looked for
 
 

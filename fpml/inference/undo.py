@@ -26,8 +26,8 @@ Run = Callable[..., list[np.ndarray]]  # run([outputs], input=array, …) → th
 MULTIPLE = 16  # of the sides that find and polish take
 UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
 ALTERED = 0.9  # probability from which a print is taken for altered: one unaltered print in a hundred is
-SURE = 0.35  # confidence from which an alteration is undone; below it a cut is left, and the rest only painted over
-WAVES = 0.5  # what a waves' score counts beside the judge's logit
+SURE = {"CR": 0.2, "Zcut": 0.5}  # confidence from which an alteration is undone; below it a cut is left, a turn painted over
+WAVES = 1.4  # what a waves' score counts beside the judge's logit
 STRIPS = ("rims", "turns", "cuts")  # inputs of the networks that are no pictures
 MOST = 160  # candidates for a turn
 MOST_CUTS = 250  # and for a cut
@@ -75,7 +75,7 @@ def repair(run: Run, picture: np.ndarray) -> Undone:
         best, placed = placed_cut(run, picture, guess)
     back, home = picture, np.zeros(picture.shape, bool)
     damaged = home
-    sure = best is not None and placed >= SURE
+    sure = best is not None and placed >= SURE[kind]
     if best is not None and sure:
         whole, home = undo(picture, best)
         back, damaged = np.rint(whole).astype(np.uint8), best.map((picture.shape[0], picture.shape[1])).moved

@@ -101,7 +101,7 @@ def test_what_is_not_sure_is_painted_over_alone() -> None:
     run = networks(TURNED_ONE, "CR", sharp=0.0)
     made = repair(run, altered)
     assert not made.found.undone
-    assert made.found.placed < SURE
+    assert made.found.placed < SURE["CR"]
     np.testing.assert_array_equal(made.back, altered)
     np.testing.assert_array_equal(made.picture, painted(run, altered))
 
