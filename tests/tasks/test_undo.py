@@ -86,7 +86,7 @@ def test_the_true_candidate_comes_first_and_the_others_are_wrong() -> None:
             moved = [np.add(place, shifts[one]) for place in places]
             told = [turn_strips(example.real, still, *place, true.radius - gap, FARTHER)[0, 0, :8] for place in moved]
             assert np.abs(strips[one, 0, :8] - np.stack(told)).mean((1, 2)).min() < 1.5 * off.min()
-        assert cut_set(altered(POOL, rng, "Zcut"), rng).shape == (CANDIDATES, 2, 14, 120)
+        assert cut_set(altered(POOL, rng, "Zcut"), rng).shape == (CANDIDATES, 2, 14, 240)
 
 
 def test_every_network_learns() -> None:
