@@ -26,7 +26,6 @@ from fpml.metrics.intervals import wilson
 
 CHANGED = 8  # grey levels
 LEAST = 20  # numbers of a kind that a distance is told of
-TOLD = ("size", "grey", "degrees")  # of which distances are told; the classifier has all numbers
 
 
 def numbers(altered: np.ndarray, real: np.ndarray) -> dict[str, float] | None:
@@ -105,7 +104,7 @@ def compared(rows: list[dict[str, Any]]) -> dict[str, Any]:
     names = [name for name in rows[0] if name not in ("ours", "subject", "degrees")]
     ours, subject = (np.array([row[name] for row in rows]) for name in ("ours", "subject"))
     out: dict[str, Any] = {"pairs": len(rows) // 2}
-    for name in [n for n in TOLD if n in rows[0]] + [n for n in names if n not in TOLD]:
+    for name in [*names, *(n for n in ("degrees",) if n in rows[0])]:  # angles are not known of all, and not for the classifier
         values = np.array([row[name] for row in rows])
         one, other = (values[(ours == which) & ~np.isnan(values)] for which in (0, 1))
         if min(len(one), len(other)) >= LEAST:

@@ -28,7 +28,6 @@ UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
 ALTERED = 0.9  # probability from which a print is taken for altered: one unaltered print in a hundred is
 SURE = {"CR": 0.2, "Zcut": 0.5}  # confidence from which an alteration is undone; below it a cut is left, a turn painted over
 WAVES = 1.4  # what a waves' score counts beside the judge's logit
-STRIPS = ("rims", "turns", "cuts")  # inputs of the networks that are no pictures
 MOST = 160  # candidates for a turn
 MOST_CUTS = 250  # and for a cut
 PLAIN = 20.0  # a score from which on no turn by a quarter or a half is thought of
@@ -102,7 +101,7 @@ def asked_of(session: Any) -> Run:
 
     only = onnxruntime.RunOptions()
     only.only_execute_path_to_fetches = True
-    strips = {i.name: np.zeros((1, *i.shape[1:]), np.float32) for i in session.get_inputs() if i.name in STRIPS}
+    strips = {i.name: np.zeros((1, *i.shape[1:]), np.float32) for i in session.get_inputs() if i.type == "tensor(float)"}
 
     def run(outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
         shape = next((v.shape for v in inputs.values() if v.dtype == np.uint8), (1, 1, 2 * MULTIPLE, 2 * MULTIPLE))
@@ -138,12 +137,13 @@ def placed_turn(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Rotat
     found = turns(sharpness(picture), y, x, radius, SPREAD, MOST)
     if not found or found[0].score < PLAIN:
         found += quarters(y, x, SPREAD)
-    told, _ = _judged(run, picture, found, y, x, radius)
-    found = [found[k] for k in np.argsort(-(told + WAVES * _scores(found)))[:FEW]]
-    several = [_judged(run, picture, found, y, x, radius + off) for off in (-BESIDE, 0.0, BESIDE)]
-    chance = _softmax(np.mean([told for told, _ in several], 0) + WAVES * _scores(found))
+    told, gaps = _judged(run, picture, found, y, x, radius)
+    best = np.argsort(-(told + WAVES * _scores(found)))[:FEW]
+    found = [found[k] for k in best]
+    beside = [_judged(run, picture, found, y, x, radius + off)[0] for off in (-BESIDE, BESIDE)]
+    chance = _softmax(np.mean([told[best], *beside], 0) + WAVES * _scores(found))
     chosen = int(chance.argmax())
-    top, gap = found[chosen], several[1][1][chosen]
+    top, gap = found[chosen], gaps[best[chosen]]
     without_waves = top.score <= UNSEEN
     same = [_alike(t, top, 1.0 if without_waves else 0.3) for t in found]
     if without_waves:
