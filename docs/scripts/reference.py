@@ -123,6 +123,7 @@ def settings_page(file: Path = ROOT / "params.yaml") -> str:
     for (section, cls), users in recipe_sections().items():
         names = [r for r, run in settings["run"].items() if run["task"] in users]
         parts += [f"### {section} of {', '.join(users)}"]
+        names = [r for r in names if {field.name for field in fields(cls)} <= set(settings["recipes"][r][section])]
         values = [settings["recipes"][r][section] for r in names]
         parts += [rows(cls, f"recipes.R.{section}", values, [f"recipes.{r}.{section}" for r in names], said)]
     return "\n\n".join(parts) + "\n"
@@ -132,9 +133,10 @@ def recipe_sections() -> dict[tuple[str, type], list[str]]:
     """The classes of recipes' sections, and the tasks that share each."""
     found: dict[tuple[str, type], list[str]] = {}
     for task in tasks.names():
-        for section, cls in get_type_hints(tasks.recipe_class(task)).items():
-            if is_dataclass(cls) and isinstance(cls, type):
-                found.setdefault((section, cls), []).append(task)
+        for section, hint in get_type_hints(tasks.recipe_class(task)).items():
+            for cls in (hint, *get_args(hint)):  # a task may have several of a section
+                if is_dataclass(cls) and isinstance(cls, type):
+                    found.setdefault((section, cls), []).append(task)
     order = ["data", "split", "model", "train", "evaluate", "promotion"]
     return dict(sorted(found.items(), key=lambda item: order.index(item[0][0])))
 

@@ -2,6 +2,7 @@
 printed or written, and no project, torch, DVC or MLflow is needed."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from fpml.base.errors import FpmlError
 from fpml.inference.place import BATCH, Placement, place
+from fpml.models.follow import follow
 from fpml.settings.recipe import Data
 
 if TYPE_CHECKING:
@@ -124,12 +126,15 @@ class Model:
 
     def generate(self, count: int, pattern: str | None = None, seed: int = 1) -> Generated:
         """New prints. pattern: the class of all of them; None: of each in turn. FpmlError for one that the model lacks."""
-        return self.made(self.latent(count, seed), self.classes_of(count, pattern))
+        return self.generator().made(self.latent(count, seed), self.classes_of(count, pattern))
+
+    def generator(self) -> "Model":
+        """This model, if it makes pictures from noise, be it along a flow or not. FpmlError where it does not."""
+        return self.need("way" if "way" in self.outputs else "pictures")
 
     def latent(self, count: int, seed: int | list[int]) -> np.ndarray:
         """What prints are made from: (count, numbers) float32, the same for the same seed."""
-        self.need("pictures")
-        size = next(i.shape[1] for i in self.session.get_inputs() if i.name == "latent")
+        size = math.prod(self._noise)
         return np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
 
     def classes_of(self, count: int, pattern: str | None) -> np.ndarray:
@@ -145,10 +150,25 @@ class Model:
         for start in range(0, len(latent), BATCH):
             here = slice(start, start + BATCH)
             given = {"class": numbers[here].astype(np.int64)} if classes else {}
-            pictures.append(to_bytes(self.run(["pictures"], latent=latent[here], **given)[0]))
+            pictures.append(to_bytes(self._pictures(latent[here], given)))
         whole = np.concatenate(pictures)
         whole = whole[:, 0] if whole.shape[1] == 1 else whole.transpose(0, 2, 3, 1)
         return Generated(whole, latent, [classes[n] for n in numbers] if classes else [""] * len(latent))
+
+    @property
+    def _noise(self) -> tuple[int, ...]:
+        """The shape of the numbers that one picture is made from."""
+        of = "picture" if "way" in self.outputs else "latent"
+        return next(tuple(i.shape[1:]) for i in self.session.get_inputs() if i.name == of)
+
+    def _pictures(self, latent: np.ndarray, given: dict[str, np.ndarray]) -> np.ndarray:
+        if "way" not in self.outputs:
+            return self.run(["pictures"], latent=latent, **given)[0]
+
+        def way(picture: np.ndarray, time: float) -> np.ndarray:
+            return self.run(["way"], picture=picture, time=np.full(len(picture), time, np.float32), **given)[0]
+
+        return (follow(way, latent.reshape(-1, *self._noise)) + 1) / 2
 
     def _placed(self, pictures: Pictures, dpi: float, *outputs: str) -> list[Placement]:
         self.need(*outputs)

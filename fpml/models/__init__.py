@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from fpml.models.layers import PictureLoss
 
-SHARED = ("layers", "texture")  # files that are no family
+SHARED = ("follow", "layers", "texture")  # files that are no family
 
 
 class Family(Protocol):
     """Every family. KIND: what its networks do, by which a task says which models it can train.
 
     autoencoder and code: pictures to pictures through a code, which `encoder` and `decode` of a 'code' reach. pictures:
-    pictures to pictures. embedding: pictures to classes and an embedding. adversary: noise to pictures."""
+    pictures to pictures. embedding: pictures to classes and an embedding. adversary and flow: noise to pictures."""
 
     KIND: str
 
@@ -43,10 +43,39 @@ class Autoencoder(PictureFamily, Protocol):
         """How many numbers a picture's code has."""
 
 
-class Adversary(Family, Protocol):
+class Generator(Family, Protocol):
+    """One that makes pictures from noise."""
+
+    def numbers(self, network: Any) -> int:
+        """How many normal numbers a picture is made from."""
+
+    def draw(self, network: Any, latent: "Tensor", classes: "Tensor") -> "Tensor":
+        """Those of pictures, (B, numbers), and the numbers of their classes (B,) → pictures (B, channels, H, W) in 0..1."""
+
+
+class Adversary(Generator, Protocol):
     """A generator, with the network that it plays against."""
 
     def discriminator(self, model: Any, side: int, classes: int) -> "nn.Module": ...
+
+
+class Flow(Generator, Protocol):
+    """One whose networks say which way a mixture of noise and a picture lies; they are Ways."""
+
+    def loss(
+        self, network: Any, way: "Way", prints: "Tensor", classes: "Tensor", noise: "Tensor", time: "Tensor", turned: "Tensor"
+    ) -> "Tensor":
+        """A scalar. network: way, or what wraps it; time and turned (B,): the pictures' shares, and which are turned over."""
+
+
+@runtime_checkable
+class Way(Protocol):
+    """A flow's network: pictures (B, 1, H, W), times, classes and turned (B,) → ways (B, 1, H, W)."""
+
+    size: tuple[int, int]  # H, W
+    mean: "Tensor"  # of all prints' pixels, and their spread; training sets both
+    spread: "Tensor"
+    names: "nn.Embedding | None"  # the classes
 
 
 @runtime_checkable

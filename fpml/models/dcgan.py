@@ -86,7 +86,9 @@ def _as_it_is(layer: nn.Module) -> nn.Module:
 
 
 def build(model: Settings, height: int, width: int, classes: int) -> Generator:
-    """The generator, which is what is kept. FpmlError for a size that it can't have."""
+    """The generator, which is what is kept. FpmlError for settings of another family, or a size that it can't have."""
+    if not hasattr(model, "generator_width"):
+        raise FpmlError("the recipe's model and train sections are a flow's; a dcgan's are those of generate in params.yaml")
     if height != width or height not in SIDES:
         raise FpmlError(f"data.height and data.width are {height} x {width}; a DCGAN makes squares of {SIDES} pixels")
     if model.channels not in (1, 3):
@@ -94,6 +96,15 @@ def build(model: Settings, height: int, width: int, classes: int) -> Generator:
     network = Generator(model, height, classes)
     first_weights(network)
     return network
+
+
+def numbers(network: Generator) -> int:
+    return network.model.latent
+
+
+def draw(network: Generator, latent: Tensor, classes: Tensor) -> Tensor:
+    pictures: Tensor = network(latent, classes)
+    return pictures
 
 
 def discriminator(model: Settings, height: int, classes: int) -> Discriminator:

@@ -7,9 +7,9 @@ import difflib
 import json
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, Tag, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from fpml import models, tasks
@@ -111,8 +111,9 @@ def _explanations(errors: list[Any], source: str) -> list[str]:
 
 
 def _location(error: Any) -> list[str]:
-    """The keys on the way; a union's branches ('constrained-float', 'dict[...]', a recipe's task) are no keys of the file."""
-    location = [str(p) for p in error["loc"] if not str(p).startswith(("constrained-", "dict[", "[key]", "function-"))]
+    """The keys on the way; a union's branches ('constrained-float', 'dict[...]', a recipe's task, 'of a flow') are no keys of
+    the file."""
+    location = [str(p) for p in error["loc"] if not str(p).startswith(("constrained-", "dict[", "[key]", "function-", "of a"))]
     return location[:2] + location[3:] if location[0] == "recipes" else location
 
 
@@ -122,7 +123,7 @@ def _explain(error: Any, source: str) -> str:
     found = error["input"]
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         task = str(error["loc"][2]) if location[0] == "recipes" else ""
-        names = _names_at(location[:-1], task)
+        names = _names_at(location[:-1], task, next((str(p) for p in error["loc"] if str(p).startswith("of a")), ""))
         close = difflib.get_close_matches(location[-1], names, 1)
         hint = f"; did you mean '{close[0]}'?" if close else ";"
         return f"{source}: unknown key '{key}'{hint} allowed: {', '.join(names)}"
@@ -135,11 +136,20 @@ def _explain(error: Any, source: str) -> str:
     return f"{source}: '{key}' is {found!r} ({type(found).__name__}); it {message}"
 
 
-def _names_at(location: list[str], task: str) -> list[str]:
-    """The names allowed below a place in the file; task: of the recipe in which it lies."""
+def _names_at(location: list[str], task: str, of: str) -> list[str]:
+    """The names allowed below a place in the file; task: of the recipe in which it lies; of: which of several sections."""
     here: Any = Params
     if location[:1] == ["recipes"] and len(location) > 1:
         here, location = tasks.recipe_class(task) if task in tasks.names() else None, location[2:]
     for part in location:
-        here = get_type_hints(here)[part] if is_dataclass(here) else get_args(here)[1]
+        here = get_type_hints(here, include_extras=True)[part] if is_dataclass(here) else get_args(here)[1]
+        here = _branch(here, of)
     return [f.name for f in fields(here) if f.name != "task"] if is_dataclass(here) else []
+
+
+def _branch(hint: Any, of: str) -> Any:
+    """A type without what is said about it; of several the one with a tag."""
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+        hint = next((part for part in get_args(hint) if Tag(of) in get_args(part)), hint)
+    return hint

@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from fpml.base.errors import FpmlError
 from fpml.metrics import baselines, generation, judge
 from fpml.metrics.ridges import coarseness
+from fpml.models import flow
+from fpml.project.params import load
 from tests.conftest import write_fvc
 
 
@@ -121,19 +124,31 @@ def test_the_shipped_judge_is_the_one_that_its_card_names(tmp_path: Path, monkey
 @pytest.fixture
 def conditional(project: Path, fpml: Callable[..., Any], change_params: Callable[..., None]) -> Callable[..., Any]:
     """A tiny generator of five classes, trained."""
+    return trained("generate", "dcgan", project, fpml, change_params)
+
+
+@pytest.fixture
+def flowing(project: Path, fpml: Callable[..., Any], change_params: Callable[..., None]) -> Callable[..., Any]:
+    """The same, as a flow."""
+    return trained("generate-conditional", "flow", project, fpml, change_params)
+
+
+def trained(
+    name: str, model: str, project: Path, fpml: Callable[..., Any], change_params: Callable[..., None]
+) -> Callable[..., Any]:
     write_fvc(project / "raw" / "many", ("DB1_A", "DB2_A"), 10, 2)
-    change_params("run", {"generate": {"task": "generate", "model": "dcgan"}})
+    change_params("run", {name: {"task": "generate", "model": model}})
     change_params("datasets.many", {
         "path": "raw/many", "reader": "folder", "dpi": 500,
         "pattern": r"(?P<sensor>DB\d)_A/(?P<finger>(?P<pattern>\d)\d*_\d+)\.tif",
     })  # fmt: skip
-    change_params("recipes.generate.data.train", ["many"])
-    change_params("recipes.generate.data.test", [])
-    change_params("recipes.generate.split.validation", 0.5)
-    change_params("recipes.generate.model.condition", "pattern")
-    change_params("recipes.generate.train.average", 0.5)
-    change_params("recipes.generate.train.learning_rate", 0.02)
-    for command in (("ingest", "many"), ("prepare", "generate"), ("split", "generate"), ("train", "generate")):
+    change_params(f"recipes.{name}.data.train", ["many"])
+    change_params(f"recipes.{name}.data.test", [])
+    change_params(f"recipes.{name}.split.validation", 0.5)
+    change_params(f"recipes.{name}.model.condition", "pattern")
+    change_params(f"recipes.{name}.train.average", 0.5)
+    change_params(f"recipes.{name}.train.learning_rate", 0.02)
+    for command in (("ingest", "many"), ("prepare", name), ("split", name), ("train", name)):
         fpml(*command)
     return fpml
 
@@ -194,6 +209,30 @@ def test_prints_of_a_class_on_demand(project: Path, conditional: Callable[..., A
     error = conditional("generate", "--out", "x", "--class", "whorl", code=2).err
     assert "class is whorl, and generate has 1, 2, 4" in error
     assert "is there and not an empty folder" in conditional("generate", "--out", "made", code=2).err
+
+
+def test_a_flow_is_measured_and_makes_the_same_prints_without_torch(project: Path, flowing: Callable[..., Any]) -> None:
+    name = "generate-conditional"
+    flowing("evaluate", name)
+    table = pd.read_parquet(project / f"results/{name}/table.parquet").set_index(["metric", "method"])
+    assert np.isfinite(table.loc[("kid", "model"), "value"])
+    history = pd.read_parquet(project / f"models/{name}/history.parquet")
+    assert {"train/loss", "validation/loss", "sheet"} <= set(history.columns)
+    assert history["train/loss"].iloc[-1] < 1.2  # 1: the best linear guess
+    assert (project / f"results/{name}/figures/growth.gif").exists()
+    flowing("generate", "-n", "5", "--out", "made", "--class", "2", "--model", name)
+    latent = pd.read_parquet(project / "made/latent.parquet").filter(like="z_").to_numpy()
+    assert latent.shape == (5, 32 * 32)
+    classes = json.loads((project / f"models/{name}/config.json").read_text(encoding="utf-8"))["classes"]
+    network = flow.build(load(project / "params.yaml").recipe(name).model, 32, 32, len(classes)).eval()
+    network.load_state_dict(load_file(project / f"models/{name}/weights.safetensors"))
+    numbers = torch.full((5,), classes.index("2"))
+    with torch.inference_mode():
+        expected = flow.draw(network, torch.from_numpy(latent), numbers)[:, 0].clamp(0, 1) * 255
+    for number, wanted in enumerate(expected.numpy(), 1):
+        picture = np.asarray(Image.open(project / f"made/{number:05d}.png"), np.float32)
+        assert picture.std() > 2
+        assert np.abs(picture - wanted).max() < 1
 
 
 def test_a_condition_with_one_class_is_refused(conditional: Callable[..., Any], change_params: Callable[..., None]) -> None:

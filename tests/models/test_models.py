@@ -8,7 +8,7 @@ from fpml.base.errors import FpmlError
 from fpml.models import autoencoder, dcgan, embedder, family, family_of, gated, layers, tight
 from fpml.models.layers import summary
 from fpml.settings.recipe import Model
-from fpml.tasks.generate.settings import ModelGenerate
+from fpml.tasks.generate.settings import ModelAdversary
 from fpml.tasks.recognise.settings import ModelRecognise
 from fpml.tasks.repair.train import repaired
 
@@ -132,9 +132,9 @@ def test_a_task_trains_its_own_kinds_of_models_only() -> None:
         gated.build(Model(widths=[4] * 6), 16, 46, 0)
 
 
-def generator_settings(**more: Any) -> ModelGenerate:
+def generator_settings(**more: Any) -> ModelAdversary:
     settings = {"latent": 100, "generator_width": 64, "discriminator_width": 64, "channels": 3, "condition": "none"}
-    return ModelGenerate(**{**settings, "spectral_norm": False, **more})
+    return ModelAdversary(**{**settings, "spectral_norm": False, **more})
 
 
 def test_the_published_dcgan_has_its_shapes_and_parameters() -> None:

@@ -9,10 +9,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from torch import nn
 
 from fpml import tasks
 from fpml.data.store import Prepared
-from fpml.models import family_of
+from fpml.models import family_of, flow
 from fpml.project.params import check
 from fpml.stages import train as stage
 from fpml.tasks.generate import train as generate
@@ -24,7 +25,10 @@ from fpml.training.session import Row, Session, Sets
 from tests.conftest import tiny_params
 
 SIZE = 4
-MODELS = {"generate": "dcgan", "compress": "small", "recognise": "resnet"}
+RUNS = {
+    "generate": ("generate", "dcgan"), "generate-conditional": ("generate", "flow"), "compress": ("compress", "small"),
+    "recognise": ("recognise", "resnet"),
+}  # fmt: skip
 
 
 class OneOf:
@@ -35,6 +39,7 @@ class OneOf:
     def __init__(self, rank: int, processes: int, alone: Accelerator) -> None:
         self.process_index, self.num_processes = rank, processes
         self.prepare, self.backward, self.unwrap_model = alone.prepare, alone.backward, alone.unwrap_model
+        self.clip_grad_norm_ = alone.clip_grad_norm_
 
     def reduce(self, total: torch.Tensor, _: str) -> torch.Tensor:
         return total
@@ -45,11 +50,12 @@ def one_epoch(
 ) -> Row:
     """What a process says of an epoch in which every loss is 1."""
 
-    def one(output: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-        return output.float().mean() * 0 + 1
+    def one(output: Any, *_: Any, **__: Any) -> torch.Tensor:
+        return (next(output.parameters()) if isinstance(output, nn.Module) else output).float().mean() * 0 + 1
 
     raw = tiny_params()
-    raw["run"] = {name: {"task": name, "model": MODELS[name]}}
+    task, model = RUNS[name]
+    raw["run"] = {name: {"task": task, "model": model}}
     raw["recipes"][name]["train"] |= {"epochs": 1, "batch_size": SIZE}
     params = check(raw)
     recipe: Any = params.recipes[name]
@@ -60,8 +66,9 @@ def one_epoch(
     classes = np.arange(prints) % 2
     one_set = Batches(whole, np.arange(prints), SIZE, accelerator, classes=classes)
     names = ("a", "b") if name == "recognise" else ()
-    family = family_of(MODELS[name], name, tasks.kinds(name))
+    family: Any = family_of(model, task, tasks.kinds(task))
     monkeypatch.setattr(generate, "_bce", one)
+    monkeypatch.setattr(flow, "loss", one)
     monkeypatch.setattr(F, "cross_entropy", one)
     monkeypatch.setattr(pictures, "picture_loss", lambda _: one)
     rows: list[Row] = []
@@ -77,6 +84,7 @@ def one_epoch(
     ("name", "module", "losses"),
     [
         ("generate", generate, {"discriminator/loss": 2.0, "generator/loss": 1.0}),
+        ("generate-conditional", generate, {"train/loss": 1.0, "validation/loss": 1.0}),
         ("compress", pictures, {"train/loss": 1.0, "validation/loss": 1.0}),
         ("recognise", recognise, {"train/loss": 1.0, "validation/loss": 1.0}),
     ],

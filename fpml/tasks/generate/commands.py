@@ -32,7 +32,7 @@ def generate(a: Arguments) -> None:
     from fpml.inference.passport import TRAINED, rule, said
 
     rules = tuple(rule(text, TRAINED) for text in a.accept)
-    model = fpml.load(a.model).need("pictures")
+    model = fpml.load(a.model).generator()
     if not (1 <= a.n <= 1_000_000 and 0 <= a.seed < 2**63):
         raise FpmlError(f"-n {a.n} --seed {a.seed}: from 1 to 1,000,000 prints, and a seed from 0")
     if a.out.exists() and (not a.out.is_dir() or any(a.out.iterdir())):

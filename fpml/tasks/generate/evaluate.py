@@ -3,7 +3,7 @@ draws of PCA, and beside what the project's own generator makes without any trai
 
 import base64
 import io
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from fpml.metrics.pictures import to_bytes, to_float
 from fpml.metrics.results import Row, as_table
 from fpml.metrics.ridges import coarseness, orientation
 from fpml.metrics.table import MODEL, REAL
+from fpml.models import Generator
 from fpml.settings.recipe import Data
 from fpml.tasks.generate.settings import Generate
 from fpml.tasks.protocol import Album, Findings, Trained, some
@@ -93,7 +94,7 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
     judges = {judge.version: judge.sha256, pattern.NAME: pattern.sha256(), kept.JUDGE: kept.judge().sha256}
     steps = recipe.train.epochs * -(-len(training) // recipe.train.batch_size)
     why = (
-        f"{steps:,} steps of a GAN on {len(training):,} prints; what it stands beside has the prints' greys and shapes from "
+        f"{steps:,} steps on {len(training):,} prints; what it stands beside has the prints' greys and shapes from "
         "the start, which the judge sees before ridges."
     )
     return Findings(scores, table, {"headline": "kid", "notes": notes, "why": why, "judges": judges, "samples": len(samples)})
@@ -102,19 +103,19 @@ def evaluate(trained: Trained[Generate], album: Album) -> Findings:
 @torch.inference_mode()
 def make(trained: Trained[Generate], count: int, training: pd.DataFrame) -> tuple[Tensor, np.ndarray]:
     """Made prints (count, 1, H, W) in 0..1 on the CPU, and the numbers of their classes, as often as training has them."""
-    generator: Any = trained.network
+    family = cast(Generator, trained.family)
     draw = torch.Generator().manual_seed(SEED)
-    latent = torch.randn(count, generator.model.latent, generator=draw)
+    latent = torch.randn(count, family.numbers(trained.network), generator=draw)
     classes = torch.zeros(count, dtype=torch.int64)
     if trained.classes:
         shares = training[trained.recipe.model.condition].astype(str).value_counts(normalize=True)
         weights = torch.tensor([float(shares.get(name, 0.0)) for name in trained.classes])
         classes = torch.multinomial(weights, count, replacement=True, generator=draw)
     parts = [
-        generator(latent[s : s + BATCH].to(trained.device), classes[s : s + BATCH].to(trained.device))[:, :1].cpu()
+        family.draw(trained.network, latent[s : s + BATCH].to(trained.device), classes[s : s + BATCH].to(trained.device))[:, :1]
         for s in range(0, count, BATCH)
     ]
-    return torch.cat(parts), classes.numpy()
+    return torch.cat([part.cpu().clamp(0, 1) for part in parts]), classes.numpy()
 
 
 Value = tuple[str, str, float, float]  # metric, method, value, spread

@@ -1,26 +1,35 @@
 """The settings of a generate recipe."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 from pydantic.dataclasses import dataclass
 
 from fpml.settings.recipe import Data, Promotion, Split
 from fpml.settings.types import STRICT, Count, LearningRate, Seed, Whole
 
+OF_ADVERSARY, OF_FLOW = "of an adversary", "of a flow"  # what a section is of
+Condition = Literal["none", "hand", "finger", "pattern"]  # what a picture may be asked for by
+
 
 @dataclass(frozen=True, config=STRICT)
-class ModelGenerate:
+class ModelAdversary:
     latent: Annotated[Whole, Field(ge=1, le=4096)]  # numbers that a picture is made from
     generator_width: Annotated[Whole, Field(ge=1, le=512)]
     discriminator_width: Annotated[Whole, Field(ge=1, le=512)]
     channels: Annotated[Whole, Field(ge=1, le=3)]  # 1: grey; 3: grey three times, as published
-    condition: Literal["none", "hand", "finger", "pattern"]  # what a picture may be asked for by
+    condition: Condition  # what a picture may be asked for by
     spectral_norm: bool  # of the discriminator, in place of its batch normalisation: steadier (Miyato et al. 2018)
 
 
 @dataclass(frozen=True, config=STRICT)
-class TrainGenerate:
+class ModelFlow:
+    widths: Annotated[list[Count], Field(min_length=1, max_length=6)]  # of its maps, each half as large as the ones before
+    condition: Condition  # what a picture may be asked for by
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainAdversary:
     seed: Seed
     epochs: Annotated[Whole, Field(ge=1, le=100_000)]
     batch_size: Annotated[Whole, Field(ge=2, le=65_536)]
@@ -30,6 +39,24 @@ class TrainGenerate:
     average: Annotated[float, Field(ge=0, lt=1)]  # of the generator's weights from step to step; 0: the last ones
     sheet_every: Count  # epochs between two sheets of fixed noise
     start_from: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainFlow:
+    seed: Seed
+    epochs: Annotated[Whole, Field(ge=1, le=100_000)]
+    batch_size: Annotated[Whole, Field(ge=1, le=65_536)]
+    learning_rate: LearningRate
+    average: Annotated[float, Field(ge=0, lt=1)]  # of the weights from step to step; 0: the last ones
+    flips: bool  # prints also shown turned over, left to right, and told so: none is made that way
+    sheet_every: Count  # epochs between two sheets of fixed noise
+    start_from: str
+
+
+def _of(section: Any) -> str:
+    """Whose section it is. With a space, which no key of params.yaml has."""
+    there = section if isinstance(section, dict) else vars(section)
+    return OF_ADVERSARY if {"generator_width", "beta1"} & set(there) else OF_FLOW
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -45,11 +72,11 @@ class Generate:
     task: Literal["generate"]
     data: Data
     split: Split
-    model: ModelGenerate
-    train: TrainGenerate
+    model: Annotated[Annotated[ModelAdversary, Tag(OF_ADVERSARY)] | Annotated[ModelFlow, Tag(OF_FLOW)], Discriminator(_of)]
+    train: Annotated[Annotated[TrainAdversary, Tag(OF_ADVERSARY)] | Annotated[TrainFlow, Tag(OF_FLOW)], Discriminator(_of)]
     evaluate: EvaluateGenerate
     promotion: Promotion
 
 
 RECIPE = Generate
-KINDS = ("adversary",)  # of models that it can train
+KINDS = ("adversary", "flow")  # of models that it can train

@@ -1,13 +1,11 @@
 """generate, as fpml/tasks/protocol.py wants a task to be."""
 
-from typing import cast
-
 import numpy as np
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from fpml.data.store import Prepared
-from fpml.models import Adversary, Family
+from fpml.models import Family
 from fpml.tasks.generate import evaluate, train
 from fpml.tasks.generate.settings import Generate
 from fpml.tasks.protocol import Album, Findings, FromFile, Task, Trained
@@ -20,7 +18,7 @@ class GenerateTask(FromFile):
         return train.sets(prints, side, recipe, accelerator)
 
     def train(self, network: nn.Module, family: Family, sets: Sets, recipe: Generate, session: Session) -> nn.Module:
-        return train.train(network, cast(Adversary, family), sets, recipe.train, session)
+        return train.train(network, family, sets, recipe.train, session)
 
     def registered(self, network: nn.Module, prints: Tensor) -> Registered:
         return train.registered(network, prints)
