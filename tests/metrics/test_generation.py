@@ -246,7 +246,7 @@ def test_made_prints_have_passports_and_poor_ones_are_drawn_anew(
 ) -> None:
     told = conditional("generate", "-n", "12", "--out", "made", "--passports").out
     before = pd.read_parquet(project / "made/passports.parquet")
-    assert list(before) == ["picture", "minutiae", "clarity", "skin", "nearest", "accepted", "drawn"]
+    assert list(before) == ["picture", "minutiae", "clarity", "skin", "nfiq2", "nearest", "accepted", "drawn"]
     assert before["nearest"].between(-1, 1).all()
     assert "12 passports: " in told
     assert "nearest " in told
@@ -263,7 +263,7 @@ def test_made_prints_have_passports_and_poor_ones_are_drawn_anew(
         pictures = [(project / folder / f"{number:05d}.png").read_bytes() for folder in ("made", "again")]
         assert (pictures[0] == pictures[1]) == same
     assert (
-        "with one of minutiae, clarity, skin, nearest"
+        "with one of minutiae, clarity, skin, nfiq2, nearest"
         in conditional("generate", "--out", "x", "--accept", "recall>=1", code=2).err
     )
     away = tmp_path_factory.mktemp("away")  # from the project, and from what the generator was trained on
