@@ -69,10 +69,10 @@ class FlowNet(nn.Module):
         known = torch.cat([waves.sin(), waves.cos()], 1) + turned[:, None] * self.turned
         if self.names is not None:
             known = known + self.names(classes)
-        way: Tensor = self.mean + slope * here + rest * self.inside(here / size, self.told(known)).float()
+        way: Tensor = self.mean + slope * here + rest * self._inner(here / size, self.told(known)).float()
         return way
 
-    def inside(self, picture: Tensor, told: Tensor) -> Tensor:
+    def _inner(self, picture: Tensor, told: Tensor) -> Tensor:
         maps = self.first(F.pixel_unshuffle(picture, self.fold))
         kept = [maps]
         for number, block in enumerate(self.down):
@@ -150,7 +150,7 @@ def fold_of(height: int, width: int) -> int:
 
 
 def build(model: Settings, height: int, width: int, classes: int) -> FlowNet:
-    """FpmlError for settings of another family, or a size that it can't have."""
+    """FpmlError for settings of another family, or a size or widths that it can't have."""
     if not hasattr(model, "widths"):
         raise FpmlError(
             "the recipe's model and train sections are a dcgan's; a flow's are generate-conditional's in params.yaml"
@@ -161,6 +161,8 @@ def build(model: Settings, height: int, width: int, classes: int) -> FlowNet:
             f"data.height and data.width are {height} x {width}; a flow of {len(model.widths)} widths makes pictures of about "
             f"this size in multiples of {multiple} pixels"
         )
+    if model.widths[-1] % Attention.HEADS:
+        raise FpmlError(f"model.widths is {model.widths}; a flow's last one is a multiple of {Attention.HEADS}")
     return FlowNet(model.widths, height, width, classes)
 
 

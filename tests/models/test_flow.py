@@ -82,6 +82,8 @@ def test_pictures_of_any_size_are_folded_to_32_pixels(height: int, width: int, f
     assert flow.draw(net.eval(), torch.randn(2, height * width), torch.zeros(2)).shape == (2, 1, height, width)
     with pytest.raises(FpmlError, match=f"in multiples of {2 * fold} pixels"):
         flow.build(SimpleNamespace(widths=[4, 8]), height + fold, width, 0)
+    with pytest.raises(FpmlError, match=r"model.widths is \[4, 6\]; a flow's last one is a multiple of 4"):
+        flow.build(SimpleNamespace(widths=[4, 6]), height, width, 0)
 
 
 @pytest.mark.parametrize(("family", "sections"), [(dcgan, "a flow's"), (flow, "a dcgan's")])

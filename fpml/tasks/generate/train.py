@@ -28,7 +28,7 @@ from fpml.training.session import Row, Session, Sets
 SHEET = 6  # pictures a side of the sheet of fixed noise
 MOST = 2000  # prints that a flow's mean and spread are measured of
 BETAS, CLIP = (0.9, 0.99), 1.0  # of a flow's optimiser, and the longest step
-WARM_UP, FALLING = 200, 0.3  # steps in which the learning rate rises, and the last share of all steps, in which it falls
+WARM_UP, FALLING = 50, 0.3  # steps in which the learning rate rises, and the last share of all steps, in which it falls
 
 
 def sets(prints: Prepared, side: np.ndarray, recipe: Generate, accelerator: Accelerator) -> Sets:
