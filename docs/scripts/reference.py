@@ -122,9 +122,10 @@ def settings_page(file: Path = ROOT / "params.yaml") -> str:
     ]
     for (section, cls), users in recipe_sections().items():
         names = [r for r, run in settings["run"].items() if run["task"] in users]
-        parts += [f"### {section} of {', '.join(users)}"]
         names = [r for r in names if {field.name for field in fields(cls)} <= set(settings["recipes"][r][section])]
         values = [settings["recipes"][r][section] for r in names]
+        several = [c for (s, c), of in recipe_sections().items() if s == section and of == users]
+        parts += [f"### {section} of {', '.join(users)}" + (f" ({', '.join(names)})" if len(several) > 1 else "")]
         parts += [rows(cls, f"recipes.R.{section}", values, [f"recipes.{r}.{section}" for r in names], said)]
     return "\n\n".join(parts) + "\n"
 

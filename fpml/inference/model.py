@@ -132,9 +132,9 @@ class Model:
         """This model, if it makes pictures from noise, be it along a flow or not. FpmlError where it does not."""
         return self.need("way" if "way" in self.outputs else "pictures")
 
-    def latent(self, count: int, seed: int | list[int]) -> np.ndarray:
-        """What prints are made from: (count, numbers) float32, the same for the same seed."""
-        size = math.prod(self._noise)
+    def latent(self, count: int, seed: int | list[int] | np.random.Generator) -> np.ndarray:
+        """What prints are made from: (count, numbers) float32, the same for the same seed, or the next ones of a generator."""
+        size = math.prod(self.generator()._noise)
         return np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
 
     def classes_of(self, count: int, pattern: str | None) -> np.ndarray:
@@ -168,7 +168,8 @@ class Model:
         def way(picture: np.ndarray, time: float) -> np.ndarray:
             return self.run(["way"], picture=picture, time=np.full(len(picture), time, np.float32), **given)[0]
 
-        return (follow(way, latent.reshape(-1, *self._noise)) + 1) / 2
+        steps = int(self.session.get_modelmeta().custom_metadata_map["steps"])
+        return (follow(way, latent.reshape(-1, *self._noise), steps) + 1) / 2
 
     def _placed(self, pictures: Pictures, dpi: float, *outputs: str) -> list[Placement]:
         self.need(*outputs)

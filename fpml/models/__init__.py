@@ -68,11 +68,11 @@ class Flow(Generator, Protocol):
         """A scalar. network: way, or what wraps it; time and turned (B,): the pictures' shares, and which are turned over."""
 
 
-@runtime_checkable
 class Way(Protocol):
     """A flow's network: pictures (B, 1, H, W), times, classes and turned (B,) → ways (B, 1, H, W)."""
 
     size: tuple[int, int]  # H, W
+    steps: int  # in which it is followed
     mean: "Tensor"  # of all prints' pixels, and their spread; training sets both
     spread: "Tensor"
     names: "nn.Embedding | None"  # the classes

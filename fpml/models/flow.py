@@ -12,7 +12,7 @@ from fpml.base.errors import FpmlError
 from fpml.models.follow import follow
 
 KIND = "flow"
-FOLDED = 32  # pixels, the shorter side of the largest maps: larger pictures are folded into channels first
+FOLDED = 32  # pixels, at most, of the largest maps' shorter side: larger pictures are folded into channels first
 WAVES, FASTEST = 32, 1000.0  # that tell the time, and the fastest of them, in radians
 
 L = TypeVar("L", nn.Conv2d, nn.Linear)
@@ -23,6 +23,8 @@ class Settings(Protocol):
 
     @property
     def widths(self) -> list[int]: ...
+    @property
+    def steps(self) -> int: ...
 
 
 class FlowNet(nn.Module):
@@ -32,9 +34,9 @@ class FlowNet(nn.Module):
     The network inside has unit variance in and out whatever the time, as Karras et al. (2022) do it for diffusion; the formulas
     here are those of the best linear guess, for pixels of the prints' mean and spread and noise of spread 1."""
 
-    def __init__(self, widths: list[int], height: int, width: int, classes: int) -> None:
+    def __init__(self, widths: list[int], steps: int, height: int, width: int, classes: int) -> None:
         super().__init__()
-        self.size = height, width
+        self.size, self.steps = (height, width), steps
         self.fold = fold_of(height, width)
         numbers = 4 * widths[0]
         self.mean, self.spread = nn.Buffer(torch.zeros(())), nn.Buffer(torch.ones(()))  # of all prints' pixels
@@ -146,7 +148,7 @@ def silent(layer: L) -> L:
 
 
 def fold_of(height: int, width: int) -> int:
-    return max(1, min(height, width) // FOLDED)
+    return -(-min(height, width) // FOLDED)
 
 
 def build(model: Settings, height: int, width: int, classes: int) -> FlowNet:
@@ -163,7 +165,7 @@ def build(model: Settings, height: int, width: int, classes: int) -> FlowNet:
         )
     if model.widths[-1] % Attention.HEADS:
         raise FpmlError(f"model.widths is {model.widths}; a flow's last one is a multiple of {Attention.HEADS}")
-    return FlowNet(model.widths, height, width, classes)
+    return FlowNet(model.widths, model.steps, height, width, classes)
 
 
 def loss(
@@ -191,5 +193,5 @@ def draw(network: FlowNet, latent: Tensor, classes: Tensor) -> Tensor:
         return there
 
     start = latent.reshape(-1, 1, *network.size).contiguous(memory_format=torch.channels_last)
-    pictures: Tensor = (follow(way, start) + 1) / 2
+    pictures: Tensor = (follow(way, start, network.steps) + 1) / 2
     return pictures

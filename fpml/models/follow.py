@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-STEPS = 15
-
 T = TypeVar("T", bound=Any)  # an array or a tensor
 
 
-def follow(way: Callable[[T, float], T], start: T) -> T:
+def follow(way: Callable[[T, float], T], start: T, steps: int) -> T:
     """Where noise (B, 1, H, W) comes to at time 1, by Heun's method. way: which way pictures move at a time, 0 to 1."""
-    picture, share = start, 1 / STEPS
-    for step in range(STEPS - 1):
+    picture, share = start, 1 / steps
+    for step in range(steps - 1):
         first = way(picture, step * share)
         second = way(picture + share * first, (step + 1) * share)
         picture = picture + share / 2 * (first + second)

@@ -5,6 +5,7 @@ The classes in fpml/settings and in each task's settings.py are the one list of 
 
 import difflib
 import json
+import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -132,7 +133,7 @@ def _explain(error: Any, source: str) -> str:
     if error["type"].startswith("union_tag"):
         found = found.get("task") if isinstance(found, dict) else found
         return f"{source}: '{key.replace('recipes.', 'run.')}.task' is {found!r}; allowed: {', '.join(tasks.names())}"
-    message = error["msg"].replace("Input should", "should").replace("String should", "should")
+    message = re.sub(r"^\w+ should", "should", error["msg"])
     return f"{source}: '{key}' is {found!r} ({type(found).__name__}); it {message}"
 
 

@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ class Registered:
     outputs: tuple[str, ...]  # names, in the order in which the network gives them
     stepped: tuple[str, ...] = ()  # those with a threshold in them: rounding may take a few pixels to its other side
     apart: tuple[str, ...] = ()  # inputs whose batch is another than the others', and whose size is fixed
+    notes: dict[str, str] = field(default_factory=dict)  # kept in the file's metadata
     any_size: int = 0  # height and width, axes 2 and 3, may be any multiple of this; 0: they are those of the examples
 
 
@@ -47,6 +48,7 @@ def export(registered: Registered, path: Path) -> None:
             dynamic_shapes=shapes, verbose=False,
         )  # fmt: skip
     assert program is not None
+    program.model.metadata_props.update(registered.notes)
     program.save(path, external_data=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     theirs = session.run(list(registered.outputs), {k: v.numpy() for k, v in registered.inputs.items()})

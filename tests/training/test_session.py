@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from fpml import tasks
+from fpml.base.errors import FpmlError
 from fpml.data.store import Prepared
 from fpml.models import family_of, flow
 from fpml.project.params import check
@@ -76,6 +77,53 @@ def one_epoch(
     network = family.build(recipe.model, side, side, len(names))
     module.train(network, family, Sets(one_set, one_set, names), recipe.train, session)
     return rows[0]
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_flow_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    """Its learning rate, noise, mean and spread, average and optimiser are those of an unbroken run."""
+    raw = tiny_params()
+    raw["run"] = {"generate-conditional": {"task": "generate", "model": "flow"}}
+    raw["recipes"]["generate-conditional"]["train"] |= {"epochs": 4, "batch_size": SIZE}
+    params = check(raw)
+    recipe: Any = params.recipes["generate-conditional"]
+    accelerator = stage._accelerator(params.runtime)
+    pictures_of = np.random.default_rng(0).integers(0, 256, (10, 32, 32), dtype=np.uint8)
+    whole = Prepared([pictures_of], [pictures_of], pd.DataFrame(index=range(10)), {"rows_per_shard": 10})
+    one_set = Batches(whole, np.arange(10), SIZE, accelerator, classes=np.arange(10) % 2)
+
+    def trained(folder: Path, stop_after: int) -> dict[str, torch.Tensor]:
+        def logged(row: Row) -> None:
+            if row["epoch"] == stop_after:
+                raise Stopped
+
+        torch.manual_seed(1)
+        network = flow.build(recipe.model, 32, 32, 2)
+        session = Session(accelerator, Checkpoints(folder), logged, lambda: None)
+        sets = Sets(one_set, one_set, ("a", "b"))
+        return generate.train(network, family_of("flow", "generate", ("flow",)), sets, recipe.train, session).state_dict()
+
+    expected = trained(tmp_path / "unbroken", 0)
+    with pytest.raises(Stopped):
+        trained(tmp_path / "broken", 2)
+    for name, tensor in trained(tmp_path / "broken", 0).items():
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("of", ["generate", "generate-conditional"])
+def test_sections_of_two_families_are_refused(of: str) -> None:
+    raw = tiny_params()
+    recipes, other = raw["recipes"], {"generate": "generate-conditional", "generate-conditional": "generate"}[of]
+    task, model = RUNS[of]
+    raw["run"] = {of: {"task": task, "model": model}}
+    recipes[of]["train"] = recipes[other]["train"]
+    recipe: Any = check(raw).recipes[of]
+    whole: Any = None
+    with pytest.raises(FpmlError, match=r"the recipe's train section is a \w+'s, and its model section a \w+'s; take both"):
+        generate.train(torch.nn.Linear(1, 1), family_of(model, task, tasks.kinds(task)), whole, recipe.train, whole)
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fpml.inference.model import Generated, Model
     from fpml.inference.passport import Rule
 
-BATCH = 64  # prints made at a time
+BATCH = 16  # prints made at a time
 SHEET = 64  # made prints on a sheet
 
 
@@ -25,6 +25,8 @@ def generate(a: Arguments) -> None:
     and passports.parquet where passports are asked for. FpmlError for a class that the model does not have."""
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
     from PIL import Image
 
     from fpml.base.files import new_folder
@@ -37,30 +39,27 @@ def generate(a: Arguments) -> None:
         raise FpmlError(f"-n {a.n} --seed {a.seed}: from 1 to 1,000,000 prints, and a seed from 0")
     if a.out.exists() and (not a.out.is_dir() or any(a.out.iterdir())):
         raise FpmlError(f"--out is {a.out}, which is there and not an empty folder; name a new one")
-    latent, numbers = model.latent(a.n, a.seed), model.classes_of(a.n, a.pattern)
-    classes: list[str] = []
+    noise, numbers = np.random.default_rng(a.seed), model.classes_of(a.n, a.pattern)
     examine = examiner(model, a.model, rules) if a.passports or rules else None
     passports: list[dict[str, Any]] = []
+    columns = pa.schema([("picture", pa.string()), ("class", pa.string()), ("latent", pa.list_(pa.float32()))])
     with new_folder(a.out) as folder:
         first: list[np.ndarray] = []
-        for start in progress(range(0, a.n, BATCH), "generate", -(-a.n // BATCH), "batches"):
-            here = slice(start, start + BATCH)
-            made = model.made(latent[here], numbers[here])
-            if examine is not None:
-                passports += accepted(model, made, numbers[here], [a.seed, start], examine)
-                latent[here] = made.latent
-            for place, picture in enumerate(made.pictures):
-                Image.fromarray(picture).save(folder / f"{start + place + 1:05d}.png")
-            first += list(grey(made.pictures)[: SHEET - len(first)])
-            classes += made.classes
+        with pq.ParquetWriter(folder / "latent.parquet", columns) as table:
+            for start in progress(range(0, a.n, BATCH), "generate", -(-a.n // BATCH), "batches"):
+                here = numbers[start : start + BATCH]
+                made = model.made(model.latent(len(here), noise), here)
+                if examine is not None:
+                    passports += accepted(model, made, here, [a.seed, start], examine)
+                files = [f"{start + place + 1:05d}.png" for place in range(len(here))]
+                for file, picture in zip(files, made.pictures, strict=True):
+                    Image.fromarray(picture).save(folder / file)
+                table.write_table(pa.table([files, made.classes, list(made.latent)], columns))
+                first += list(grey(made.pictures)[: SHEET - len(first)])
         Image.fromarray(sheet(np.stack(first))).save(folder / "sheet.png")
-        table = pd.DataFrame(latent, columns=[f"z_{n}" for n in range(latent.shape[1])])
-        table.insert(0, "picture", [f"{n + 1:05d}.png" for n in range(a.n)])
-        table.insert(1, "class", classes)
-        table.to_parquet(folder / "latent.parquet", index=False)
         if passports:
             of = pd.DataFrame(passports)
-            of.insert(0, "picture", table["picture"])
+            of.insert(0, "picture", [f"{n + 1:05d}.png" for n in range(a.n)])
             of.to_parquet(folder / "passports.parquet", index=False)
             print(said(of))
     print(f"{a.n} made prints in {a.out}; {a.out}/sheet.png shows the first of them")

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 from fpml.settings.recipe import Data, Promotion, Split
 from fpml.settings.types import STRICT, Count, LearningRate, Seed, Whole
 
-OF_ADVERSARY, OF_FLOW = "of an adversary", "of a flow"  # what a section is of
+OF_ADVERSARY, OF_FLOW = "of an adversary", "of a flow"  # what a section is of; with a space, which no key has
 Condition = Literal["none", "hand", "finger", "pattern"]  # what a picture may be asked for by
 
 
@@ -25,6 +25,7 @@ class ModelAdversary:
 @dataclass(frozen=True, config=STRICT)
 class ModelFlow:
     widths: Annotated[list[Count], Field(min_length=1, max_length=6)]  # of its maps, each half as large as the ones before
+    steps: Annotated[Whole, Field(ge=1, le=1000)]  # from noise to a picture, of two looks each (Heun's method)
     condition: Condition  # what a picture may be asked for by
 
 
@@ -54,9 +55,13 @@ class TrainFlow:
 
 
 def _of(section: Any) -> str:
-    """Whose section it is. With a space, which no key of params.yaml has."""
-    there = section if isinstance(section, dict) else vars(section)
-    return OF_ADVERSARY if {"generator_width", "beta1"} & set(there) else OF_FLOW
+    """Whose section it is, by the keys that only one of them has: one that is misspelt changes nothing."""
+    keys = set(section) if isinstance(section, dict) else set(getattr(section, "__dataclass_fields__", ()))
+    adversary, flow = (
+        {field for section in of for field in section.__dataclass_fields__}
+        for of in ((ModelAdversary, TrainAdversary), (ModelFlow, TrainFlow))
+    )
+    return OF_ADVERSARY if len(keys & (adversary - flow)) > len(keys & (flow - adversary)) else OF_FLOW
 
 
 @dataclass(frozen=True, config=STRICT)

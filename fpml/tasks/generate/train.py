@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fpml.base.errors import FpmlError
 from fpml.data.split import TRAIN, VALIDATION
 from fpml.data.store import Prepared
-from fpml.models import Adversary, Family, Flow, Generator, Way
+from fpml.models import Adversary, Family, Flow, Generator
 from fpml.tasks.generate.settings import Generate, TrainAdversary, TrainFlow
 from fpml.tasks.protocol import some
 from fpml.training.average import Averaged
@@ -47,6 +47,9 @@ def sets(prints: Prepared, side: np.ndarray, recipe: Generate, accelerator: Acce
         raise FpmlError(f"model.condition is {by}, and the training prints say {found}; a condition needs two or more")
     numbers = pd.Series(range(len(names)), index=names)
     rows = [r[column.iloc[r].isin(names).to_numpy()] for r in rows]
+    if not len(rows[1]):
+        there = ", ".join(names)
+        raise FpmlError(f"no held-out print has a {by} that training knows ({there}); change split.seed, or model.condition")
     training, validation = (Batches(prints, r, size, accelerator, classes=numbers[column.iloc[r]].to_numpy(int)) for r in rows)
     return Sets(training, validation, tuple(str(n) for n in names))
 
@@ -64,7 +67,11 @@ class _Pair(nn.Module):
 
 
 def train(network: nn.Module, family: Family, sets: Sets, settings: TrainAdversary | TrainFlow, session: Session) -> nn.Module:
-    """Train in place, from the last checkpoint if there is one; the network whose weights stand."""
+    """Train in place, from the last checkpoint if there is one; the network whose weights stand. FpmlError for settings of
+    another family."""
+    own, other = ("a flow", "a dcgan") if isinstance(settings, TrainFlow) else ("a dcgan", "a flow")
+    if (family.KIND == "flow") != isinstance(settings, TrainFlow):
+        raise FpmlError(f"the recipe's train section is {own}'s, and its model section {other}'s; take both of one")
     if isinstance(settings, TrainFlow):
         return flow(network, cast(Flow, family), sets, settings, session)
     return adversary(network, cast(Adversary, family), sets, settings, session)
@@ -228,12 +235,13 @@ def _sheet(family: Generator, network: nn.Module, latent: Tensor, classes: Tenso
 def registered(network: nn.Module, prints: Tensor) -> Registered:
     """Latent vectors, and classes where there are some → pictures (B, channels, H, H) in 0..1. Of a flow: pictures, times and
     classes → ways, along which fpml/models/follow.py goes."""
-    if isinstance(network, Way):
-        examples = {"picture": torch.randn(4, 1, *network.size), "time": torch.linspace(0.1, 0.9, 4)}
-        if network.names is not None:
-            examples["class"] = torch.arange(4) % network.names.num_embeddings
-        return Registered(_Way(network), examples, ("way",))
     generator: Any = network
+    if hasattr(generator, "steps"):  # a flow, which is followed
+        noise = torch.randn(4, 1, *generator.size, generator=torch.Generator().manual_seed(0))
+        examples = {"picture": noise, "time": torch.linspace(0.1, 0.9, 4)}
+        if generator.names is not None:
+            examples["class"] = torch.arange(4) % generator.names.num_embeddings
+        return Registered(_Way(generator), examples, ("way",), notes={"steps": str(generator.steps)})
     latent = torch.randn(4, generator.model.latent, generator=torch.Generator().manual_seed(0))
     if generator.names is None:
         return Registered(_Unconditional(generator), {"latent": latent}, ("pictures",))
