@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -173,7 +174,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_weights(
     last = error.strip().splitlines()[-1]
     assert "the loss of epoch 3 is not a number: " in last
     assert "the weights of epoch 2 stay in " in last
-    assert "lower train.learning_rate (it is 1e+30" in last
+    assert re.search(r"lower train.learning_rate \(it is \de\+30", last)
     assert not (project / "models" / recipe).exists()
     (kept,) = (project / ".fpml" / "checkpoints").glob("*/epoch-00002")
     assert all(t.isfinite().all() for t in load_file(kept / "network.safetensors").values())
