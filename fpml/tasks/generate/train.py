@@ -151,9 +151,9 @@ def flow(network: Any, family: Flow, sets: Sets, settings: TrainFlow, session: S
     known = torch.from_numpy(training.prints.take(training.rows[some(len(training.rows), MOST)])).float() / 127.5 - 1
     network.mean.copy_(known.mean())
     network.spread.copy_(known.std())
-    bare: Any = network.to(memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(bare.parameters(), settings.learning_rate, BETAS)
-    wrapped, optimiser = accelerator.prepare(bare, optimiser)
+    network = network.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate, BETAS)
+    wrapped, optimiser = accelerator.prepare(network, optimiser)
     both = Averaged(accelerator.unwrap_model(wrapped), settings.average).to(device)
     fixed, fixed_classes = _fixed(family.numbers(network), len(sets.classes), settings.seed, device)
 
