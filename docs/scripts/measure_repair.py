@@ -1,10 +1,11 @@
-"""Measure a model that undoes alterations on SOCOFing; writes the numbers of recipes/repair.md to docs/repair.
+"""Measure models that repair altered prints on SOCOFing; writes the numbers of recipes/repair.md to docs/repair.
 
     python docs/scripts/measure_repair.py socofing SOCOFing              # SSIM by cell, placing, minutiae, detection
     python docs/scripts/measure_repair.py identify SOCOFing              # rank-1 against all real prints
-    python docs/scripts/measure_repair.py odd SOCOFing FVC2002           # prints and alterations that are not as the usual ones
+    python docs/scripts/measure_repair.py odd SOCOFing FVC2002 CrossMatch   # prints and alterations not as the usual ones
 
-SOCOFing: a folder with Real and Altered; FVC2002: one with DB1_B … DB4_B. No picture of a real print is written, only numbers.
+SOCOFing: a folder with Real and Altered; FVC2002: one with DB1_B … DB4_B. --gated FOLDER measures a trained repair-gated on the
+same prints, --model FOLDER --out NAME another model that undoes. No picture of a print is written, only numbers and a curve.
 """
 
 import argparse
@@ -20,13 +21,14 @@ import numpy as np
 import onnxruntime
 import torch
 from PIL import Image
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 
 import fpml
 from fpml.alteration.apply import apply, bilinear
 from fpml.alteration.draw import DRAWN, LEVELS, draw
 from fpml.alteration.kinds import Rotation
 from fpml.data.readers.socofing import NAME, crop
+from fpml.drawing.figures import CHART_DPI, plt, save
 from fpml.inference.kept import kept, template
 from fpml.inference.model import to_bytes
 from fpml.inference.undo import UNDONE, Run, Undone, asked_of, look, painted, repair
@@ -36,6 +38,7 @@ from fpml.metrics.intervals import wilson
 from fpml.metrics.pictures import WHOLE, Outcome, measure, to_float
 
 HERE = Path(__file__).parents[1] / "repair"
+ROC = HERE.parent / "figures" / "repair-roc.png"
 DPI = 180.0  # of SOCOFing
 CPU = torch.device("cpu")
 WORSE = 0.002  # of SSIM: what counts as worse than untouched
@@ -100,6 +103,7 @@ def socofing(a: argparse.Namespace) -> dict[str, Any]:
     run, digest = opened(a.model)
     subjects = range(a.subjects[0], a.subjects[1] + 1)
     real, altered = prints(a.socofing, subjects)
+    gated = fpml.load(a.gated) if a.gated else None
     rng = np.random.default_rng(1)
     by_cell: dict[str, list[dict[str, Any]]] = {}
     for cell in dict.fromkeys(c for c, _, _ in altered):
@@ -111,6 +115,8 @@ def socofing(a: argparse.Namespace) -> dict[str, Any]:
             took = process_time() - start
             after, only = to_bytes(made.picture), to_bytes(painted(run, before))
             pictures = {"untouched": before, "painted": only, "undone": after}
+            if gated:
+                pictures["gated"] = gated.repair([before], dpi=DPI)[0].picture
             right = made.found.kind == cell.split()[1]
             row: dict[str, Any] = {"finger": stem, "kind": right, "was undone": made.found.undone, "took": took}
             row |= {f"ssim {name}": ssim(p, real[stem]) for name, p in pictures.items()}
@@ -135,6 +141,11 @@ def socofing(a: argparse.Namespace) -> dict[str, Any]:
         limit = float(np.quantile(chances, 1 - fmr))
         detection[f"found at {fmr:.1%} false alarms"] = float(np.mean([row["altered"] > limit for row in whole]))
     print(json.dumps(detection))
+    curves = detection["ROC, false alarms and found"] = {}
+    for level in LEVELS:
+        some = [row["altered"] for cell, rows in by_cell.items() if cell.startswith(level) for row in rows]
+        alarms, hits, _ = roc_curve([1] * len(some) + [0] * len(chances), some + chances)
+        curves[level] = [np.round(alarms, 4).tolist(), np.round(hits, 4).tolist()]
     cells = {cell: told(rows) for cell, rows in by_cell.items()}
     return {"model": digest, "subjects": list(a.subjects), "cells": {**cells, "all": told(whole)}, "detection": detection}
 
@@ -144,7 +155,7 @@ def told(rows: list[dict[str, Any]]) -> dict[str, Any]:
     of = {key: np.array([row[key] for row in rows], float) for key in rows[0] if key != "finger"}
     fingers = np.unique([row["finger"] for row in rows], return_inverse=True)[1]
     rng, left = np.random.default_rng(0), {}
-    for name in ("undone", "painted"):
+    for name in [key.removeprefix("ssim ") for key in of if key.startswith("ssim ") and key != "ssim untouched"]:
         draws = []
         for _ in range(1000):
             count = np.bincount(rng.integers(0, fingers.max() + 1, fingers.max() + 1), minlength=fingers.max() + 1)[fingers]
@@ -160,6 +171,16 @@ def told(rows: list[dict[str, Any]]) -> dict[str, Any]:
     if "pixels" in of:
         out["placed exactly"] = round(float(((of["pixels"] < EXACT) & (of["degrees"] < 1)).mean()), 3)
     return out
+
+
+def roc(curves: dict[str, list[list[float]]]) -> None:
+    """Altered prints found over false alarms, a line for each level."""
+    figure, axis = plt.subplots(figsize=(6, 3.6))
+    for level, (alarms, hits) in curves.items():
+        axis.plot(100 * np.array(alarms), 100 * np.array(hits), label=level, drawstyle="steps-post")
+    axis.set(xlabel="unaltered prints taken for altered, %", ylabel="altered found, %", xscale="symlog", ylim=(80, 100.5))
+    axis.legend()
+    save(figure, ROC, CHART_DPI)
 
 
 def identify(a: argparse.Namespace) -> dict[str, Any]:
@@ -194,8 +215,10 @@ def odd(a: argparse.Namespace) -> dict[str, Any]:
     small = [_resized(p, round(p.shape[0] * 0.36), round(p.shape[1] * 0.36)) for p in fvc]
     turned = [np.asarray(Image.fromarray(p).rotate(25, Image.Resampling.BICUBIC, fillcolor=255)) for p in real[:200]]
     down = [_resized(_resized(p, 298, 241), 111, 90) for p in real[:200]]
+    scans = [np.asarray(Image.open(p).convert("L")) for p in sorted(a.crossmatch.glob("*_1.tif"))]
     sets = {
         "SOCOFing's own, altered by fpml": real, "turned by 25°": turned, "FVC2002 DB1 and DB3 at 180 dpi": small,
+        "CrossMatch at 180 dpi": [_resized(p, round(p.shape[0] * 0.36), round(p.shape[1] * 0.36)) for p in scans],
         "241 × 298, brought to 90 × 111 before": down,
     }  # fmt: skip
     for name, pool in sets.items():
@@ -249,7 +272,10 @@ def main() -> None:
     parser.add_argument("what", choices=("socofing", "identify", "odd"))
     parser.add_argument("socofing", type=Path)
     parser.add_argument("fvc2002", type=Path, nargs="?")
+    parser.add_argument("crossmatch", type=Path, nargs="?")
     parser.add_argument("--model", default="repair-1")
+    parser.add_argument("--gated", type=Path, help="a trained repair-gated, to be measured beside it")
+    parser.add_argument("--out", help="the name of the file in docs/repair")
     parser.add_argument("--subjects", type=int, nargs=2, default=(26, 50), help="first and last of those measured")
     parser.add_argument("--most", type=int, default=1000, help="prints of a cell, level or set")
     parser.add_argument("--reals", type=int, default=1000, help="unaltered prints")
@@ -258,7 +284,9 @@ def main() -> None:
     a = parser.parse_args()
     found = {"socofing": socofing, "identify": identify, "odd": odd}[a.what](a)
     HERE.mkdir(exist_ok=True)
-    (HERE / f"{a.what}.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (HERE / f"{a.out or a.what}.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if a.what == "socofing" and not a.out:
+        roc(found["detection"]["ROC, false alarms and found"])
 
 
 if __name__ == "__main__":
