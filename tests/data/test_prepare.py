@@ -61,10 +61,12 @@ def test_segmentation_finds_the_print_and_no_speck() -> None:
     truth = ((y - 150) / 90) ** 2 + ((x - 140) / 70) ** 2 < 1
     picture[truth] = (128 - 110 * np.cos(2 * np.pi * x / 9))[truth].astype(np.uint8)
     picture[5:15, 280:290] = 0
+    picture[125:175, 120:160] = 235  # a dry part, which is the print's all the same
     mask = segment(picture, 500)
     overlap = (mask & truth).sum() / (mask | truth).sum()
     assert overlap > 0.8  # the mask goes about half a ridge beyond the print
     assert not mask[:20, 270:].any()
+    assert mask[125:175, 120:160].all()
 
 
 def test_padding_has_the_grey_of_the_sensors_plate(project: Path, prepared: Callable[..., Any]) -> None:
