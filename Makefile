@@ -10,7 +10,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 .PHONY: demo test test-ops lint bench ui docs flow up down wheel
 
 demo: .venv/ready
-	@dvc repro
+	@python -m flows.local
 	@fpml register
 	@fpml show
 

@@ -108,17 +108,37 @@ def _alive(groups: set[int]) -> bool:
 def graph(root: Path = ROOT) -> dict[str, set[str]]:
     """Every stage of a project, by the name that `dvc repro` takes in its root, with the stages it waits for;
     upstream ones first."""
-    import networkx
     from dvc.repo import Repo
-
-    def name(stage: Any) -> str:
-        file = os.path.relpath(stage.path, root)
-        return str(stage.name) if file == "dvc.yaml" else f"{file}:{stage.name}"
 
     with Repo(str(root)) as repo:
         whole = repo.index.graph  # an edge leads from a stage to one that it needs
-        ordered = [s for s in reversed(list(networkx.topological_sort(whole))) if getattr(s, "cmd", None)]
-        return {name(s): {name(n) for n in whole.successors(s) if getattr(n, "cmd", None)} for s in ordered}
+        return {
+            _name(s, root): {_name(n, root) for n in whole.successors(s) if getattr(n, "cmd", None)} for s in _ordered(whole)
+        }
+
+
+def stale(root: Path = ROOT) -> dict[str, set[str]]:
+    """Of the same graph what changed, and all that comes after such a stage; with those of them that each waits for."""
+    from dvc.repo import Repo
+
+    stages = graph(root)
+    with Repo(str(root)) as repo, repo.lock:
+        changed = {_name(s, root) for s in _ordered(repo.index.graph) if s.status()}
+    for stage, upstream in stages.items():
+        if upstream & changed:
+            changed.add(stage)
+    return {stage: upstream & changed for stage, upstream in stages.items() if stage in changed}
+
+
+def _ordered(whole: Any) -> list[Any]:
+    import networkx
+
+    return [s for s in reversed(list(networkx.topological_sort(whole))) if getattr(s, "cmd", None)]
+
+
+def _name(stage: Any, root: Path) -> str:
+    file = os.path.relpath(stage.path, root)
+    return str(stage.name) if file == "dvc.yaml" else f"{file}:{stage.name}"
 
 
 def run_stage(
