@@ -1,4 +1,4 @@
-"""Prefect flows: when the graph runs, with what retries and limits. What is stale stays DVC's business."""
+"""When the graph runs, with what retries and limits: by Prefect, or here at once. What is stale stays DVC's business."""
 
 import importlib.util
 import os

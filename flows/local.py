@@ -1,14 +1,18 @@
 """The graph on this machine alone, two stages at a time: `python -m flows.local`
 
-What a stage spends on starting up, and on work for which it has one core, passes beside another stage. No server, no
-retries, no time limits: for those there is the flow. What is stale is DVC's business here too.
+What a stage spends on starting up, and on work for which it has one core, passes beside another stage. No server and no
+retries: for those there is the flow. What is stale is DVC's business here too.
 """
 
 import os
 import re
+import shutil
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from graphlib import TopologicalSorter
 from pathlib import Path
 from time import perf_counter
@@ -17,54 +21,67 @@ from flows.stages import ROOT, Children, StageFailed, run_stage, stale
 from fpml.base.environment import heed_signals
 
 AT_A_TIME = 2
-LIMIT = 7 * 24 * 3600.0  # seconds: a stage that hangs for longer is ended
+LIMIT = 7 * 24 * 3600.0  # seconds: a stage that takes longer hangs
 OF_DVC = re.compile(r"^(Running stage |> |(Updating|Generating) lock file )")  # which say what is said here
 
 
 def run_graph(folder: Path, say: Callable[[str], None]) -> dict[str, str]:
-    """Run what is stale in a folder's graph: 'ran' or 'cached' for each of these stages, in the order in which they ended.
+    """Run what is stale in a folder's graph: 'ran' or 'cached' for each of these stages. A GPU has one training at a time.
 
-    Raises StageFailed for the first that fails, when what ran beside it has ended."""
+    Raises StageFailed when a stage fails and what runs beside it has ended; none is started after that."""
     order, children, done = TopologicalSorter(stale(folder)), Children(), {}
     order.prepare()
+    gpu_turn = threading.Lock() if shutil.which("nvidia-smi") else nullcontext()
+    ready: list[str] = []
     running: dict[Future[str], str] = {}
+    failed: dict[str, str] = {}
     pool = ThreadPoolExecutor(AT_A_TIME)
 
     def one(stage: str) -> str:
-        start = perf_counter()
-
         def heard(line: str) -> None:
             if not OF_DVC.search(line):
                 say(f"{stage:<29} {line}")
 
-        what = run_stage(stage, children, heard, LIMIT, folder)
+        with gpu_turn if stage.startswith("train@") else nullcontext():
+            start = perf_counter()
+            what = run_stage(stage, children, heard, LIMIT, folder)
         say(f"{stage:<29} {what} in {perf_counter() - start:.0f} s")
         return what
 
     try:
-        while order.is_active():
-            for stage in order.get_ready():
+        while True:
+            ready += order.get_ready()
+            while ready and len(running) < AT_A_TIME and not failed:
+                stage = ready.pop(0)
                 running[pool.submit(one, stage)] = stage
+            if not running:
+                break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 stage = running.pop(future)
-                done[stage] = future.result()
-                order.done(stage)
-    except KeyboardInterrupt:
-        children.end_all()
-        raise
+                try:
+                    done[stage] = future.result()
+                    order.done(stage)
+                except StageFailed as error:
+                    failed[stage] = str(error)
+                    say(f"{stage:<29} failed" + "".join(f"; {other} still runs" for other in running.values()))
     finally:
-        pool.shutdown(cancel_futures=True)
+        children.end_all()
+        pool.shutdown()
+    if failed:
+        raise StageFailed("; ".join(failed.values()) + f"\nto see it alone: dvc repro {next(iter(failed))}")
     return done
 
 
 def main(arguments: list[str]) -> int:
     """Over a folder (the project's, where none is given); 0, 1 where a stage failed, 130 interrupted."""
     heed_signals()
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a terminal that closes ends the stages too
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // AT_A_TIME)))
     try:
-        done = run_graph(Path(arguments[0]) if arguments else ROOT, lambda line: print(line, flush=True))
+        done = run_graph(Path(arguments[0]) if arguments else ROOT, lambda line: print(f"{line}\n", end="", flush=True))
     except StageFailed as error:
-        print(f"{error}\nto see it alone, one stage at a time: dvc repro", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; run it again to go on", file=sys.stderr)

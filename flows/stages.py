@@ -92,8 +92,9 @@ def end_groups(children: list[subprocess.Popen[str]]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, number)
         deadline = time.monotonic() + GRACE
-        while _alive(groups) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        with contextlib.suppress(KeyboardInterrupt):  # a second one: no grace
+            while _alive(groups) and time.monotonic() < deadline:
+                time.sleep(0.05)
 
 
 def _alive(groups: set[int]) -> bool:
@@ -118,12 +119,23 @@ def graph(root: Path = ROOT) -> dict[str, set[str]]:
 
 
 def stale(root: Path = ROOT) -> dict[str, set[str]]:
-    """Of the same graph what changed, and all that comes after such a stage; with those of them that each waits for."""
+    """Of the same graph what changed, and all that comes after such a stage; with those of them that each waits for.
+
+    Raises StageFailed with what DVC says where it can't tell."""
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    stages = graph(root)
-    with Repo(str(root)) as repo, repo.lock:
-        changed = {_name(s, root) for s in _ordered(repo.index.graph) if s.status()}
+    for attempt in range(LOCK_TRIES):
+        try:
+            stages = graph(root)
+            with Repo(str(root)) as repo, repo.lock:
+                changed = {_name(s, root) for s in _ordered(repo.index.graph) if s.status()}
+            break
+        except DvcException as error:
+            busy = DVC_BUSY.search(str(error)) is not None
+            if not busy or attempt == LOCK_TRIES - 1:
+                raise StageFailed(f"DVC: {error}", "lock" if busy else "") from error
+            time.sleep(LOCK_WAIT)
     for stage, upstream in stages.items():
         if upstream & changed:
             changed.add(stage)

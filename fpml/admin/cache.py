@@ -3,11 +3,14 @@
 import hashlib
 import json
 import shutil
+import time
 from pathlib import Path
 
 import yaml
 
 from fpml.base.files import new_file
+
+TRIES, WAIT = 50, 0.1  # seconds between them, to read dvc.lock whole
 
 
 def cache_folder(root: Path) -> Path:
@@ -66,7 +69,11 @@ def _places(root: Path, cache: Path, stage: str) -> dict[str, list[tuple[Path, P
     """For each object the outputs in the workspace that hold it, and its file there. stage: only that one's."""
     outs: list[tuple[Path, str]] = []
     lock = root / "dvc.lock"
-    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
+    for _ in range(TRIES):  # DVC writes it in place: while another stage ends, it may be there in part
+        stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
+        if not stage or stage in stages:
+            break
+        time.sleep(WAIT)
     for name, entry in stages.items():
         if stage in ("", name):
             outs += [(root / o["path"], o["md5"]) for o in entry.get("outs", [])]
