@@ -141,7 +141,7 @@ def socofing(a: argparse.Namespace) -> dict[str, Any]:
         limit = float(np.quantile(chances, 1 - fmr))
         detection[f"found at {fmr:.1%} false alarms"] = float(np.mean([row["altered"] > limit for row in whole]))
     print(json.dumps(detection))
-    curves = detection["ROC, false alarms and found"] = {}
+    curves = detection["ROC"] = {}  # of each level the false alarms, and the shares found
     for level in LEVELS:
         some = [row["altered"] for cell, rows in by_cell.items() if cell.startswith(level) for row in rows]
         alarms, hits, _ = roc_curve([1] * len(some) + [0] * len(chances), some + chances)
@@ -292,9 +292,11 @@ def main() -> None:
         parser.error("odd needs SOCOFing, FVC2002 and CrossMatch")
     found = {"socofing": socofing, "identify": identify, "odd": odd}[a.what](a)
     HERE.mkdir(exist_ok=True)
+    if a.what == "socofing":
+        curves = found["detection"].pop("ROC")
+        if not a.out:
+            roc(curves)
     (HERE / f"{a.out or a.what}.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    if a.what == "socofing" and not a.out:
-        roc(found["detection"]["ROC, false alarms and found"])
 
 
 if __name__ == "__main__":
