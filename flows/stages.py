@@ -112,10 +112,7 @@ def graph(root: Path = ROOT) -> dict[str, set[str]]:
     from dvc.repo import Repo
 
     with Repo(str(root)) as repo:
-        whole = repo.index.graph  # an edge leads from a stage to one that it needs
-        return {
-            _name(s, root): {_name(n, root) for n in whole.successors(s) if getattr(n, "cmd", None)} for s in _ordered(whole)
-        }
+        return {name: upstream for name, (_, upstream) in _stages(repo, root).items()}
 
 
 def stale(root: Path = ROOT) -> dict[str, set[str]]:
@@ -127,30 +124,32 @@ def stale(root: Path = ROOT) -> dict[str, set[str]]:
 
     for attempt in range(LOCK_TRIES):
         try:
-            stages = graph(root)
             with Repo(str(root)) as repo, repo.lock:
-                changed = {_name(s, root) for s in _ordered(repo.index.graph) if s.status()}
+                stages = _stages(repo, root)
+                changed = {name for name, (stage, _) in stages.items() if stage.status()}
             break
         except DvcException as error:
             busy = DVC_BUSY.search(str(error)) is not None
             if not busy or attempt == LOCK_TRIES - 1:
                 raise StageFailed(f"DVC: {error}", "lock" if busy else "") from error
             time.sleep(LOCK_WAIT)
-    for stage, upstream in stages.items():
+    for name, (_, upstream) in stages.items():
         if upstream & changed:
-            changed.add(stage)
-    return {stage: upstream & changed for stage, upstream in stages.items() if stage in changed}
+            changed.add(name)
+    return {name: upstream & changed for name, (_, upstream) in stages.items() if name in changed}
 
 
-def _ordered(whole: Any) -> list[Any]:
+def _stages(repo: Any, root: Path) -> dict[str, tuple[Any, set[str]]]:
+    """By name, upstream ones first: DVC's stage, and the names of those it waits for."""
     import networkx
 
-    return [s for s in reversed(list(networkx.topological_sort(whole))) if getattr(s, "cmd", None)]
+    def name(stage: Any) -> str:
+        file = os.path.relpath(stage.path, root)
+        return str(stage.name) if file == "dvc.yaml" else f"{file}:{stage.name}"
 
-
-def _name(stage: Any, root: Path) -> str:
-    file = os.path.relpath(stage.path, root)
-    return str(stage.name) if file == "dvc.yaml" else f"{file}:{stage.name}"
+    whole = repo.index.graph  # an edge leads from a stage to one that it needs
+    ordered = [s for s in reversed(list(networkx.topological_sort(whole))) if getattr(s, "cmd", None)]
+    return {name(s): (s, {name(n) for n in whole.successors(s) if getattr(n, "cmd", None)}) for s in ordered}
 
 
 def run_stage(

@@ -141,11 +141,11 @@ def socofing(a: argparse.Namespace) -> dict[str, Any]:
         limit = float(np.quantile(chances, 1 - fmr))
         detection[f"found at {fmr:.1%} false alarms"] = float(np.mean([row["altered"] > limit for row in whole]))
     print(json.dumps(detection))
-    curves = detection["ROC"] = {}  # of each level the false alarms, and the shares found
-    for level in LEVELS:
-        some = [row["altered"] for cell, rows in by_cell.items() if cell.startswith(level) for row in rows]
-        alarms, hits, _ = roc_curve([1] * len(some) + [0] * len(chances), some + chances)
-        curves[level] = [np.round(alarms, 4).tolist(), np.round(hits, 4).tolist()]
+    if not a.out:
+        roc(
+            {lv: [r["altered"] for cell, rows in by_cell.items() if cell.startswith(lv) for r in rows] for lv in LEVELS},
+            chances,
+        )
     cells = {cell: told(rows) for cell, rows in by_cell.items()}
     return {"model": digest, "subjects": list(a.subjects), "cells": {**cells, "all": told(whole)}, "detection": detection}
 
@@ -173,11 +173,12 @@ def told(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return out
 
 
-def roc(curves: dict[str, list[list[float]]]) -> None:
-    """Altered prints found over false alarms, a line for each level."""
+def roc(altered: dict[str, list[float]], real: list[float]) -> None:
+    """How surely prints were altered, by level, and real ones: those found over false alarms, a line for each level."""
     figure, axis = plt.subplots(figsize=(6, 3.6))
-    for level, (alarms, hits) in curves.items():
-        axis.plot(100 * np.array(alarms), 100 * np.array(hits), label=level, drawstyle="steps-post")
+    for level, some in altered.items():
+        alarms, hits, _ = roc_curve([1] * len(some) + [0] * len(real), some + real)
+        axis.plot(100 * alarms, 100 * hits, label=level, drawstyle="steps-post")
     axis.set(xlabel="unaltered prints taken for altered, %", ylabel="altered found, %", xscale="symlog", ylim=(80, 100.5))
     axis.set_title("Medium and Hard alterations are found, some Easy ones are not")
     axis.legend()
@@ -292,10 +293,6 @@ def main() -> None:
         parser.error("odd needs SOCOFing, FVC2002 and CrossMatch")
     found = {"socofing": socofing, "identify": identify, "odd": odd}[a.what](a)
     HERE.mkdir(exist_ok=True)
-    if a.what == "socofing":
-        curves = found["detection"].pop("ROC")
-        if not a.out:
-            roc(curves)
     (HERE / f"{a.out or a.what}.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
