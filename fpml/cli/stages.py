@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from fpml.base.environment import keep_memory
 from fpml.base.errors import FpmlError
 from fpml.cli.project import load_params, named, nothing, params_of
 from fpml.tasks.command import Arguments, Command
@@ -130,6 +131,7 @@ def split(a: Arguments) -> None:
 def train(a: Arguments) -> None:
     from fpml.stages.train import train_stage
 
+    keep_memory()
     train_stage(a.run, params_of(a.run))
 
 
@@ -137,6 +139,7 @@ def evaluate(a: Arguments) -> None:
     from fpml.metrics.table import METRICS
     from fpml.stages.evaluate import evaluate_stage
 
+    keep_memory()
     found = evaluate_stage(a.run, params_of(a.run))
     metric = found.facts["headline"]
     own = found.table[found.table["metric"] == metric]

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -245,3 +246,27 @@ def test_outside_the_main_thread_interrupts_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert done == [signal.getsignal(signal.SIGINT)]
+
+
+FILL_ANEW = """
+import resource, torch
+from fpml.base.environment import keep_memory
+{first}
+for _ in range(20):  # until there is a place that fits, between what else is kept
+    torch.ones(10_000_000)  # 40 MB
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    torch.ones(10_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_what_a_tensor_leaves_is_kept_for_the_next_one() -> None:
+    """A page that is given back is cleared and mapped anew: a fault for each."""
+    given_back, kept = (
+        int(subprocess.run([sys.executable, "-c", FILL_ANEW.format(first=first)], capture_output=True, check=True).stdout)
+        for first in ("", "keep_memory()")
+    )
+    assert given_back > 100  # whole megabytes a fault, where the kernel has huge pages
+    assert kept < given_back / 10
