@@ -113,7 +113,13 @@ class Model:
         return self._over(self._placed(pictures, dpi, "code"), "code")[0]
 
     def embed(self, pictures: Pictures, dpi: float = 500) -> np.ndarray:
-        """The embeddings of pictures, (n, numbers) float32 of length 1: their products say how alike two prints are."""
+        """The embeddings of pictures, (n, numbers) float32 of length 1: their products say how alike two prints are. Of a model
+        that finds minutiae, by the skin round all of a print's. BadPicture for a print that can't be used."""
+        if "texture" in self.outputs:
+            from fpml.inference.minutiae import comparable
+            from fpml.matching.texture import whole
+
+            return np.stack([whole(comparable(self, picture, dpi).template) for picture in _several(pictures)])
         return self._over(self._placed(pictures, dpi, "embedding"), "embedding")[0]
 
     def minutiae(self, pictures: Pictures, dpi: float | None = 500) -> "list[Look]":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
@@ -86,6 +87,16 @@ def test_a_mirrored_print_is_another_finger(model: Model, prints: Prints) -> Non
     assert compared(one, mate).score > 2 * compared(one, mirrored).score
 
 
+def test_an_embedding_tells_fingers_apart(model: Model, prints: Prints) -> None:
+    vectors = model.embed(list(prints.pictures), 500)
+    alike = vectors @ vectors.T
+    same = np.arange(6) // 2
+    mates = alike[np.equal.outer(same, same) & ~np.eye(6, dtype=bool)]
+    assert mates.min() > alike[np.not_equal.outer(same, same)].max()
+    with pytest.raises(TooPoor):
+        model.embed([prints.pictures[0], face()], 500)
+
+
 def face() -> np.ndarray:
     """A drawn cat."""
     picture = Image.new("L", (400, 400), 210)
@@ -146,6 +157,18 @@ def test_verify_says_same_other_and_can_t_be_said(project: Path, fpml: Callable[
     assert "cat.png can't be compared" in fpml("verify", "mine/f1_1.png", "cat.png", code=2).err
     assert "absent.png is not there" in fpml("verify", "mine/f1_1.png", "absent.png", code=2).err
     assert "--dpi has 3 values" in fpml("verify", "mine/f1_1.png", "mine/f1_2.png", "--dpi", "1", "2", "3", code=2).err
+
+
+def test_encode_writes_a_vector_for_each_print(project: Path, fpml: Callable[..., Any], files: Path, model: Model) -> None:
+    Image.fromarray(face()).save(files / "cat.png")
+    said = fpml("encode", "mine", "--model", NAME, "--out", "vectors.parquet").out
+    assert "cat.png: left out: " in said
+    assert "6 of 7 pictures, 1 left out" in said
+    table = pd.read_parquet(project / "vectors.parquet")
+    assert table["picture"].tolist() == sorted(str(p.relative_to(project)) for p in files.glob("f*.png"))
+    grey = np.asarray(Image.open(files / "f2_1.png"))
+    row = table[table["picture"] == "mine/f2_1.png"].filter(like="embedding_").to_numpy()
+    np.testing.assert_allclose(row, model.embed(grey), atol=1e-5)
 
 
 @pytest.mark.parametrize("dpi", ["0", "-5", "nan", "inf", "1e9"])
