@@ -1,5 +1,5 @@
 """What whole prints' embeddings know of real prints, as they come: the shipped first weights', and the one that minutiae-1
-makes of the skin round all minutiae (fpml.matching.texture.whole). Writes docs/recognise/measured.json.
+makes of the skin round all minutiae (fpml.matching.whole). Writes docs/recognise/measured.json.
 
     python docs/scripts/measure_first.py FVC2002 CrossMatch
 
@@ -23,7 +23,7 @@ from fpml.base.shipped import as_shipped, card_of
 from fpml.data.pictures import read_grey
 from fpml.data.placing import whole_print
 from fpml.inference.minutiae import look
-from fpml.matching.texture import whole
+from fpml.matching.whole import whole
 from fpml.metrics.verification import all_pairs, eer
 from fpml.metrics.verified import verified
 from fpml.models.aligned import DPI, HEIGHT, WIDTH, build

@@ -117,7 +117,7 @@ class Model:
         that finds minutiae, by the skin round all of a print's. BadPicture for a print that can't be used."""
         if "texture" in self.outputs:
             from fpml.inference.minutiae import comparable
-            from fpml.matching.texture import whole
+            from fpml.matching.whole import whole
 
             return np.stack([whole(comparable(self, picture, dpi).template) for picture in _several(pictures)])
         return self._over(self._placed(pictures, dpi, "embedding"), "embedding")[0]

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 from scipy.special import expit, ndtr
 
+from fpml.base.angles import wrapped
 from fpml.matching.template import Template
 from fpml.matching.texture import UNIT
 
@@ -35,11 +36,6 @@ class Code:
 
 PUBLISHED = Code(width=28 / 3, angle_width=2 * np.pi / 9)
 CODE = Code()
-
-
-def wrapped(angles: np.ndarray) -> np.ndarray:
-    """Angles brought into -pi..pi."""
-    return np.asarray(angles - 2 * np.pi * np.round(angles / (2 * np.pi)), angles.dtype)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.special import expit
 
-from fpml.matching.cylinders import Cylinders, Geometry, wrapped
+from fpml.base.angles import wrapped
+from fpml.matching.cylinders import Cylinders, Geometry
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
+from fpml.base.angles import wrapped
 from fpml.metrics.metric import Metric
 
 
@@ -78,18 +79,13 @@ METRICS = (
 )
 
 
-def turned(angles: np.ndarray) -> np.ndarray:
-    """Angles brought into -pi..pi."""
-    return np.asarray((angles + np.pi) % (2 * np.pi) - np.pi)
-
-
 def paired(found: np.ndarray, true: np.ndarray, within: Tolerance) -> np.ndarray:
     """One-to-one pairs of minutiae within a tolerance, as many as there can be and of those the nearest: (pairs, 2) int,
     rows of found (n, >=3) and of true (m, >=3)."""
     if not len(found) or not len(true):
         return np.empty((0, 2), int)
     far = np.hypot(found[:, None, 0] - true[:, 0], found[:, None, 1] - true[:, 1])
-    apart = np.abs(turned(found[:, None, 2] - true[:, 2]))
+    apart = np.abs(wrapped(found[:, None, 2] - true[:, 2]))
     allowed = (far <= within.place) & (apart <= np.deg2rad(within.angle))
     rows, columns = linear_sum_assignment(np.where(allowed, far, 1e4))
     kept = allowed[rows, columns]

@@ -1,11 +1,13 @@
 """Minutiae as they lie on fingers: apart from each other, with directions that follow a flow."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fpml.matching.template import Template, from_table
+from fpml.matching.texture import NUMBERS, kept
 
 Make = Callable[..., Template]
 
@@ -42,3 +44,9 @@ def made() -> Make:
         return from_table(table, 340, 380)
 
     return make
+
+
+def textured(template: Template, seed: int, of: str = "one") -> Template:
+    """The template with skin drawn at random round each minutia, as of a model of this name."""
+    numbers = np.random.default_rng(seed).standard_normal((len(template), NUMBERS))
+    return replace(template, texture=kept(numbers / np.linalg.norm(numbers, axis=1, keepdims=True)), texture_of=of)

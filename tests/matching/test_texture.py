@@ -1,22 +1,13 @@
 """Patches lie where their minutiae do, and textures decide between prints whose minutiae can't."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from fpml.base.errors import FpmlError
 from fpml.matching import formats
 from fpml.matching.cylinders import cylinders
 from fpml.matching.match import match, textures_alike
-from fpml.matching.template import Template
-from fpml.matching.texture import NUMBERS, SIDE, UNIT, WHOLE, kept, patches, whole
-from tests.matching.conftest import Make
-
-
-def textured(template: Template, seed: int, of: str = "one") -> Template:
-    numbers = np.random.default_rng(seed).standard_normal((len(template), NUMBERS))
-    return replace(template, texture=kept(numbers / np.linalg.norm(numbers, axis=1, keepdims=True)), texture_of=of)
+from fpml.matching.texture import SIDE, UNIT, patches
+from tests.matching.conftest import Make, textured
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.7, np.pi / 2, -2.2])
@@ -69,29 +60,3 @@ def test_bytes_are_textures_of_length_one(made: Make) -> None:
     assert codes.texture is not None
     assert np.linalg.norm(codes.texture, axis=1) == pytest.approx(1, abs=0.02)
     assert UNIT == 127
-
-
-def test_a_whole_print_is_told_by_its_skin_wherever_that_lies(made: Make) -> None:
-    """Half of a print's skin in another order, and not quite the same, is more alike than all of another finger's."""
-    print_ = textured(made(1), 5)
-    assert print_.texture is not None
-    half = np.random.default_rng(3).permutation(len(print_))[: len(print_) // 2]
-    noise = np.random.default_rng(4).normal(0, 5, (len(half), NUMBERS))
-    part = replace(print_.take(half), texture=np.int8(np.rint(print_.texture[half] + noise).clip(-128, 127)))
-    own, others = whole(print_) @ whole(part), [whole(print_) @ whole(textured(made(1), seed)) for seed in range(6, 26)]
-    assert own > 0.4
-    assert max(others) < 0.2
-    assert whole(print_).shape == (WHOLE,)
-    assert np.linalg.norm(whole(part)) == pytest.approx(1, abs=1e-5)
-
-
-def test_unsure_minutiae_count_less_in_a_whole_print(made: Make) -> None:
-    print_ = textured(made(1), 5)
-    sure = print_.take(np.arange(20))
-    doubted = replace(print_, quality=np.where(np.arange(len(print_)) < 20, 1.0, 0.1).astype(np.float32))
-    assert whole(doubted) @ whole(sure) > whole(print_) @ whole(sure) + 0.05
-
-
-def test_a_template_without_textures_has_no_vector(made: Make) -> None:
-    with pytest.raises(FpmlError, match="without textures"):
-        whole(made(1))

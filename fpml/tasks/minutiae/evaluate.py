@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from fpml.base.angles import wrapped
 from fpml.base.progress import progress
 from fpml.data.split import UNSEEN, VALIDATION
 from fpml.data.store import BOX
@@ -21,7 +22,7 @@ from fpml.matching.cylinders import Cylinders, cylinders
 from fpml.matching.match import match
 from fpml.matching.template import Template, from_table
 from fpml.metrics import verification
-from fpml.metrics.minutiae import DEEP, MIDDLE, NARROW, WIDE, counted, depths, paired, turned
+from fpml.metrics.minutiae import DEEP, MIDDLE, NARROW, WIDE, counted, depths, paired
 from fpml.metrics.results import Row, as_table, summarise
 from fpml.metrics.skeleton import skeleton_minutiae
 from fpml.metrics.table import MODEL
@@ -102,7 +103,7 @@ def _measured(template: Template, true: np.ndarray, mask: np.ndarray) -> dict[st
     pairs = paired(mine, true, WIDE)
     near, truly = mine[pairs[:, 0]], true[pairs[:, 1]]
     away = np.hypot(*(near[:, :2] - truly[:, :2]).T)
-    off = np.rad2deg(np.abs(turned(near[:, 2] - truly[:, 2])))
+    off = np.rad2deg(np.abs(wrapped(near[:, 2] - truly[:, 2])))
     return {
         "f1_16": wide.f1, "precision_16": wide.precision, "recall_16": wide.recall, "f1_16_typed": typed.f1,
         "f1_12": counted(mine, true, deep, asked, MIDDLE).f1, "f1_8": counted(mine, true, deep, asked, NARROW).f1,
