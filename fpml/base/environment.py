@@ -82,8 +82,9 @@ TRIM_THRESHOLD, MMAP_MAX = -1, -4  # of mallopt(3)
 
 
 def keep_memory() -> None:
-    """Have this process keep what its tensors leave, for the next ones: glibc gives large blocks back at once, and the kernel
-    clears every page of them anew, which takes up to a fifth of a training's time. Elsewhere than in glibc nothing is done."""
+    """Have this process keep what its main thread's tensors leave, for the next ones: glibc gives large blocks back at once,
+    and the kernel clears every page of them anew, which took a fifth of the time of training the published `repair`. Elsewhere
+    than in glibc nothing is done."""
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
         library.mallopt(MMAP_MAX, 0)

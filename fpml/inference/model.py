@@ -117,9 +117,10 @@ class Model:
         that finds minutiae, by the skin round all of a print's. BadPicture for a print that can't be used."""
         if "texture" in self.outputs:
             from fpml.inference.minutiae import comparable
-            from fpml.matching.whole import whole
+            from fpml.matching.whole import NUMBERS, whole
 
-            return np.stack([whole(comparable(self, picture, dpi).template) for picture in _several(pictures)])
+            vectors = [whole(comparable(self, picture, dpi).template) for picture in _several(pictures)]
+            return np.stack(vectors) if vectors else np.empty((0, NUMBERS), np.float32)
         return self._over(self._placed(pictures, dpi, "embedding"), "embedding")[0]
 
     def minutiae(self, pictures: Pictures, dpi: float | None = 500) -> "list[Look]":

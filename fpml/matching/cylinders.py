@@ -12,9 +12,9 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 from scipy.special import expit, ndtr
 
-from fpml.base.angles import wrapped
 from fpml.matching.template import Template
 from fpml.matching.texture import UNIT
+from fpml.metrics.angles import wrapped
 
 
 @dataclass(frozen=True)

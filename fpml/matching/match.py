@@ -10,8 +10,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.special import expit
 
-from fpml.base.angles import wrapped
 from fpml.matching.cylinders import Cylinders, Geometry
+from fpml.metrics.angles import wrapped
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,11 @@ def whole(template: Template) -> np.ndarray:
     two prints meet in the same numbers, and others hardly do. The root keeps what is often there from drowning the rest (as
     in Fisher vectors; Perronnin, Sanchez and Mensink 2010). FpmlError for a template without textures."""
     if template.texture is None or not len(template):
-        raise FpmlError("a template without textures has no vector: it comes from another program, or shows no minutia")
+        raise FpmlError("a template without textures has no vector: make it anew from its picture, by fpml minutiae")
     texture = template.texture.astype(np.float32)
     texture /= np.maximum(np.linalg.norm(texture, axis=1, keepdims=True), 1e-9)
     near = np.maximum(texture @ _directions(texture.shape[1]) - NEAR, 0)
     counted = template.quality @ near
-    more = counted - counted.mean()
+    more = counted - counted.mean()  # all prints have some of everything: what tells them apart is where there is more
     rooted = np.sign(more) * np.sqrt(np.abs(more))
     return np.asarray(rooted / max(float(np.linalg.norm(rooted)), 1e-9), np.float32)

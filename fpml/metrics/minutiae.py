@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
-from fpml.base.angles import wrapped
+from fpml.metrics.angles import wrapped
 from fpml.metrics.metric import Metric
 
 

@@ -95,6 +95,7 @@ def test_an_embedding_tells_fingers_apart(model: Model, prints: Prints) -> None:
     assert mates.min() > alike[np.not_equal.outer(same, same)].max()
     with pytest.raises(TooPoor):
         model.embed([prints.pictures[0], face()], 500)
+    assert model.embed([]).shape == (0, vectors.shape[1])
 
 
 def face() -> np.ndarray:
@@ -169,6 +170,8 @@ def test_encode_writes_a_vector_for_each_print(project: Path, fpml: Callable[...
     grey = np.asarray(Image.open(files / "f2_1.png"))
     row = table[table["picture"] == "mine/f2_1.png"].filter(like="embedding_").to_numpy()
     np.testing.assert_allclose(row, model.embed(grey), atol=1e-5)
+    said = fpml("encode", "mine", "--model", "repair-1", "--out", "vectors.parquet", code=2).err
+    assert "repair-1 gives neither a code nor an embedding; take minutiae-1" in said
 
 
 @pytest.mark.parametrize("dpi", ["0", "-5", "nan", "inf", "1e9"])

@@ -6,7 +6,7 @@ import pytest
 from fpml.base.errors import FpmlError
 from fpml.matching.texture import NUMBERS
 from fpml.matching.whole import NUMBERS as WHOLE
-from fpml.matching.whole import whole
+from fpml.matching.whole import _directions, whole
 from tests.matching.conftest import Make, textured
 
 
@@ -29,6 +29,11 @@ def test_unsure_minutiae_count_less_in_a_whole_print(made: Make) -> None:
     sure = print_.take(np.arange(20))
     doubted = replace(print_, quality=np.where(np.arange(len(print_)) < 20, 1.0, 0.1).astype(np.float32))
     assert whole(doubted) @ whole(sure) > whole(print_) @ whole(sure) + 0.05
+
+
+def test_the_directions_stay_what_they_are() -> None:
+    """Vectors that someone keeps must stay comparable; numpy promises the same numbers in its next version to nobody."""
+    np.testing.assert_allclose(_directions(NUMBERS)[0, :3], [0.09914, 0.0355, -0.04284], atol=1e-5)
 
 
 def test_a_template_without_textures_has_no_vector(made: Make) -> None:

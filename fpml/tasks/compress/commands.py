@@ -14,35 +14,44 @@ if TYPE_CHECKING:
 
     from fpml.inference.model import Model
 
+GIVEN = {"code": "code", "embedding": "embedding", "texture": "embedding"}  # what is written, by a model's output
+
 
 def encode(a: Arguments) -> None:
     """Write a Parquet file with a row for each picture: its path and the numbers of its code, code_0, code_1 …; of a model that
     tells fingers apart those of its embedding, embedding_0 …"""
+    import numpy as np
     import pandas as pd
 
     from fpml.base.files import new_file
 
     model = fpml.load(a.model)
-    what = "embedding" if {"embedding", "texture"} & set(model.outputs) else "code"
+    output = next((o for o in GIVEN if o in model.outputs), None)
+    if output is None:
+        raise FpmlError(f"{model.name} gives neither a code nor an embedding; take minutiae-1, or a run that does")
     if a.out.suffix != ".parquet" or a.out.is_dir():
         raise FpmlError(f"--out is {a.out}; give a file NAME.parquet")
-    frames = []
-    for pictures, numbers in _embeddings(a, model) if what == "embedding" else _codes(a, model.need("code")):
-        frame = pd.DataFrame(numbers, columns=[f"{what}_{n}" for n in range(numbers.shape[1])])
-        frame.insert(0, "picture", [str(p) for p in pictures])
-        frames.append(frame)
+    pictures: list[str] = []
+    parts: list[np.ndarray] = []
+    for some, numbers in _of_prints(a, model) if output == "texture" else _of_canvases(a, model, output):
+        pictures += [str(picture) for picture in some]
+        parts.append(numbers)
+    found = np.concatenate(parts)
+    frame = pd.DataFrame(found, columns=[f"{GIVEN[output]}_{n}" for n in range(found.shape[1])])
+    frame.insert(0, "picture", pictures)
     with new_file(a.out) as temporary:
-        pd.concat(frames, ignore_index=True).to_parquet(temporary, index=False)
-    print(f"the {what}s are in {a.out}")
+        frame.to_parquet(temporary, index=False)
+    print(f"the {GIVEN[output]}s are in {a.out}")
 
 
-def _codes(a: Arguments, model: "Model") -> "Iterator[tuple[list[Path], np.ndarray]]":
+def _of_canvases(a: Arguments, model: "Model", output: str) -> "Iterator[tuple[list[Path], np.ndarray]]":
+    """Of pictures that are placed as the model's training prints were."""
     for part in usable(a.inputs, a.dpi, a.reader, model.data, "encode"):
-        yield part.pictures, model.run(["code"], prints=part.prints)[0]
+        yield part.pictures, model.run([output], prints=part.prints)[0]
 
 
-def _embeddings(a: Arguments, model: "Model") -> "Iterator[tuple[list[Path], np.ndarray]]":
-    """Of each picture at its own size: a network that finds minutiae takes any."""
+def _of_prints(a: Arguments, model: "Model") -> "Iterator[tuple[list[Path], np.ndarray]]":
+    """Of pictures at their own sizes, as a network that finds minutiae takes them."""
     from fpml.base.progress import progress
     from fpml.data.pictures import BadPicture
     from fpml.inference.place import find_pictures

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fpml.base.angles import wrapped
 from fpml.base.progress import progress
 from fpml.data.split import UNSEEN, VALIDATION
 from fpml.data.store import BOX
@@ -22,6 +21,7 @@ from fpml.matching.cylinders import Cylinders, cylinders
 from fpml.matching.match import match
 from fpml.matching.template import Template, from_table
 from fpml.metrics import verification
+from fpml.metrics.angles import wrapped
 from fpml.metrics.minutiae import DEEP, MIDDLE, NARROW, WIDE, counted, depths, paired
 from fpml.metrics.results import Row, as_table, summarise
 from fpml.metrics.skeleton import skeleton_minutiae

@@ -1,6 +1,6 @@
 import numpy as np
 
-from fpml.base.angles import wrapped
+from fpml.metrics.angles import wrapped
 
 
 def test_whole_turns_are_taken_off_and_the_dtype_stays() -> None:
