@@ -115,12 +115,13 @@ def adversary(network: nn.Module, family: Adversary, sets: Sets, settings: Train
             optimisers[1].step()
             optimisers[1].zero_grad()
 
-            fooled = other(made, batch.classes)
+            opposing.requires_grad_(False)  # it learns nothing here; its gradients took an eighth of the step
+            fooled = opposing(made, batch.classes)
+            opposing.requires_grad_(True)
             loss_made = _bce(fooled, 1.0)
             accelerator.backward(loss_made * batch.weight)
             optimisers[0].step()
-            for optimiser in optimisers:
-                optimiser.zero_grad()
+            optimisers[0].zero_grad()
             pair.average.update_parameters(pair.generator)
             share = batch.stands_for
             right = torch.stack([(said_real > 0).float().mean(), (said_made > 0).float().mean()])
