@@ -112,15 +112,18 @@ class Model:
         """The codes of pictures, (n, numbers) float32."""
         return self._over(self._placed(pictures, dpi, "code"), "code")[0]
 
-    def embed(self, pictures: Pictures, dpi: float = 500) -> np.ndarray:
+    def embed(self, pictures: Pictures, dpi: float | None = 500) -> np.ndarray:
         """The embeddings of pictures, (n, numbers) float32 of length 1: their products say how alike two prints are. Of a model
-        that finds minutiae, by the skin round all of a print's. BadPicture for a print that can't be used."""
+        that finds minutiae, by the skin round all of a print's; dpi None is then told by the ridges. BadPicture for a print
+        that can't be used."""
         if "texture" in self.outputs:
             from fpml.inference.minutiae import comparable
             from fpml.matching.whole import NUMBERS, whole
 
             vectors = [whole(comparable(self, picture, dpi).template) for picture in _several(pictures)]
             return np.stack(vectors) if vectors else np.empty((0, NUMBERS), np.float32)
+        if dpi is None:
+            raise FpmlError(f"dpi is None, and {self.name} can't tell it by the ridges; give a number, or take minutiae-1")
         return self._over(self._placed(pictures, dpi, "embedding"), "embedding")[0]
 
     def minutiae(self, pictures: Pictures, dpi: float | None = 500) -> "list[Look]":

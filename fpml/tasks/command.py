@@ -19,23 +19,20 @@ Command = tuple[str, Callable[[Arguments], None], Callable[[argparse.ArgumentPar
 OF_MODEL = "a run's name, a folder with model.onnx, a file of `fpml export`, models:/NAME@ALIAS, or one that comes with fpml"
 
 
-def add_inputs(p: argparse.ArgumentParser, model: str, dpi: int) -> None:
-    p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, or folders of pictures")
-    add_model(p, model, dpi)
-
-
-def add_model(p: argparse.ArgumentParser, model: str, dpi: int) -> None:
-    p.add_argument("--model", default=model, help=f"{OF_MODEL} (default {model})")
-    p.add_argument("--dpi", type=float, default=dpi, help=f"of the pictures (default {dpi})")
-    add_reader(p)
-
-
 def dpi_or_auto(said: str) -> float | None:
     """A resolution; None for auto."""
     try:
         return None if said == "auto" else float(said)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{said}' is neither a number nor auto") from None
+
+
+def add_inputs(p: argparse.ArgumentParser, model: str, dpi: int, read_dpi: Callable[[str], float | None] = float) -> None:
+    p.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="pictures, or folders of pictures")
+    auto = "; auto: told by their ridges, where the model finds minutiae" if read_dpi is dpi_or_auto else ""
+    p.add_argument("--model", default=model, help=f"{OF_MODEL} (default {model})")
+    p.add_argument("--dpi", type=read_dpi, default=dpi, metavar="DPI", help=f"of the pictures{auto} (default {dpi})")
+    add_reader(p)
 
 
 def add_dpi(p: argparse.ArgumentParser, each: bool) -> None:

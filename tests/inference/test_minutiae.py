@@ -170,6 +170,9 @@ def test_encode_writes_a_vector_for_each_print(project: Path, fpml: Callable[...
     grey = np.asarray(Image.open(files / "f2_1.png"))
     row = table[table["picture"] == "mine/f2_1.png"].filter(like="embedding_").to_numpy()
     np.testing.assert_allclose(row, model.embed(grey), atol=1e-5)
+    fpml("encode", "mine/f2_1.png", "--model", NAME, "--dpi", "auto", "--out", "vectors.parquet")
+    row = pd.read_parquet(project / "vectors.parquet").filter(like="embedding_").to_numpy()
+    np.testing.assert_allclose(row, model.embed(grey, None), atol=1e-5)
     said = fpml("encode", "mine", "--model", "repair-1", "--out", "vectors.parquet", code=2).err
     assert "repair-1 gives neither a code nor an embedding; take minutiae-1" in said
 

@@ -110,7 +110,8 @@ def test_codes_as_a_table(project: Path, compressed: Callable[..., Any], tmp_pat
     Image.fromarray(make_print(3)).save(project / "mine.png")
     compressed("encode", "mine.png", "raw/other", "--out", "codes.parquet")
     codes = pd.read_parquet(project / "codes.parquet")
-    assert codes.shape == (4, 1 + 64)
+    assert codes.shape == (4, 2 + 64)
+    assert set(codes["model"]) == {"compress"}
     cut_encoder(project / "models/compress/model.onnx", tmp_path / "encoder.onnx")
     encoder = onnx.load(tmp_path / "encoder.onnx")
     assert [o.name for o in encoder.graph.output] == ["code"]
@@ -118,6 +119,8 @@ def test_codes_as_a_table(project: Path, compressed: Callable[..., Any], tmp_pat
     prints = np.random.default_rng(0).integers(0, 256, (3, 1, 28, 28), dtype=np.uint8)
     alone = onnxruntime.InferenceSession(tmp_path / "encoder.onnx").run(["code"], {"prints": prints})[0]
     np.testing.assert_allclose(alone, session.run(["code"], {"prints": prints})[0])
+    said = compressed("encode", "mine.png", "--dpi", "auto", "--out", "codes.parquet", code=2).err
+    assert "compress can't tell it by the ridges" in said
     assert "give a file NAME.parquet" in compressed("encode", "mine.png", "--out", "codes", code=2).err
     assert (
         "gives reconstruction and code, not repaired"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import fpml
 from fpml.base.errors import FpmlError
-from fpml.tasks.command import Arguments, Command, add_inputs, say_how_many, usable
+from fpml.tasks.command import Arguments, Command, add_inputs, dpi_or_auto, say_how_many, usable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,8 +18,8 @@ GIVEN = {"code": "code", "embedding": "embedding", "texture": "embedding"}  # wh
 
 
 def encode(a: Arguments) -> None:
-    """Write a Parquet file with a row for each picture: its path and the numbers of its code, code_0, code_1 …; of a model that
-    tells fingers apart those of its embedding, embedding_0 …"""
+    """Write a Parquet file with a row for each picture: its path, the model's name, and the numbers of its code, code_0, code_1
+    …; of a model that tells fingers apart those of its embedding, embedding_0 …"""
     import numpy as np
     import pandas as pd
 
@@ -31,6 +31,8 @@ def encode(a: Arguments) -> None:
         raise FpmlError(f"{model.name} gives neither a code nor an embedding; take minutiae-1, or a run that does")
     if a.out.suffix != ".parquet" or a.out.is_dir():
         raise FpmlError(f"--out is {a.out}; give a file NAME.parquet")
+    if a.dpi is None and output != "texture":
+        raise FpmlError(f"--dpi is auto, and {model.name} can't tell it by the ridges; give a number, or take minutiae-1")
     pictures: list[str] = []
     parts: list[np.ndarray] = []
     for some, numbers in _of_prints(a, model) if output == "texture" else _of_canvases(a, model, output):
@@ -39,6 +41,7 @@ def encode(a: Arguments) -> None:
     found = np.concatenate(parts)
     frame = pd.DataFrame(found, columns=[f"{GIVEN[output]}_{n}" for n in range(found.shape[1])])
     frame.insert(0, "picture", pictures)
+    frame.insert(1, "model", model.name)  # numbers of two models don't compare
     with new_file(a.out) as temporary:
         frame.to_parquet(temporary, index=False)
     print(f"the {GIVEN[output]}s are in {a.out}")
@@ -67,7 +70,7 @@ def _of_prints(a: Arguments, model: "Model") -> "Iterator[tuple[list[Path], np.n
 
 
 def arguments(p: argparse.ArgumentParser) -> None:
-    add_inputs(p, "compress", 500)
+    add_inputs(p, "compress", 500, dpi_or_auto)
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="NAME.parquet")
 
 
