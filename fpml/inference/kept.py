@@ -25,16 +25,20 @@ def judge() -> Model:
 
 
 def look_at(picture: np.ndarray, dpi: float) -> Look | None:
-    """What the model sees in a picture (H, W) uint8; None where it shows nothing."""
+    """What the model sees in a picture (H, W) uint8, minutiae to be counted, not compared; None where it shows nothing."""
+    return _look(picture, dpi, described=False)
+
+
+def _look(picture: np.ndarray, dpi: float, described: bool) -> Look | None:
     try:
-        return look(judge(), picture, dpi)
+        return look(judge(), picture, dpi, described)
     except BadPicture:
         return None
 
 
 def template(picture: np.ndarray, dpi: float) -> Template:
-    """The minutiae of a picture (H, W) uint8; none where it shows nothing."""
-    seen = look_at(picture, dpi)
+    """The minutiae of a picture (H, W) uint8, to be compared; none where it shows nothing."""
+    seen = _look(picture, dpi, described=True)
     return seen.template if seen else from_table(np.empty((0, 5)), 1, 1)
 
 

@@ -59,6 +59,14 @@ def test_fields_are_the_true_ones(model: Model, prints: Prints) -> None:
     assert ((seen.foreground > 0.5) == skin).mean() > 0.93
 
 
+def test_a_look_that_only_counts_sees_the_same_minutiae(model: Model, prints: Prints) -> None:
+    whole, counted = (look(model, prints.pictures[0], 500, described) for described in (True, False))
+    for column in ("x", "y", "angle", "quality"):
+        np.testing.assert_array_equal(getattr(counted.template, column), getattr(whole.template, column))
+    assert counted.template.texture is None
+    assert whole.template.texture is not None
+
+
 @pytest.mark.parametrize("dpi", [250, 1000, 1500])
 def test_places_are_at_500_dpi_whatever_the_picture_s(model: Model, prints: Prints, dpi: int) -> None:
     picture = Image.fromarray(prints.pictures[0])

@@ -182,12 +182,14 @@ def _in_batches(measure: Any, prints: Tensor) -> np.ndarray:
 
 
 def _by_looks(kinds: dict[str, Tensor], training: Tensor, dpi: float) -> list[Value]:
-    """What the minutiae model that comes with fpml sees in prints, of at most MAPPED of each kind: how many minutiae, and which
-    pattern classes."""
+    """What the minutiae model that comes with fpml sees in prints, at most MAPPED of each kind and no more than were made: how
+    many minutiae, and which pattern classes."""
     from scipy.stats import ks_2samp
 
+    most = min(MAPPED, len(kinds[MODEL]))  # a look takes longer than all else
+
     def looks(prints: Tensor) -> list[Look | None]:
-        return [kept.look_at(picture, dpi) for picture in to_bytes(prints[torch.from_numpy(some(len(prints), MAPPED))])]
+        return [kept.look_at(picture, dpi) for picture in to_bytes(prints[torch.from_numpy(some(len(prints), most))])]
 
     def counts(seen: list[Look | None]) -> list[int]:
         return [len(look.template) if look else 0 for look in seen]
