@@ -115,7 +115,7 @@ def adversary(network: nn.Module, family: Adversary, sets: Sets, settings: Train
             optimisers[1].step()
             optimisers[1].zero_grad()
 
-            opposing.requires_grad_(False)  # it learns nothing here; its gradients took an eighth of the step
+            opposing.requires_grad_(False)  # it learns nothing here: its gradients need not be computed
             fooled = opposing(made, batch.classes)
             opposing.requires_grad_(True)
             loss_made = _bce(fooled, 1.0)
