@@ -93,6 +93,7 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {name for name in names if name.endswith(".py")} == modules
     of_the_page = ("tryout/page.html.j2", "tryout/static/page.js", "tryout/examples/a-1.png")
     for needed in (
+        "alteration/noise.npy",
         "shipped/judge-2/weights.safetensors",
         "shipped/pattern-1/model.onnx",
         "project/presets/demo.yaml",

@@ -21,7 +21,6 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from fpml.alteration.apply import apply, bilinear
 from fpml.alteration.draw import draw
 from fpml.alteration.kinds import Rotation
-from fpml.inference.undo import UNDONE
 from fpml.metrics.intervals import wilson
 
 CHANGED = 8  # grey levels
@@ -60,7 +59,7 @@ def degrees(altered: np.ndarray, real: np.ndarray, down: float, right: float, si
     seen, grey = altered[inside].astype(float), real.astype(float)
 
     def fits(dy: float, dx: float, turn: float) -> float:
-        made = Rotation(down + dy, right + dx, 1e3, int(turn), UNDONE).map((real.shape[0], real.shape[1]))
+        made = Rotation(down + dy, right + dx, 1e3, int(turn), None).map((real.shape[0], real.shape[1]))
         return float(np.corrcoef(bilinear(grey, made.from_y[inside], made.from_x[inside]), seen)[0, 1])
 
     whole = range(-2, 3)

@@ -31,7 +31,7 @@ from fpml.data.readers.socofing import NAME, crop
 from fpml.drawing.figures import CHART_DPI, plt, save
 from fpml.inference.kept import kept, template
 from fpml.inference.model import to_bytes
-from fpml.inference.undo import UNDONE, Run, Undone, asked_of, look, painted, repair
+from fpml.inference.undo import Run, Undone, asked_of, look, painted, repair
 from fpml.matching.cylinders import cylinders
 from fpml.matching.match import match
 from fpml.metrics.intervals import wilson
@@ -88,7 +88,7 @@ def misplaced(made: Undone, altered: np.ndarray, real: np.ndarray) -> tuple[floa
     seen, grey_ = altered[inside].astype(float), real.astype(float)
 
     def fits(down: float, right: float, degrees: int) -> float:
-        turned = Rotation(place["y"] + down, place["x"] + right, 1e3, place["degrees"] + degrees, UNDONE).map(real.shape[:2])
+        turned = Rotation(place["y"] + down, place["x"] + right, 1e3, place["degrees"] + degrees, None).map(real.shape[:2])
         return float(np.corrcoef(bilinear(grey_, turned.from_y[inside], turned.from_x[inside]), seen)[0, 1])
 
     best = (-1.0, 0.0, 0.0, 0)

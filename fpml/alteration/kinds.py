@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fpml.alteration.noise import WHITENED, cover, weights
 from fpml.base.errors import FpmlError
 
 Grid = np.ndarray  # float64 (H, W)
@@ -40,22 +41,47 @@ def axes(shape: tuple[int, int]) -> tuple[Grid, Grid]:
 
 @dataclass(frozen=True)
 class Rim:
-    """White over a circle's rim: a ring, uneven round it, or a cone over all of it."""
+    """White over a circle's rim: a ring of dots, each a pixel of SOCOFing's, that may lie far apart or grow together; or a cone
+    over all of it."""
 
     shape: str  # ring or cone
-    amplitude: float  # of white, 0..1
-    radius: float  # pixels: where a ring is whitest; where a cone ends
-    width: float  # pixels, standard deviation of a ring
-    waves: tuple[tuple[float, float], ...] = ()  # amount and phase of the first, second … harmonic round a ring
+    radius: float  # pixels: about which a ring's dots lie; where a cone ends
+    spread: float = 0.0  # pixels, standard deviation of a dot's distance from that
+    dots: float = 0.0  # for each pixel of the circle
+    waves: tuple[tuple[float, float], ...] = ()  # how they crowd: amount and phase of the first, second … harmonic round a ring
+    seed: int = 0
+    white: float = WHITE  # grey that covers it
+    scale: float = 1.0  # pixels for each of SOCOFing's
 
-    def weight(self, distance: Grid, angle: Grid) -> Grid:
+    def weight(self, y: float, x: float, shape: tuple[int, int]) -> Grid:
+        """Of white, in a picture (H, W); y, x: the circle's middle."""
         if self.shape == "cone":
-            return self.amplitude * np.clip(1 - distance / self.radius, 0, None)
-        round_it = np.ones_like(angle)
+            rows, columns = axes(shape)
+            return AT_TIP * np.clip(1 - np.hypot(rows - y, columns - x) / self.radius, 0, None)
+        rng = np.random.default_rng(self.seed)
+        count = round(2 * np.pi * self.radius / self.scale * self.dots)
+        angle, far = rng.uniform(0, 2 * np.pi, count), self.radius + self.spread * rng.standard_normal(count)
+        crowded = np.ones(count)
         for harmonic, (amount, phase) in enumerate(self.waves, 1):
-            round_it = round_it + amount * np.cos(harmonic * angle + phase)
-        ring = np.exp(-(((distance - self.radius) / self.width) ** 2) / 2)
-        return np.clip(self.amplitude * round_it.clip(0) * ring, 0, 0.95)
+            crowded += amount * np.cos(harmonic * angle + phase)
+        kept = rng.uniform(0, 1 + sum(amount for amount, _ in self.waves), count) < crowded
+        places = np.stack([y + far * np.sin(angle), x + far * np.cos(angle)], 1)[kept]
+        return _dotted(places, np.ones(len(places)), shape, self.scale, whole=True)
+
+
+AT_TIP = 0.85  # of white, a cone's
+
+
+def _dotted(places: np.ndarray, white: np.ndarray, shape: tuple[int, int], scale: float, whole: bool = False) -> Grid:
+    """Dots (N, 2) of so much white each, as a weight (H, W); as a whole they are one region, white by its depth."""
+    cells = np.zeros([round(side / scale) + 2 for side in shape])
+    rows, columns = (np.rint(v / scale).astype(int) for v in places.T)
+    inside = (rows >= 0) & (columns >= 0) & (rows < cells.shape[0]) & (columns < cells.shape[1])
+    np.maximum.at(cells, (rows[inside], columns[inside]), white[inside])
+    if whole:
+        cells = weights(cells > 0, WHITENED)
+    y, x = (np.rint(np.arange(side) / scale).astype(int) for side in shape)
+    return np.asarray(cells[y[:, None], x])
 
 
 @dataclass(frozen=True)
@@ -67,7 +93,7 @@ class Rotation:
     x: float
     radius: float  # pixels
     degrees: int  # from where a pixel is taken, in the direction from y to x
-    rim: Rim
+    rim: Rim | None
     off: Point = (0.0, 0.0)  # pixels from (y, x), about which it turns, to the disc's middle
 
     @property
@@ -81,8 +107,10 @@ class Rotation:
         moved = distance < self.radius
         c, s = np.cos(np.deg2rad(self.degrees)), np.sin(np.deg2rad(self.degrees))
         from_y, from_x = self.y + c * dy - s * dx, self.x + s * dy + c * dx
-        weight = self.rim.weight(distance, np.arctan2(dy - self.off[0], dx - self.off[1]))
-        return Map(moved, np.where(moved, from_y, y), np.where(moved, from_x, x), weight, np.full(shape, WHITE))
+        weight, white = np.zeros(shape), WHITE
+        if self.rim:
+            weight, white = self.rim.weight(*self.middle, shape), self.rim.white
+        return Map(moved, np.where(moved, from_y, y), np.where(moved, from_x, x), weight, np.full(shape, white))
 
     def back(self, shape: tuple[int, int]) -> tuple[Grid, Grid, np.ndarray]:
         """Where in the altered picture each real pixel lies now (y, x), and which of them were moved."""
@@ -102,13 +130,28 @@ def turned_about(degrees: int, moved: tuple[float, float]) -> Point:
 
 @dataclass(frozen=True)
 class Scar:
-    """White along a stroke."""
+    """White specks along a stroke, each a pixel of SOCOFing's."""
 
-    amplitude: float  # of white, 0..1
-    width: float  # pixels, standard deviation across
-    waves: float  # radians that its strength turns by from one end to the other
-    phase: float
+    specks: float  # for each pixel of the stroke
     sway: float  # pixels by which it leaves the stroke
+    seed: int
+    scale: float = 1.0  # pixels for each of SOCOFing's
+
+    def weight(self, start: np.ndarray, end: np.ndarray, shape: tuple[int, int]) -> Grid:
+        rng, along = np.random.default_rng(self.seed), end - start
+        length = float(np.hypot(*along)) / self.scale
+        at = rng.uniform(-0.03, 1.03, round(self.specks * length))
+        aside = self.sway * np.sin(2 * np.pi * (rng.uniform(0.3, 1.5) * at + rng.uniform()))
+        aside += STRAY * rng.standard_normal(len(at))
+        places = start + at[:, None] * along + aside[:, None] * np.array([along[1], -along[0]]) / max(length, 1e-9)
+        white = np.where(rng.random(len(at)) < OPAQUE, rng.normal(*DENSE, len(at)), rng.uniform(*THIN, len(at)))
+        return _dotted(places, white.clip(0, 0.97), shape, self.scale)
+
+
+STRAY = 0.75  # pixels, standard deviation
+OPAQUE, DENSE = 0.78, (0.87, 0.06)  # share of the specks that are nearly opaque: weight, mean and deviation
+THIN = (0.38, 0.6)  # and the others' range
+SPECK = 245.0  # grey
 
 
 @dataclass(frozen=True)
@@ -147,8 +190,8 @@ class ZCut:
         weight = np.zeros(shape)
         strokes = ((self.v1, self.v0), (self.v0, self.v2), (self.v2, self.v3))
         for scar, (start, end) in zip(self.scars, strokes, strict=False):
-            weight = np.maximum(weight, _along(scar, np.array(start), np.array(end), y, x))
-        return Map(moved, y + shift * b[0], x + shift * b[1], weight, np.full(shape, WHITE))
+            weight = np.maximum(weight, scar.weight(np.array(start), np.array(end), shape))
+        return Map(moved, y + shift * b[0], x + shift * b[1], weight, np.full(shape, SPECK))
 
     def back(self, shape: tuple[int, int]) -> tuple[Grid, Grid, np.ndarray]:
         """As Rotation.back."""
@@ -159,49 +202,38 @@ class ZCut:
         return y + shift * b[0], x + shift * b[1], moved
 
 
-def _along(scar: Scar, start: np.ndarray, end: np.ndarray, y: Grid, x: Grid) -> Grid:
-    along = end - start
-    length = float(np.hypot(*along))
-    at = ((y - start[0]) * along[0] + (x - start[1]) * along[1]) / length**2
-    across = ((y - start[0]) * along[1] - (x - start[1]) * along[0]) / length
-    across = across - scar.sway * np.sin(2 * np.pi * at + scar.phase)
-    beyond = length * np.maximum(0, np.maximum(-at, at - 1))  # pixels past an end
-    strength = np.clip(0.5 + 0.5 * np.cos(scar.waves * at + scar.phase), 0, 1)
-    return np.asarray(scar.amplitude * np.sqrt(strength) * np.exp(-((across**2 + beyond**2) ** 1.5) / (2 * scar.width**3)))
-
-
 @dataclass(frozen=True)
 class Obliteration:
-    """Obl: ridges blended away, by noise of a blob's form; nothing is moved."""
+    """Obl: ridges blended away by noise, more the deeper in the covered region; nothing is moved."""
 
     kind: ClassVar[str] = "Obl"
-    y: float
+    y: float  # its middle, though not all round it need be covered
     x: float
-    radius: float  # pixels, the mean one of the blob
-    lobes: tuple[tuple[float, float], ...]  # amount and phase of the second, third … harmonic of its outline
-    strength: float  # of the noise in the middle: 1 - the ridges' gain there
-    mean: float  # grey of the noise
-    spread: float  # grey, its standard deviation
-    grain: float  # pixels, the standard deviation of the Gaussian that its bumps come from
-    seed: int  # of the noise
+    runs: tuple[tuple[int, int, int], ...]  # what is covered: row, first column, the one past the last
+    noise: int  # which, as fpml/alteration/noise.py numbers them
+    darkest: float  # grey, of the real print
+    scale: float = 1.0  # pixels for each of SOCOFing's
+
+    def covered(self, shape: tuple[int, int]) -> np.ndarray:
+        out = np.zeros(shape, bool)
+        for row, first, end in self.runs:
+            if 0 <= row < shape[0]:
+                out[row, max(first, 0) : max(end, 0)] = True
+        return out
 
     def map(self, shape: tuple[int, int]) -> Map:
-        from scipy.ndimage import gaussian_filter
-
         y, x = axes(shape)
-        dy, dx = y - self.y, x - self.x
-        angle = np.arctan2(dy, dx)
-        outline = np.ones(shape)
-        for harmonic, (amount, phase) in enumerate(self.lobes, 2):
-            outline = outline + amount * np.cos(harmonic * angle + phase)
-        r = np.hypot(dy, dx) / (self.radius * outline)
-        weight = np.where(r < 1, np.minimum(AT_EDGE + RISE * (1 - r), self.strength), 0)
-        noise = gaussian_filter(np.random.default_rng(self.seed).standard_normal(shape), self.grain)
-        cover = np.clip(self.mean + self.spread * noise * 2 * np.pi**0.5 * self.grain, 0, 255)
-        return Map(np.zeros(shape, bool), y, x, weight, cover)
+        noise = cover(self.noise, shape, self.darkest, self.scale)
+        return Map(np.zeros(shape, bool), y, x, weights(self.covered(shape)), noise)
 
 
-AT_EDGE, RISE = 0.15, 1.28  # an obliteration's weight at its blob's edge, and by how much more it is a radius farther inside
+def runs_of(covered: np.ndarray) -> tuple[tuple[int, int, int], ...]:
+    """An Obliteration's runs, of a region (H, W) bool."""
+    edges = np.diff(np.pad(covered, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    first, end = np.argwhere(edges == 1), np.argwhere(edges == -1)
+    return tuple((int(row), int(a), int(b)) for (row, a), (_, b) in zip(first, end, strict=True))
+
+
 Alteration = Rotation | ZCut | Obliteration
 KINDS: dict[str, type[Rotation] | type[ZCut] | type[Obliteration]] = {k.kind: k for k in (Rotation, ZCut, Obliteration)}
 CLASSES = ("none", *KINDS)  # of prints
@@ -217,10 +249,14 @@ def from_dict(values: dict[str, Any]) -> Alteration:
     rest = {k: _tuples(v) for k, v in values.items() if k != "kind"}
     try:
         if values["kind"] == "CR":
-            return Rotation(**{**rest, "rim": Rim(**{k: _tuples(v) for k, v in values["rim"].items()})})
+            rim = values["rim"] and Rim(**{k: _tuples(v) for k, v in values["rim"].items()})
+            return Rotation(**{**rest, "rim": rim})
         if values["kind"] == "Zcut":
             return ZCut(**{**rest, "scars": tuple(Scar(**scar) for scar in values["scars"])})
-        return {"Obl": Obliteration}[values["kind"]](**rest)
+        found = {"Obl": Obliteration}[values["kind"]](**rest)
+        if not all(len(run) == 3 for run in found.runs):
+            raise KeyError
+        return found
     except (KeyError, TypeError, AttributeError):
         raise FpmlError(
             f"{str(values)[:80]} is no alteration; its kind is one of {', '.join(KINDS)}, with all its numbers"

@@ -7,7 +7,8 @@ The networks (fpml/models/undo.py) are asked through `run`, by ONNX Runtime or b
 3. the waves that interpolation left in the picture give candidates for exactly how (fpml/alteration/traces.py);
 4. turn or cut judges each candidate by the ridges across its seam;
 5. the best, if it is sure, is undone (fpml/alteration/undo.py);
-6. polish paints over rims, scars and what can't be undone.
+6. blot says where one of the noises was blended in, which is taken off again (fpml/alteration/noise.py);
+7. polish paints over rims, scars and what can't be undone.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from fpml.alteration.kinds import CLASSES, Rim, Rotation, ZCut
+from fpml.alteration.kinds import CLASSES, Alteration, Obliteration, Rotation, ZCut, runs_of
+from fpml.alteration.noise import KNOWN, cover, unblended
 from fpml.alteration.seams import FARTHER, cut_strips, of_circle, turn_strips
 from fpml.alteration.traces import SPREAD, UNSEEN, Cut, Turn, cuts, near, quarters, sharpness, turns
 from fpml.alteration.undo import undo
@@ -26,7 +28,8 @@ Run = Callable[..., list[np.ndarray]]  # run([outputs], input=array, …) → th
 MULTIPLE = 16  # of the sides that find and polish take
 UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
 ALTERED = 0.9  # probability from which a print is taken for altered: one unaltered print in a hundred is
-SURE = {"CR": 0.2, "Zcut": 0.5}  # confidence from which an alteration is undone; below it a cut is left, a turn painted over
+# confidence from which an alteration is undone; below it a cut is left, all else painted over
+SURE = {"CR": 0.2, "Zcut": 0.5, "Obl": 0.5}
 WAVES = 1.4  # what a waves' score counts beside the judge's logit
 MOST = 160  # candidates for a turn
 MOST_CUTS = 250  # and for a cut
@@ -35,26 +38,26 @@ FINER = (0.5, 0.25)  # pixels, steps in which such a turn is placed
 FEW, BESIDE = 40, 0.5  # of a turn's candidates the best are judged again, with radii that are pixels smaller and larger too
 MOVED = 5.0  # pixels by which a guess is changed at most, at once
 STIFF = 0.01  # as in fpml/models/undo.py
-LEAST = 30.0  # square pixels of a cut
-UNDONE = Rim("ring", 0.0, 1.0, 1.0)  # how a rim is covered is not found
+LEAST = 30.0  # square pixels of a cut, or covered by noise
 
 
 @dataclass(frozen=True)
 class Found:
     kind: str  # none, CR, Zcut or Obl
     confidence: float  # that the print was altered so
-    # CR: y, x, about which it turned, degrees, and the disc's radius and middle; Zcut: v0, v1, v2, v3, each (y, x); all in
-    # pixels of the picture. {} where it is not known
+    # CR: y, x, about which it turned, degrees, and the disc's radius and middle; Zcut: v0, v1, v2, v3, each (y, x); Obl: y, x,
+    # the middle of what is covered, how many pixels that are, and the noise's number; all in pixels of the picture. {} where
+    # it is not known
     place: dict[str, Any]
     placed: float  # confidence that the place is exact; 0 where nothing was moved
-    undone: bool  # moved back; else only painted over, or left where it is a cut
+    undone: bool  # moved back, or the noise taken off; else only painted over, or left where it is a cut
 
 
 @dataclass(frozen=True)
 class Undone:
     picture: np.ndarray  # float32 (H, W) 0..1: repaired
     damage: np.ndarray  # float32 (H, W) 0..1: how surely each pixel was damaged
-    back: np.ndarray  # uint8 (H, W): with what was moved in its place again, nothing painted
+    back: np.ndarray  # uint8 (H, W): with what was moved in its place again and known noise taken off, nothing painted
     found: Found
 
 
@@ -66,18 +69,19 @@ def repair(run: Run, picture: np.ndarray) -> Undone:
     nothing = np.zeros(picture.shape, np.float32)
     if kind == "none":
         return Undone(picture.astype(np.float32) / 255, nothing, picture, Found(kind, confidence, {}, 0.0, False))
-    best: Rotation | ZCut | None = None
-    placed = 0.0
-    if kind == "CR":
-        best, placed = placed_turn(run, picture, guess)
-    elif kind == "Zcut":
-        best, placed = placed_cut(run, picture, guess)
+    best, placed = {"CR": placed_turn, "Zcut": placed_cut, "Obl": placed_blot}[kind](run, picture, guess)
     back, home = picture, np.zeros(picture.shape, bool)
     damaged = home
     sure = best is not None and placed >= SURE[kind]
     if best is not None and sure:
-        whole, home = undo(picture, best)
-        back, damaged = np.rint(whole).astype(np.uint8), best.map((picture.shape[0], picture.shape[1])).moved
+        made = best.map((picture.shape[0], picture.shape[1]))
+        if isinstance(best, Obliteration):
+            damaged = home = made.weight > 0
+            whole = unblended(picture, made.weight, made.cover)
+        else:
+            damaged = made.moved
+            whole, home = undo(picture, best)
+        back = np.rint(whole).astype(np.uint8)
     repaired, wrong = _polished(run, picture, back, home)
     if kind == "Zcut" and not sure:  # its ridges lie elsewhere, and paint over its lines brings none of them back
         repaired = picture.astype(np.float32) / 255
@@ -102,10 +106,11 @@ def asked_of(session: Any) -> Run:
     only = onnxruntime.RunOptions()
     only.only_execute_path_to_fetches = True
     strips = {i.name: np.zeros((1, *i.shape[1:]), np.float32) for i in session.get_inputs() if i.type == "tensor(float)"}
+    channels = {i.name: i.shape[1] for i in session.get_inputs() if i.name not in strips}
 
     def run(outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
-        shape = next((v.shape for v in inputs.values() if v.dtype == np.uint8), (1, 1, 2 * MULTIPLE, 2 * MULTIPLE))
-        pictures = dict.fromkeys(("prints", "altered", "undone", "moved"), np.zeros(shape, np.uint8))
+        sides = next((v.shape[2:] for v in inputs.values() if v.dtype == np.uint8), (2 * MULTIPLE, 2 * MULTIPLE))
+        pictures = {name: np.zeros((1, count, *sides), np.uint8) for name, count in channels.items()}
         found: list[np.ndarray] = session.run(outputs, {**pictures, **strips, **inputs}, only)
         return found
 
@@ -152,7 +157,7 @@ def placed_turn(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Rotat
             told, gaps = _judged(run, picture, close, y, x, radius)
             top, gap = close[int(told.argmax())], gaps[told.argmax()]
     radius += float(np.clip(gap, -3, 3))
-    return Rotation(top.y, top.x, radius, top.degrees, UNDONE, (y - top.y, x - top.x)), float(chance[same].sum())
+    return Rotation(top.y, top.x, radius, top.degrees, None, (y - top.y, x - top.x)), float(chance[same].sum())
 
 
 def _judged(
@@ -190,6 +195,26 @@ def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut |
     return found[best].cut, float(chance[same].sum())
 
 
+def placed_blot(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Obliteration | None, float]:
+    """The obliteration that most probably was, by one of the known noises, and how sure blot is of its pixels, 0..1."""
+    from scipy.ndimage import label
+
+    height, width = picture.shape
+    darkest = float(picture.min())
+    noises = [np.rint(cover(number, (height, width), darkest)).astype(np.uint8) for number in range(KNOWN)]
+    tried = np.concatenate([np.concatenate([_padded(picture), _padded(noise)], 1) for noise in noises])
+    chances = run(["covered"], noises=tried)[0][:, 0, :height, :width]
+    number = int((chances * (chances > 0.5)).sum((1, 2)).argmax())
+    parts, count = label(chances[number] > 0.5, np.ones((3, 3)))
+    if not count:
+        return None, 0.0
+    covered = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    if covered.sum() < LEAST:
+        return None, 0.0
+    y, x = (float(v.mean()) for v in np.nonzero(covered))
+    return Obliteration(y, x, runs_of(covered), number, darkest), float(chances[number][covered].mean())
+
+
 def _cut(corners: np.ndarray) -> ZCut:
     v0, v1, v2 = ((float(corners[k]), float(corners[k + 1])) for k in (0, 2, 4))
     return ZCut(v0, v1, v2)
@@ -210,12 +235,15 @@ def _scores(found: list[Turn] | list[Cut]) -> np.ndarray:
     return np.asarray(scores - scores.max())
 
 
-def _place(best: Rotation | ZCut | None) -> dict[str, Any]:
+def _place(best: Alteration | None) -> dict[str, Any]:
     if isinstance(best, Rotation):
         about = {"y": round(best.y, 2), "x": round(best.x, 2), "radius": round(best.radius, 1), "degrees": best.degrees}
         return {**about, "middle": tuple(round(v, 2) for v in best.middle)}
     if isinstance(best, ZCut):
         return {v: tuple(round(float(c), 2) for c in getattr(best, v)) for v in ("v0", "v1", "v2", "v3")}
+    if isinstance(best, Obliteration):
+        pixels = sum(end - first for _, first, end in best.runs)
+        return {"y": round(best.y, 1), "x": round(best.x, 1), "pixels": pixels, "noise": best.noise}
     return {}
 
 

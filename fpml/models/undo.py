@@ -4,6 +4,7 @@ find    where a print was altered and how: maps at half its size, of which numpy
 rim     where exactly the rim of a turned disc lies
 turn    how right a way to turn a disc back is: it sees the ridges on both sides of the rim, laid straight
 cut     the same for a cut, and its seams
+blot    which pixels a given noise was blended into
 polish  what is lost for good is painted: a gated U-Net, which sees the altered and the undone print
 """
 
@@ -158,6 +159,19 @@ def fitted(answers: Tensor, basis: Tensor) -> Tensor:
 STIFF = 0.01  # what keeps a number at 0 that no column tells of
 
 
+class Blot(nn.Module):
+    """Altered print and a noise (B, 1, H, W) each, grey 0..1 → (B, 1, H, W): has each pixel that noise in it? Logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet = UNet(4, 1, [8, 12, 16, 24])
+
+    def forward(self, altered: Tensor, noise: Tensor) -> Tensor:
+        alike = torch.cat([(altered - noise).abs(), 4 * (altered - 0.5) * (noise - 0.5)], 1)
+        out: Tensor = self.unet(torch.cat([altered, noise, alike], 1))[0].float()
+        return out
+
+
 class Polish(nn.Module):
     """Altered and undone print (B, 1, H, W) each, grey 0..1, and which pixels were moved, 0 or 1 → the repaired print and the
     probability that a pixel of the undone one is not the real one's. Pixels below SURE keep the undone one's value exactly."""
@@ -178,6 +192,7 @@ class UndoNet(nn.Module):
         super().__init__()
         self.find = Find([2 * w for w in widths])
         self.rim, self.turn, self.cut = Rim(), TurnJudge(), CutJudge()
+        self.blot = Blot()
         self.polish = Polish(widths)
 
 
@@ -190,23 +205,34 @@ def build(model: Model, height: int, width: int, classes: int) -> UndoNet:
 class Exported(nn.Module):
     """The networks as they are registered: one model, of whose outputs a caller asks for those that it wants.
 
-    prints, altered, undone (B, 1, H, W) uint8 and moved, 0 or 1, uint8, H and W multiples of 16; rims (K, 2, 14,
-    120), turns (K, 2, 20, 120) and cuts (K, 2, 14, 240) float32. → labels, votes, cover, kinds of find; rim (K, 2, 60); turned
-    (K, 4) and cut (K,) of the judges; repaired and wrong of polish."""
+    prints, altered, undone (B, 1, H, W) uint8 and moved, 0 or 1, uint8; noises (K, 2, H, W) uint8, a print and a noise; H and W
+    multiples of 16; rims (K, 2, 14, 120), turns (K, 2, 20, 120) and cuts (K, 2, 14, 240) float32. → labels, votes, cover, kinds
+    of find; rim (K, 2, 60); turned (K, 4) and cut (K,) of the judges; covered (K, 1, H, W) of blot, 0..1; repaired and wrong of
+    polish."""
 
-    INPUTS = ("prints", "altered", "undone", "moved", "rims", "turns", "cuts")
-    OUTPUTS = ("labels", "votes", "cover", "kinds", "rim", "turned", "cut", "repaired", "wrong")
+    INPUTS = ("prints", "altered", "undone", "moved", "noises", "rims", "turns", "cuts")
+    OUTPUTS = ("labels", "votes", "cover", "kinds", "rim", "turned", "cut", "covered", "repaired", "wrong")
 
     def __init__(self, network: UndoNet) -> None:
         super().__init__()
         self.network = network
 
     def forward(
-        self, prints: Tensor, altered: Tensor, undone: Tensor, moved: Tensor, rims: Tensor, turns: Tensor, cuts: Tensor
+        self,
+        prints: Tensor,
+        altered: Tensor,
+        undone: Tensor,
+        moved: Tensor,
+        noises: Tensor,
+        rims: Tensor,
+        turns: Tensor,
+        cuts: Tensor,
     ) -> tuple[Tensor, ...]:
-        found = self.network.find(prints.float() / 255)
-        painted = self.network.polish(altered.float() / 255, undone.float() / 255, moved.float())
-        return (*found, self.network.rim(rims), self.network.turn(turns), self.network.cut(cuts), *painted)
+        network = self.network
+        found = network.find(prints.float() / 255)
+        covered = torch.sigmoid(network.blot(noises[:, :1].float() / 255, noises[:, 1:].float() / 255))
+        painted = network.polish(altered.float() / 255, undone.float() / 255, moved.float())
+        return (*found, network.rim(rims), network.turn(turns), network.cut(cuts), covered, *painted)
 
 
 def examples(prints: Tensor) -> dict[str, Tensor]:
@@ -216,5 +242,5 @@ def examples(prints: Tensor) -> dict[str, Tensor]:
     strips = {name: torch.rand(2, 2, *shape) for name, shape in STRIPS.items()}
     return {
         "prints": pictures, "altered": pictures.flip(2), "undone": pictures.flip(3), "moved": (pictures > 128).to(torch.uint8),
-        **strips,
+        "noises": torch.cat([pictures, 255 - pictures], 1), **strips,
     }  # fmt: skip

@@ -1,15 +1,17 @@
 """Prints altered while training, with all that is true of them: what the networks of fpml/models/undo.py learn from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fpml.alteration.apply import apply
 from fpml.alteration.draw import LEVELS, draw
-from fpml.alteration.kinds import CLASSES, Alteration, Rotation, ZCut
+from fpml.alteration.kinds import CLASSES, Alteration, Obliteration, Rotation, ZCut
+from fpml.alteration.noise import KNOWN
 
 SHARES = (0.12, 0.36, 0.36, 0.16)  # of CLASSES
+MADE_UP = 0.2  # of the obliterations have a noise that SOCOFing has not
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def altered(prints: Sequence[np.ndarray] | np.ndarray, rng: np.random.Generator,
     if kind == "none":
         return Altered(real, real, np.zeros(real.shape, bool), None)
     alteration = draw(real, kind, str(rng.choice(LEVELS)), rng)
+    if isinstance(alteration, Obliteration) and rng.random() < MADE_UP:
+        alteration = replace(alteration, noise=int(rng.integers(KNOWN, 2**31)))
     picture, damage = apply(real, alteration)
     return Altered(picture, real, damage, alteration)
 

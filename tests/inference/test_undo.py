@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fpml.alteration.apply import apply
-from fpml.alteration.kinds import CLASSES, Rim, Rotation, ZCut
+from fpml.alteration.kinds import CLASSES, Obliteration, Rim, Rotation, ZCut, runs_of
+from fpml.alteration.noise import cover
 from fpml.alteration.seams import FARTHER, cut_strips, of_circle, turn_strips
 from fpml.alteration.traces import Turn
 from fpml.inference.undo import RADIUS, SURE, UNIT, Run, fitted, painted, repair
@@ -17,7 +18,7 @@ from tests.alteration.test_alteration import CUT_ONE, TURNED_ONE, ridges
 REAL = ridges(11)
 
 
-def networks(true: Rotation | ZCut | None, kind: str, sharp: float = 400.0, off: float = 0.6) -> Run:
+def networks(true: Rotation | ZCut | Obliteration | None, kind: str, sharp: float = 400.0, off: float = 0.6) -> Run:
     """Networks that know what was done: find places a cut `off` pixels wrong, the judges compare with the real print's ridges
     (sharp: how much a difference of 1 counts), and polish paints nothing."""
 
@@ -27,7 +28,7 @@ def networks(true: Rotation | ZCut | None, kind: str, sharp: float = 400.0, off:
     def labels(inputs: dict[str, np.ndarray]) -> np.ndarray:
         height, width = (side // 2 for side in inputs["prints"].shape[2:])
         out = np.zeros((1, 5, height, width), np.float32)
-        if true is not None:
+        if isinstance(true, (Rotation, ZCut)):
             inside = np.zeros((2 * height, 2 * width), bool)
             inside[:97, :90] = true.map((97, 90)).moved
             label = 1 if isinstance(true, Rotation) else 2
@@ -50,14 +51,24 @@ def networks(true: Rotation | ZCut | None, kind: str, sharp: float = 400.0, off:
         if isinstance(true, Rotation):
             want = turn_strips(REAL, [Turn(true.y, true.x, 0, 0.0)], *true.middle, true.radius, FARTHER)[0, 0]
         else:
-            assert true is not None
+            assert isinstance(true, ZCut)
             want = cut_strips(apply(REAL, true)[0], [true])[0, 0]
         alike = -sharp * np.abs(strips[:, 0] - want).mean((1, 2))
         return np.stack([alike, np.zeros_like(alike)], 1)
 
+    def covered(noises: np.ndarray) -> np.ndarray:
+        """Sure of the region, beside the right noise."""
+        out = np.zeros((len(noises), 1, *noises.shape[2:]), np.float32)
+        if isinstance(true, Obliteration):
+            right = np.rint(cover(true.noise, (97, 90), true.darkest))
+            for one, (_, noise) in zip(out, noises, strict=True):
+                one[0, :97, :90] = sharp / 400 * 0.9 * true.covered((97, 90)) * np.array_equal(noise[:97, :90], right)
+        return out
+
     answers: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]] = {
         "labels": labels, "votes": votes, "kinds": lambda i: np.where(np.array(CLASSES) == kind, 5.0, -5.0)[None],
         "rim": lambda i: np.zeros((1, 2, 60)), "turned": lambda i: judged(i["turns"]), "cut": lambda i: judged(i["cuts"])[:, 0],
+        "covered": lambda i: covered(i["noises"]),
         "repaired": lambda i: i["undone"].astype(np.float32) / 255, "wrong": lambda i: np.zeros(i["undone"].shape, np.float32),
     }  # fmt: skip
     return run
@@ -94,6 +105,25 @@ def test_a_cut_is_found_and_undone() -> None:
     assert set(made.found.place) == {"v0", "v1", "v2", "v3"}
     before, after = (np.abs(p.astype(float) - REAL)[damage].mean() for p in (altered, made.back))
     assert after < 0.6 * before
+
+
+REGION = np.hypot((np.arange(97)[:, None] - 48) / 22, (np.arange(90)[None] - 44) / 18) < 1
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_noise_is_told_from_the_others_and_taken_off(number: int) -> None:
+    true = Obliteration(48.0, 44.0, runs_of(REGION), number, float(REAL.min()))
+    altered, damage = apply(REAL, true)
+    made = repair(networks(true, "Obl"), altered)
+    assert made.found.undone
+    assert made.found.place == {"y": 48.0, "x": 44.0, "pixels": int(REGION.sum()), "noise": number}
+    before, after = (np.abs(p.astype(float) - REAL)[damage].mean() for p in (altered, made.back))
+    assert after < 0.05 * before
+    np.testing.assert_array_equal(np.rint(made.picture * 255)[~damage], altered[~damage])
+    assert (made.damage[damage] == 1).all()
+    unsure = repair(networks(true, "Obl", sharp=0.5), altered)
+    assert not unsure.found.undone
+    np.testing.assert_array_equal(unsure.back, altered)
 
 
 def test_what_is_not_sure_is_painted_over_alone() -> None:
@@ -156,7 +186,7 @@ def test_the_model_that_comes_with_fpml_tells_altered_prints_from_others() -> No
     from fpml.synth.generate import generate
 
     real = generate(1, 1, "socofing", 8, "normal").pictures[0][2:-4, 2:-4]
-    disc = Rotation(50.0, 45.0, 26.0, 120, Rim("ring", 0.5, 26.0, 1.8))
+    disc = Rotation(50.0, 45.0, 26.0, 120, Rim("ring", 26.0, 1.5, 8.0))
     left, turned = fpml.load("repair-1").repair([real, apply(real, disc)[0]], dpi=180)
     assert left.found is not None
     assert left.found.kind == "none"

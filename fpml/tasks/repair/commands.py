@@ -61,6 +61,8 @@ def told(found: "Repaired") -> str:
         where = f" by {place['degrees']}° round ({place['x']}, {place['y']})"
     elif "v0" in place:
         where = " of " + " ".join(f"({x}, {y})" for y, x in (place[v] for v in ("v0", "v1", "v2", "v3")))
+    elif "noise" in place:
+        where = f", {place['pixels']} pixels round ({place['x']}, {place['y']})"
     done = f"undone, sure to {found.found.placed:.0%}" if found.found.undone else "painted over"
     if not found.found.undone and kind != "Obl":
         done = f"{'left as it is' if kind == 'Zcut' else 'painted over alone'}: its place is sure to {found.found.placed:.0%}"

@@ -1,7 +1,8 @@
-"""undo: five networks learn from real prints, generated or not, that are altered anew for every batch.
+"""undo: six networks learn from real prints, generated or not, that are altered anew for every batch.
 
 Each has a loss of its own and none waits for another: find sees altered prints, rim what lies across a guess, the
-judges candidates round the true alteration, polish prints that were undone nearly rightly, or not at all.
+judges candidates round the true alteration, blot prints with noise in them, polish prints that were undone nearly rightly, or
+not at all.
 """
 
 import math
@@ -14,7 +15,8 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fpml.alteration.kinds import Rotation, ZCut, point
+from fpml.alteration.kinds import Obliteration, Rotation, ZCut, point
+from fpml.alteration.noise import KNOWN, cover, unblended, weights
 from fpml.alteration.seams import of_circle, turn_strips
 from fpml.alteration.traces import Turn
 from fpml.alteration.undo import undo
@@ -40,8 +42,9 @@ WARM_UP = 40  # steps in which the learning rate rises
 DECAY, CLIP = 0.003, 3.0  # AdamW's, of the weights; norm of the gradient
 LABELLED = (0.5, 1.0, 1.5, 1.5, 1.0)  # what a pixel of each label counts
 PAINTED = ("CR", "Zcut", "Obl", "none"), (0.36, 0.32, 0.29, 0.03)  # what polish sees, and how often
-UNDONE = 0.78  # share of the moved prints that polish sees moved back
-PARTS = ("find", "rim", "turn", "cut", "polish")
+UNDONE = 0.78  # share of the prints that polish sees undone, of those that can be
+BLOTTED = (0.75, 0.6)  # share of obliterations among what blot sees, and of those beside whose own noise
+PARTS = ("find", "rim", "turn", "cut", "blot", "polish")
 
 
 def sets(prints: Prepared, side: np.ndarray, recipe: Undo, accelerator: Accelerator) -> Sets:
@@ -136,6 +139,9 @@ def losses(
         "rim": of_rim(network, [altered(pool, rng, "CR") for _ in range(size)], rng, device),
         "turn": of_turn(network, turned, first, device),
         "cut": F.cross_entropy(cuts, first),
+        "blot": of_blot(
+            network, [altered(pool, rng, "Obl" if rng.random() < BLOTTED[0] else None) for _ in range(size)], rng, device
+        ),
         "polish": of_polish(
             network, [altered(pool, rng, str(rng.choice(PAINTED[0], p=PAINTED[1]))) for _ in range(size)], rng, device
         ),
@@ -198,13 +204,37 @@ def of_turn(network: UndoNet, sets: list[TurnSet], first: Tensor, device: torch.
     return F.cross_entropy(judged[..., 0], first) + 0.3 * radius + 0.7 * shifted
 
 
+def of_blot(network: UndoNet, made: list[Altered], rng: np.random.Generator, device: torch.device) -> Tensor:
+    """Cross-entropy of the pixels that have the noise in them, and how badly the regions overlap: each print beside its own
+    noise or another, which has no part in it."""
+    noises, regions = [], []
+    for one in made:
+        true = one.alteration
+        known = isinstance(true, Obliteration) and true.noise < KNOWN
+        own = known and rng.random() < BLOTTED[1]
+        number = true.noise if own else int(rng.integers(KNOWN))  # type: ignore[union-attr]
+        has = known and number == true.noise  # type: ignore[union-attr]
+        noises.append(np.rint(cover(number, one.picture.shape, float(one.picture.min()))))
+        regions.append(one.damage if has else np.zeros_like(one.damage))
+    told = network.blot(_stacked([m.picture for m in made], device) / 255, _stacked(noises, device) / 255)
+    wanted = _stacked(regions, device)
+    chance = torch.sigmoid(told)
+    overlap = (2 * (chance * wanted).sum((1, 2, 3)) + 1) / ((chance + wanted).sum((1, 2, 3)) + 1)
+    return 3 * F.binary_cross_entropy_with_logits(told, wanted) + 0.5 * (1 - overlap).mean()
+
+
 def of_polish(network: UndoNet, made: list[Altered], rng: np.random.Generator, device: torch.device) -> Tensor:
     """The repaired picture's loss, over all of it and once more over what was wrong, and the gate's cross-entropy."""
     backs, moves = [], []
     for one in made:
         undone, moved = one.picture.astype(np.float64), np.zeros(one.picture.shape, bool)
-        if isinstance(one.alteration, (Rotation, ZCut)) and rng.random() < UNDONE:
-            undone, moved = undo(one.picture, nearly(one.alteration, rng))
+        true = one.alteration
+        if isinstance(true, (Rotation, ZCut)) and rng.random() < UNDONE:
+            undone, moved = undo(one.picture, nearly(true, rng))
+        elif isinstance(true, Obliteration) and true.noise < KNOWN and rng.random() < UNDONE:
+            moved = nearly_covered(one.damage, rng)
+            noise = cover(true.noise, one.picture.shape, float(one.picture.min()))
+            undone = unblended(one.picture, weights(moved), noise)
         backs.append(np.rint(undone))
         moves.append(moved)
     before, back, real = (_stacked(v, device) / 255 for v in ([m.picture for m in made], backs, [m.real for m in made]))
@@ -228,6 +258,16 @@ def nearly(true: Rotation | ZCut, rng: np.random.Generator) -> Rotation | ZCut:
     first, zero = rng.normal(0, 0.7, (2, 1)) * base / np.hypot(*base)
     v0, v1, v2 = (v + s + rng.normal(0, off, 2) for v, s in ((true.v0, zero), (true.v1, first), (true.v2, first)))
     return replace(true, v0=point(v0), v1=point(v1), v2=point(v2))
+
+
+def nearly_covered(true: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A region (H, W) bool as the search finds it: its edge mostly right, here and there off by a pixel or two."""
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+    off = float(np.exp(rng.normal(np.log(0.25), 1.0)))
+    waves = gaussian_filter(rng.standard_normal(true.shape), float(rng.uniform(0.8, 5)))
+    inside = distance_transform_edt(true) - distance_transform_edt(~true)
+    return np.asarray(inside + off * waves / waves.std() > 0)
 
 
 def _stacked(pictures: list[np.ndarray], device: torch.device) -> Tensor:
