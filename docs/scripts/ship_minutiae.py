@@ -42,10 +42,13 @@ def halved(content: bytes) -> bytes:
     for node in reversed(casts):
         model.graph.node.insert(0, node)
     del model.metadata_props[:]
+    del model.graph.metadata_props[:]
     for node in model.graph.node:  # where in the code each came from: half the file, and paths of this machine
         node.ClearField("doc_string")
+        node.ClearField("name")
         del node.metadata_props[:]
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+    del model.graph.value_info[:]  # shapes that are inferred again
+    for value in (*model.graph.input, *model.graph.output):
         del value.metadata_props[:]
     onnx.checker.check_model(model)
     out: bytes = model.SerializeToString()

@@ -23,7 +23,8 @@ class Registered:
     inputs: dict[str, Tensor]  # examples by name, each (B, …)
     outputs: tuple[str, ...]  # names, in the order in which the network gives them
     stepped: tuple[str, ...] = ()  # those with a threshold in them: rounding may take a few pixels to its other side
-    apart: tuple[str, ...] = ()  # inputs whose batch is another than the others', and whose size is fixed
+    apart: tuple[str, ...] = ()  # inputs whose batch is another than the others'
+    fixed: tuple[str, ...] = ()  # inputs whose size is that of the examples, whatever any_size says
     notes: dict[str, str] = field(default_factory=dict)  # kept in the file's metadata
     any_size: int = 0  # height and width, axes 2 and 3, may be any multiple of this; 0: they are those of the examples
 
@@ -40,7 +41,7 @@ def export(registered: Registered, path: Path) -> None:
     multiple = registered.any_size
     sides = {axis: multiple * torch.export.Dim(name, min=2) for axis, name in ((2, "rows"), (3, "columns")) if multiple}
     own = {name: torch.export.Dim(f"batch_of_{name}", min=1) for name in registered.apart}
-    shapes = tuple({0: own[name]} if name in own else {0: batch, **sides} for name in examples)
+    shapes = tuple({0: own.get(name, batch), **({} if name in registered.fixed else sides)} for name in examples)
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # the exporter prints its steps
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

@@ -285,6 +285,7 @@ def registered(network: nn.Module, prints: Tensor) -> Registered:
         examples(prints),
         Exported.OUTPUTS,
         stepped=("repaired",),
-        apart=("rims", "turns", "cuts"),
+        apart=("noises", "rims", "turns", "cuts"),
+        fixed=("rims", "turns", "cuts"),
         any_size=MULTIPLE,
     )
