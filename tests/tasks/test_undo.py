@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
-from fpml.alteration.kinds import Rotation, ZCut
+from fpml.alteration.kinds import Obliteration, Rotation, ZCut
+from fpml.alteration.noise import KNOWN
+from fpml.inference.undo import asked_of
 from fpml.models.undo import UndoNet
 from fpml.tasks.undo import train
 from fpml.training.altered import altered, asked
@@ -41,6 +44,11 @@ def test_from_settings_to_a_repaired_print(project: Path, fpml: Callable[..., An
     assert np.asarray(Image.open(project / "out/sheet.png")).shape == (8 * (97 + 4), 4 * (90 + 4))
     one = np.asarray(Image.open(project / "out/1__M_Left_index_finger_CR-repaired.png"))
     assert one.shape == (97, 90)
+    run = asked_of(onnxruntime.InferenceSession(project / "models/repair-undo/model.onnx"))
+    several = np.random.default_rng(0).integers(0, 256, (3, 2, 112, 96), np.uint8)  # one print beside three noises
+    [covered] = run(["covered"], noises=several)
+    assert covered.shape == (3, 1, 112, 96)
+    np.testing.assert_allclose(run(["covered"], noises=several[1:2])[0][0], covered[1], atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["CR", "Zcut"])
@@ -87,6 +95,26 @@ def test_the_true_candidate_comes_first_and_the_others_are_wrong() -> None:
             told = [turn_strips(example.real, still, *place, true.radius - gap, FARTHER)[0, 0, :8] for place in moved]
             assert np.abs(strips[one, 0, :8] - np.stack(told)).mean((1, 2)).min() < 1.5 * off.min()
         assert cut_set(altered(POOL, rng, "Zcut"), rng).shape == (CANDIDATES, 2, 14, 240)
+
+
+def test_some_obliterations_have_noise_that_is_not_known() -> None:
+    drawn = [altered(POOL, np.random.default_rng(seed), "Obl").alteration for seed in range(40)]
+    made_up = [one.noise >= KNOWN for one in drawn if isinstance(one, Obliteration)]
+    assert len(made_up) == 40
+    assert 2 <= sum(made_up) <= 16
+
+
+def test_a_region_is_nearly_right() -> None:
+    true = np.zeros((97, 90), bool)
+    true[30:70, 20:60] = True
+    shares = []
+    for seed in range(20):
+        made = train.nearly_covered(true, np.random.default_rng(seed))
+        shares.append((made & true).sum() / (made | true).sum())
+        assert not made[:20].any()
+        assert made[44:56, 34:46].all()
+    assert 0.75 < np.mean(shares) < 0.97
+    assert len(set(shares)) > 10
 
 
 def test_every_network_learns() -> None:

@@ -261,10 +261,10 @@ def nearly(true: Rotation | ZCut, rng: np.random.Generator) -> Rotation | ZCut:
 
 
 def nearly_covered(true: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A region (H, W) bool as the search finds it: its edge mostly right, here and there off by a pixel or two."""
+    """A region (H, W) bool as the search finds it: its edge off by a pixel or two here and there."""
     from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-    off = float(np.exp(rng.normal(np.log(0.25), 1.0)))
+    off = float(np.exp(rng.normal(0, 0.6)))
     waves = gaussian_filter(rng.standard_normal(true.shape), float(rng.uniform(0.8, 5)))
     inside = distance_transform_edt(true) - distance_transform_edt(~true)
     return np.asarray(inside + off * waves / waves.std() > 0)
