@@ -12,12 +12,12 @@ The networks (fpml/models/undo.py) are asked through `run`, by ONNX Runtime or b
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from fpml.alteration.kinds import CLASSES, Alteration, Obliteration, Rotation, ZCut, runs_of
+from fpml.alteration.kinds import CLASSES, Alteration, Obliteration, Rotation, ZCut, point, runs_of
 from fpml.alteration.noise import KNOWN, cover, unblended
 from fpml.alteration.seams import FARTHER, cut_strips, of_circle, turn_strips
 from fpml.alteration.traces import SPREAD, UNSEEN, Cut, Turn, cuts, near, quarters, sharpness, turns
@@ -33,6 +33,7 @@ SURE = {"CR": 0.2, "Zcut": 0.5, "Obl": 0.5}
 WAVES = 1.4  # what a waves' score counts beside the judge's logit
 MOST = 160  # candidates for a turn
 MOST_CUTS = 250  # and for a cut
+SLID, SLIDES = 6, (2.0, 1.0, 0.5)  # how many of them are moved along their lines, and in which steps, pixels
 PLAIN = 20.0  # a score from which on no turn by a quarter or a half is thought of
 FINER = (0.5, 0.25)  # pixels, steps in which such a turn is placed
 FEW, BESIDE = 40, 0.5  # of a turn's candidates the best are judged again, with radii that are pixels smaller and larger too
@@ -188,8 +189,13 @@ def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut |
     found = cuts(sharpness(picture), start, MOST_CUTS)
     if not found:
         return None, 0.0
-    judged = run(["cut"], cuts=cut_strips(picture, [c.cut for c in found]))[0]
-    chance = _softmax(judged + WAVES * _scores(found))
+    told = run(["cut"], cuts=cut_strips(picture, [c.cut for c in found]))[0]
+    for k in np.argsort(-(told + WAVES * _scores(found)))[:SLID]:  # where along their lines the best ones' triangles begin
+        for step in SLIDES:
+            slid = _slid(found[k].cut, step)
+            judged = run(["cut"], cuts=cut_strips(picture, slid))[0]
+            found[k], told[k] = replace(found[k], cut=slid[int(judged.argmax())]), judged.max()
+    chance = _softmax(told + WAVES * _scores(found))
     best = int(chance.argmax())
     same = [_apart(c.cut, found[best].cut) < 0.5 for c in found]
     return found[best].cut, float(chance[same].sum())
@@ -213,6 +219,14 @@ def placed_blot(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Oblit
         return None, 0.0
     y, x = (float(v.mean()) for v in np.nonzero(covered))
     return Obliteration(y, x, runs_of(covered), number, darkest), float(chances[number][covered].mean())
+
+
+def _slid(cut: ZCut, step: float) -> list[ZCut]:
+    """A cut, and those whose two triangles begin `step` pixels farther on or back along their lines, or one of them does."""
+    base = np.subtract(cut.v2, cut.v1)
+    along = step * base / np.hypot(*base)
+    tries = [(cut.v0 + zero * along, cut.v1 + one * along) for one in (-1, 0, 1) for zero in (-1, 0, 1)]
+    return [ZCut(point(v0), point(v1), point(v1 + base)) for v0, v1 in tries]
 
 
 def _cut(corners: np.ndarray) -> ZCut:

@@ -15,6 +15,7 @@ CANDIDATES = 24
 SEARCHED = 160  # candidates of the search, of which some are taken
 BLUR = 0.07  # pixels, standard deviation of what the search finds
 TOLD = 2.0  # pixels; farther off, ridges are in step with others
+SLID = 0.5  # share of the cuts whose candidates differ by where their triangles begin
 RIGHT, WRONG = 0.25, 0.5  # pixels by which a right candidate is off at most, and a wrong one at least
 
 
@@ -44,14 +45,18 @@ def turn_set(example: Altered, rng: np.random.Generator) -> TurnSet:
 
 
 def cut_set(example: Altered, rng: np.random.Generator) -> np.ndarray:
-    """Strips (CANDIDATES, 2, 14, 240) of an example's ZCut. Along their lines all of them begin where a guess says."""
+    """Strips (CANDIDATES, 2, 14, 240) of an example's ZCut. Along their lines all begin where a guess says, or they differ by
+    nothing but that."""
     true = example.alteration
     assert isinstance(true, ZCut)
     base = np.subtract(true.v2, true.v1)
     size = float(np.hypot(*base))
     along = base / size
     normal = np.array([-along[1], along[0]])
-    slid = rng.normal(0, min(1.7, 0.5 + 0.035 * size) * rng.uniform(0.5, 1.3), 2)
+    spread = min(1.7, 0.5 + 0.035 * size) * rng.uniform(0.5, 1.3)
+    if rng.random() < SLID:
+        return cut_strips(example.picture, _slides(true, along, spread, rng))
+    slid = rng.normal(0, spread, 2)
     v1, v0 = (np.add(v, along * s) for v, s in zip((true.v1, true.v0), slid, strict=True))
     off = float(np.exp(rng.normal(0, 0.4)))
     turned, stretched = np.deg2rad(rng.normal(0, 3.5 * off)), float(np.exp(rng.normal(0, 0.13 * off)))
@@ -66,6 +71,16 @@ def cut_set(example: Altered, rng: np.random.Generator) -> np.ndarray:
     truth = _cut(v0 + normal * blur[0], v1 + normal * blur[1], base)
     chosen = _chosen(len(found), gaps < RIGHT, gaps > WRONG, rng)
     return cut_strips(example.picture, [truth if k is None else found[k] for k in chosen])
+
+
+def _slides(true: ZCut, along: np.ndarray, spread: float, rng: np.random.Generator) -> list[ZCut]:
+    """The true cut, a little off, and others whose two triangles begin farther on or back along their lines."""
+    first = np.clip(rng.normal(0, 0.12, (1, 2)), -RIGHT, RIGHT)
+    slid = rng.normal(0, 1.6 * spread, (8 * CANDIDATES, 2))
+    slid[: 4 * CANDIDATES, rng.integers(2)] = first[0, 0]  # one of them alone
+    slid = rng.permutation(slid[np.abs(slid).max(1) > WRONG])[: CANDIDATES - 1]
+    base = np.subtract(true.v2, true.v1)
+    return [_cut(true.v0 + along * zero, true.v1 + along * one, base) for one, zero in np.concatenate([first, slid])]
 
 
 def _chosen(count: int, right: np.ndarray, wrong: np.ndarray, rng: np.random.Generator) -> list[int | None]:

@@ -104,7 +104,7 @@ def test_a_cut_is_found_and_undone() -> None:
     assert made.found.kind == "Zcut"
     assert set(made.found.place) == {"v0", "v1", "v2", "v3"}
     before, after = (np.abs(p.astype(float) - REAL)[damage].mean() for p in (altered, made.back))
-    assert after < 0.6 * before
+    assert after < 0.7 * before
 
 
 REGION = np.hypot((np.arange(97)[:, None] - 48) / 22, (np.arange(90)[None] - 44) / 18) < 1

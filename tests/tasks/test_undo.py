@@ -15,6 +15,7 @@ from fpml.alteration.noise import KNOWN
 from fpml.inference.undo import asked_of
 from fpml.models.undo import UndoNet
 from fpml.tasks.undo import train
+from fpml.training import judged
 from fpml.training.altered import altered, asked
 from fpml.training.judged import CANDIDATES, cut_set, turn_set
 from tests.alteration.test_alteration import ridges
@@ -95,6 +96,21 @@ def test_the_true_candidate_comes_first_and_the_others_are_wrong() -> None:
             told = [turn_strips(example.real, still, *place, true.radius - gap, FARTHER)[0, 0, :8] for place in moved]
             assert np.abs(strips[one, 0, :8] - np.stack(told)).mean((1, 2)).min() < 1.5 * off.min()
         assert cut_set(altered(POOL, rng, "Zcut"), rng).shape == (CANDIDATES, 2, 14, 240)
+
+
+def test_cuts_are_slid_along_their_lines_alone() -> None:
+    """The first hardly, the others by half a pixel or more; what the triangles are sheared by is the same."""
+    true = ZCut((36.1, 69.9), (34.0, 34.0), (62.1, 17.8))
+    base = np.subtract(true.v2, true.v1)
+    along = base / np.hypot(*base)
+    first, *others = judged._slides(true, along, 1.0, np.random.default_rng(0))
+    assert len(others) == CANDIDATES - 1
+    for one in (first, *others):
+        np.testing.assert_allclose(np.subtract(one.v2, one.v1), base)
+        gaps = [np.subtract(getattr(one, v), getattr(true, v)) for v in ("v0", "v1")]
+        assert all(abs(gap[0] * along[1] - gap[1] * along[0]) < 1e-9 for gap in gaps)
+        far = max(np.hypot(*gap) for gap in gaps)
+        assert far <= 0.5 if one is first else far > 0.5
 
 
 def test_some_obliterations_have_noise_that_is_not_known() -> None:
