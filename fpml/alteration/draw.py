@@ -79,7 +79,7 @@ def _waves(rng: np.random.Generator, *most: float) -> tuple[tuple[float, float],
 
 def _ring(radius: float, dots: tuple[float, float], rng: np.random.Generator, scale: float) -> Rim:
     """Of few dots or many, more on one side than on the other."""
-    spread, many = scale * float(rng.uniform(1.3, 2.3)), float(np.exp(rng.uniform(*np.log(dots))))
+    spread, many = scale * float(rng.uniform(1.3, 3.0)), float(np.exp(rng.uniform(*np.log(dots))))
     waves, white = _waves(rng, 0.7, 0.5, 0.4), float(rng.uniform(240, 255))
     return Rim("ring", scale * radius, spread, many, waves, int(rng.integers(2**31)), white, scale)
 
@@ -94,9 +94,9 @@ def _rotation(picture: np.ndarray, level: str, rng: np.random.Generator, scale: 
     if level == "Easy" and rng.random() < 0.45:
         rim = Rim("cone", scale * float(rng.uniform(19.5, 22)))
     elif level == "Easy":
-        rim = _ring(float(rng.uniform(14, 16)), (4, 10), rng, scale)
+        rim = _ring(float(rng.uniform(12.5, 16)), (3, 60), rng, scale)
     else:
-        rim = _ring(radius + float(rng.normal(0, 0.8)), (0.8, 30), rng, scale)
+        rim = _ring(radius + float(rng.normal(0, 0.8)), (0.8, 60), rng, scale)
     off = turned_about(degrees, point(scale * rng.uniform(-MOVED, MOVED, 2)))
     return Rotation(y, x, scale * radius, degrees, rim, off)
 

@@ -11,7 +11,7 @@ The networks (fpml/models/undo.py) are asked through `run`, by ONNX Runtime or b
 7. polish paints over rims, scars and what can't be undone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,11 +29,13 @@ MULTIPLE = 16  # of the sides that find and polish take
 UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
 ALTERED = 0.9  # probability from which a print is taken for altered: one unaltered print in a hundred is
 # confidence from which an alteration is undone; below it a cut is left, all else painted over
-SURE = {"CR": 0.2, "Zcut": 0.5, "Obl": 0.5}
+SURE = {"CR": 0.2, "Zcut": 0.4, "Obl": 0.5}
+INSTEAD = 0.4  # confidence from which what looked obliterated, but by no known noise, is taken for a turned disc
 WAVES = 1.4  # what a waves' score counts beside the judge's logit
 MOST = 160  # candidates for a turn
-MOST_CUTS = 250  # and for a cut
-SLID, SLIDES = 6, (2.0, 1.0, 0.5)  # how many of them are moved along their lines, and in which steps, pixels
+MOST_CUTS = 160  # and for a cut
+SLID, SLIDES = 4, (2.0, 1.0, 0.5)  # how many of them are moved along their lines, and in which steps, pixels
+NUDGED, NUDGES = 2, (0.6, 0.6, 0.35, 0.35, 0.026, 0.03)  # how often the best is moved, and by what: pixels, radians, a share
 PLAIN = 20.0  # a score from which on no turn by a quarter or a half is thought of
 FINER = (0.5, 0.25)  # pixels, steps in which such a turn is placed
 FEW, BESIDE = 40, 0.5  # of a turn's candidates the best are judged again, with radii that are pixels smaller and larger too
@@ -45,7 +47,9 @@ LEAST = 30.0  # square pixels of a cut, or covered by noise
 @dataclass(frozen=True)
 class Found:
     kind: str  # none, CR, Zcut or Obl
-    confidence: float  # that the print was altered so
+    confidence: (
+        float  # that the print was altered so; where it looked obliterated and a disc was found instead, that it was that
+    )
     # CR: y, x, about which it turned, degrees, and the disc's radius and middle; Zcut: v0, v1, v2, v3, each (y, x); Obl: y, x,
     # the middle of what is covered, how many pixels that are, and the noise's number; all in pixels of the picture. {} where
     # it is not known
@@ -70,7 +74,12 @@ def repair(run: Run, picture: np.ndarray) -> Undone:
     nothing = np.zeros(picture.shape, np.float32)
     if kind == "none":
         return Undone(picture.astype(np.float32) / 255, nothing, picture, Found(kind, confidence, {}, 0.0, False))
+    best: Alteration | None
     best, placed = {"CR": placed_turn, "Zcut": placed_cut, "Obl": placed_blot}[kind](run, picture, guess)
+    if kind == "Obl" and placed < SURE[kind]:  # no known noise: a disc whose rim is broad and white looks alike
+        turn, sure_of_turn = placed_turn(run, picture, guess)
+        if sure_of_turn >= INSTEAD:
+            kind, best, placed = "CR", turn, sure_of_turn
     back, home = picture, np.zeros(picture.shape, bool)
     damaged = home
     sure = best is not None and placed >= SURE[kind]
@@ -192,13 +201,44 @@ def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut |
     told = run(["cut"], cuts=cut_strips(picture, [c.cut for c in found]))[0]
     for k in np.argsort(-(told + WAVES * _scores(found)))[:SLID]:  # where along their lines the best ones' triangles begin
         for step in SLIDES:
-            slid = _slid(found[k].cut, step)
-            judged = run(["cut"], cuts=cut_strips(picture, slid))[0]
-            found[k], told[k] = replace(found[k], cut=slid[int(judged.argmax())]), judged.max()
+            slides = [(one * step, zero * step, 0.0, 0.0, 0.0, 0.0) for one in (-1, 0, 1) for zero in (-1, 0, 1)]
+            cut, told[k] = _best_moved(run, picture, found[k].cut, slides)
+            found[k] = replace(found[k], cut=cut)
     chance = _softmax(told + WAVES * _scores(found))
     best = int(chance.argmax())
     same = [_apart(c.cut, found[best].cut) < 0.5 for c in found]
-    return found[best].cut, float(chance[same].sum())
+    return _settled(run, picture, found[best].cut, float(told[best])), float(chance[same].sum())
+
+
+def _settled(run: Run, picture: np.ndarray, cut: ZCut, told: float) -> ZCut:
+    """A cut, moved a little each way as long as that makes it more right, a logit: the waves place a small one roughly."""
+    for share in (1.0, 0.5):
+        moves = [tuple(sign * share * step * (k == m) for m, step in enumerate(NUDGES)) for k in range(6) for sign in (-1, 1)]
+        for _ in range(NUDGED):
+            nudged, better = _best_moved(run, picture, cut, moves)
+            if better <= told:
+                break
+            cut, told = nudged, better
+    return cut
+
+
+def _best_moved(run: Run, picture: np.ndarray, cut: ZCut, moves: Sequence[tuple[float, ...]]) -> tuple[ZCut, float]:
+    """The most right of a cut's moves, and how right it is, a logit."""
+    tries = [_moved(cut, *move) for move in moves]
+    judged = run(["cut"], cuts=cut_strips(picture, tries))[0]
+    return tries[int(judged.argmax())], float(judged.max())
+
+
+def _moved(cut: ZCut, one: float, zero: float, down: float, up: float, turned: float, longer: float) -> ZCut:
+    """A cut whose V1 and V0 lie so many pixels farther along its base (one, zero) and across it (down, up), turned by so many
+    radians about its middle, and with a base that is longer by a share."""
+    base, middle = np.subtract(cut.v2, cut.v1), np.add(cut.v0, cut.v2) / 2
+    along = base / np.hypot(*base)
+    across = np.array([-along[1], along[0]])
+    turn = np.array([[np.cos(turned), -np.sin(turned)], [np.sin(turned), np.cos(turned)]])
+    v1, v0 = (np.add(v, along * a + across * b) for v, a, b in ((cut.v1, one, down), (cut.v0, zero, up)))
+    v1, v0 = (middle + turn @ (v - middle) for v in (v1, v0))
+    return ZCut(point(v0), point(v1), point(v1 + (1 + longer) * (turn @ base)))
 
 
 def placed_blot(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Obliteration | None, float]:
@@ -219,14 +259,6 @@ def placed_blot(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Oblit
         return None, 0.0
     y, x = (float(v.mean()) for v in np.nonzero(covered))
     return Obliteration(y, x, runs_of(covered), number, darkest), float(chances[number][covered].mean())
-
-
-def _slid(cut: ZCut, step: float) -> list[ZCut]:
-    """A cut, and those whose two triangles begin `step` pixels farther on or back along their lines, or one of them does."""
-    base = np.subtract(cut.v2, cut.v1)
-    along = step * base / np.hypot(*base)
-    tries = [(cut.v0 + zero * along, cut.v1 + one * along) for one in (-1, 0, 1) for zero in (-1, 0, 1)]
-    return [ZCut(point(v0), point(v1), point(v1 + base)) for v0, v1 in tries]
 
 
 def _cut(corners: np.ndarray) -> ZCut:

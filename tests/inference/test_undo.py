@@ -50,8 +50,9 @@ def networks(true: Rotation | ZCut | Obliteration | None, kind: str, sharp: floa
     def judged(strips: np.ndarray) -> np.ndarray:
         if isinstance(true, Rotation):
             want = turn_strips(REAL, [Turn(true.y, true.x, 0, 0.0)], *true.middle, true.radius, FARTHER)[0, 0]
+        elif not isinstance(true, ZCut):
+            return np.zeros((len(strips), 2))
         else:
-            assert isinstance(true, ZCut)
             want = cut_strips(apply(REAL, true)[0], [true])[0, 0]
         alike = -sharp * np.abs(strips[:, 0] - want).mean((1, 2))
         return np.stack([alike, np.zeros_like(alike)], 1)
@@ -124,6 +125,18 @@ def test_noise_is_told_from_the_others_and_taken_off(number: int) -> None:
     unsure = repair(networks(true, "Obl", sharp=0.5), altered)
     assert not unsure.found.undone
     np.testing.assert_array_equal(unsure.back, altered)
+
+
+def test_what_looks_obliterated_by_no_known_noise_may_be_a_turned_disc() -> None:
+    altered, damage = apply(REAL, TURNED_ONE)
+    made = repair(networks(TURNED_ONE, "Obl"), altered)
+    assert made.found.kind == "CR"
+    assert made.found.undone
+    assert made.found.place["degrees"] == TURNED_ONE.degrees
+    assert np.abs(made.back.astype(float) - REAL)[damage].mean() < 0.35 * np.abs(altered.astype(float) - REAL)[damage].mean()
+    unsure = repair(networks(TURNED_ONE, "Obl", sharp=0.0), altered).found
+    assert unsure.kind == "Obl"
+    assert not unsure.undone
 
 
 def test_what_is_not_sure_is_painted_over_alone() -> None:
