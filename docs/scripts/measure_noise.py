@@ -17,7 +17,7 @@ from scipy import ndimage
 from scipy.optimize import curve_fit
 
 import fpml
-from fpml.alteration.noise import KNOWN, weights
+from fpml.alteration.noise import KNOWN, largest, weights
 
 FRAME = (97, 90)
 CLEAR = 25.0  # grey levels between noise and print, from which on a pixel tells whether it was covered
@@ -35,8 +35,7 @@ def region(altered: np.ndarray, real: np.ndarray, noise: np.ndarray | None) -> n
         nearest = ndimage.distance_transform_edt(~told, return_distances=False, return_indices=True)
         covered = np.where(told, covered, covered[tuple(nearest)])
     covered[[0, -1]] = covered[:, [0, -1]] = False
-    parts, count = ndimage.label(covered, np.ones((3, 3)))
-    return covered if count < 2 else parts == 1 + np.argmax(ndimage.sum_labels(covered, parts, range(1, count + 1)))
+    return largest(covered)
 
 
 def under(altered: np.ndarray, real: np.ndarray, covered: np.ndarray, least: float) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fpml.alteration.kinds import Alteration, Obliteration, Rim, Rotation, Scar, ZCut, axes, point, runs_of, turned_about
-from fpml.alteration.noise import KNOWN
+from fpml.alteration.noise import KNOWN, largest
 
 LEVELS = ("Easy", "Medium", "Hard")
 DPI = 180.0  # of SOCOFing's prints, whose lengths in pixels are those below
@@ -129,7 +129,7 @@ def _obliteration(picture: np.ndarray, level: str, rng: np.random.Generator, sca
         if of.crossed:
             on_cross = np.minimum(np.abs(dy), np.abs(dx)) < scale / 2
             egg &= ~(on_cross & (np.hypot(dy, dx) > radius * rng.uniform(*BARE)))
-        covered = _largest(egg & ridged)
+        covered = largest(egg & ridged)
         if covered.sum() >= LEAST * scale**2:
             break
     if covered.sum() < LEAST * scale**2:  # a print of hardly any ridges
@@ -145,14 +145,6 @@ def _ridged(picture: np.ndarray, least: float, scale: float) -> np.ndarray:
     varied = uniform_filter(grey**2, patch) - uniform_filter(grey, patch) ** 2 > least**2
     wide = len(smooth)
     return np.asarray(binary_closing(binary_opening(np.pad(varied, wide, mode="edge"), smooth), smooth)[wide:-wide, wide:-wide])
-
-
-def _largest(region: np.ndarray) -> np.ndarray:
-    """The largest of its parts."""
-    from scipy.ndimage import label
-
-    parts, count = label(region, np.ones((3, 3)))
-    return np.asarray(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])) if count > 1 else region
 
 
 DRAWN: dict[str, Draw] = {"CR": _rotation, "Obl": _obliteration, "Zcut": _zcut}

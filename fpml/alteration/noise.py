@@ -53,6 +53,14 @@ def weights(covered: np.ndarray, middle: float = MIDDLE) -> np.ndarray:
     return np.where(covered, 1 / (1 + np.exp(-STEEP * (depth / max(int(depth.max()), 1) - middle))), 0.0)
 
 
+def largest(region: np.ndarray) -> np.ndarray:
+    """The largest connected part of a region (H, W) bool, diagonals included."""
+    from scipy.ndimage import label
+
+    parts, count = label(region, np.ones((3, 3)))
+    return np.asarray(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])) if count > 1 else region
+
+
 def unblended(picture: np.ndarray, weight: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """The grey that lay under the noise, float64 (H, W), 0..255. Rounding is off by half a grey, and here by 1 / (1 - weight)
     times as much; what noise and print made too white or too black to be told apart stays too white or black."""

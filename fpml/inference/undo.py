@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fpml.alteration.kinds import CLASSES, Alteration, Obliteration, Rotation, ZCut, point, runs_of
-from fpml.alteration.noise import KNOWN, cover, unblended
+from fpml.alteration.noise import KNOWN, cover, largest, unblended
 from fpml.alteration.seams import FARTHER, cut_strips, of_circle, turn_strips
 from fpml.alteration.traces import SPREAD, UNSEEN, Cut, Turn, cuts, near, quarters, sharpness, turns
 from fpml.alteration.undo import undo
@@ -47,9 +47,7 @@ LEAST = 30.0  # square pixels of a cut, or covered by noise
 @dataclass(frozen=True)
 class Found:
     kind: str  # none, CR, Zcut or Obl
-    confidence: (
-        float  # that the print was altered so; where it looked obliterated and a disc was found instead, that it was that
-    )
+    confidence: float  # that the print was altered so, or looked obliterated where a disc was found instead
     # CR: y, x, about which it turned, degrees, and the disc's radius and middle; Zcut: v0, v1, v2, v3, each (y, x); Obl: y, x,
     # the middle of what is covered, how many pixels that are, and the noise's number; all in pixels of the picture. {} where
     # it is not known
@@ -243,18 +241,13 @@ def _moved(cut: ZCut, one: float, zero: float, down: float, up: float, turned: f
 
 def placed_blot(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Obliteration | None, float]:
     """The obliteration that most probably was, by one of the known noises, and how sure blot is of its pixels, 0..1."""
-    from scipy.ndimage import label
-
     height, width = picture.shape
     darkest = float(picture.min())
     noises = [np.rint(cover(number, (height, width), darkest)).astype(np.uint8) for number in range(KNOWN)]
     tried = np.concatenate([np.concatenate([_padded(picture), _padded(noise)], 1) for noise in noises])
     chances = run(["covered"], noises=tried)[0][:, 0, :height, :width]
     number = int((chances * (chances > 0.5)).sum((1, 2)).argmax())
-    parts, count = label(chances[number] > 0.5, np.ones((3, 3)))
-    if not count:
-        return None, 0.0
-    covered = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    covered = largest(chances[number] > 0.5)
     if covered.sum() < LEAST:
         return None, 0.0
     y, x = (float(v.mean()) for v in np.nonzero(covered))
