@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from fpml.alteration.kinds import Obliteration, Rotation, ZCut
 from fpml.alteration.noise import KNOWN
@@ -18,6 +20,7 @@ from fpml.tasks.undo import train
 from fpml.training import judged
 from fpml.training.altered import altered, asked
 from fpml.training.judged import CANDIDATES, cut_set, turn_set
+from fpml.training.undoing import Draws, nearly_covered
 from tests.alteration.test_alteration import ridges
 from tests.conftest import with_altered_prints
 
@@ -125,12 +128,25 @@ def test_a_region_is_nearly_right() -> None:
     true[30:70, 20:60] = True
     shares = []
     for seed in range(20):
-        made = train.nearly_covered(true, np.random.default_rng(seed))
+        made = nearly_covered(true, np.random.default_rng(seed))
         shares.append((made & true).sum() / (made | true).sum())
         assert not made[:20].any()
         assert made[44:56, 34:46].all()
     assert 0.75 < np.mean(shares) < 0.97
     assert len(set(shares)) > 10
+
+
+def test_batches_are_the_same_by_whomever_they_are_drawn() -> None:
+    """And differ from epoch to epoch and from process to process."""
+    draws = Draws(POOL, 2, seed=1, epoch=1, rank=0, steps=2)
+    here, ahead = (list(DataLoader(draws, None, num_workers=count)) for count in (0, 2))
+    assert len(here) == 2
+    for one, other in zip(here, ahead, strict=True):
+        for part in train.PARTS:
+            for values, others in zip(one[part], other[part], strict=True):
+                torch.testing.assert_close(values, others, equal_nan=True)
+    for changed in (replace(draws, epoch=2), replace(draws, rank=1)):
+        assert not torch.equal(next(iter(DataLoader(changed, None)))["find"][0], here[0]["find"][0])
 
 
 def test_every_network_learns() -> None:
@@ -139,9 +155,10 @@ def test_every_network_learns() -> None:
     network = UndoNet([8, 8, 8, 8])
     optimiser = torch.optim.AdamW(network.parameters(), 4e-3)
     network.train()
+    [batch] = DataLoader(Draws(POOL, 3, seed=5, epoch=1, rank=0, steps=1), None)
     seen = []
     for _ in range(14):
-        parts = train.losses(network, POOL, 3, np.random.default_rng(5), torch.device("cpu"))
+        parts = train.losses(network, batch, torch.device("cpu"))
         optimiser.zero_grad()
         torch.stack(list(parts.values())).sum().backward()
         optimiser.step()
