@@ -82,7 +82,8 @@ def binary_cross_entropy(output: Tensor, targets: Tensor) -> Tensor:
     """torch's, which refuses an output that is not a number (on a GPU with all that comes after): here that gives a loss that
     is not a number, as with every other loss."""
     lost = output.isnan()
-    found = F.binary_cross_entropy(output.masked_fill(lost, 0.5), targets)
+    with torch.autocast(output.device.type, enabled=False):  # on CUDA torch refuses it under autocast
+        found = F.binary_cross_entropy(output.masked_fill(lost, 0.5).float(), targets.float())
     return torch.where(lost.any(), torch.nan, found)
 
 

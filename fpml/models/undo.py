@@ -148,11 +148,12 @@ class Rim(nn.Module):
 def fitted(answers: Tensor, basis: Tensor) -> Tensor:
     """What a Rim's answers (B, 2, n) add up to, by weighted least squares: (B, k). basis: (n, k), by how much each column
     moves with each of k numbers (of_circle of fpml/alteration/seams.py)."""
-    weight = torch.softmax(answers[:, 1], 1)
-    normal = torch.einsum("bn,ni,nj->bij", weight, basis, basis)
-    normal = normal + STIFF * torch.eye(basis.shape[1], device=answers.device)
-    right = torch.einsum("bn,ni->bi", weight * answers[:, 0], basis)
-    out: Tensor = torch.linalg.solve(normal, right[..., None])[..., 0]
+    with torch.autocast(answers.device.type, enabled=False):  # CUDA solves nothing in bf16
+        weight = torch.softmax(answers[:, 1].float(), 1)
+        normal = torch.einsum("bn,ni,nj->bij", weight, basis, basis)
+        normal = normal + STIFF * torch.eye(basis.shape[1], device=answers.device)
+        right = torch.einsum("bn,ni->bi", weight * answers[:, 0], basis)
+        out: Tensor = torch.linalg.solve(normal, right[..., None])[..., 0]
     return out
 
 

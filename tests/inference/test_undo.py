@@ -191,6 +191,9 @@ def test_a_rim_s_answers_are_added_up_as_torch_adds_them_up() -> None:
     answers[1] = np.random.default_rng(0).normal(0, 2, 60)
     theirs = undo.fitted(torch.from_numpy(answers)[None], torch.from_numpy(basis))
     assert fitted(answers, basis) == pytest.approx(theirs[0].tolist(), abs=1e-6)
+    with torch.autocast("cpu", torch.bfloat16):
+        theirs = undo.fitted(torch.from_numpy(answers)[None].float(), torch.from_numpy(basis).float())
+    assert fitted(answers, basis) == pytest.approx(theirs[0].tolist(), abs=1e-4)
 
 
 def test_the_model_that_comes_with_fpml_tells_altered_prints_from_others() -> None:

@@ -166,6 +166,17 @@ def test_every_network_learns() -> None:
     assert {name for name in train.PARTS if seen[-1][name] >= seen[0][name]} == set()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_losses_of_a_gpu_in_bf16_are_those_of_a_processor() -> None:
+    torch.manual_seed(0)
+    network = UndoNet([8, 8, 8, 8]).eval()
+    [batch] = DataLoader(Draws(POOL, 3, seed=5, epoch=1, rank=0, steps=1), None)
+    here = train.losses(network, batch, torch.device("cpu"))
+    with torch.autocast("cuda", torch.bfloat16):
+        there = train.losses(network.cuda(), batch, torch.device("cuda"))
+    assert {k: float(v) for k, v in there.items()} == pytest.approx({k: float(v) for k, v in here.items()}, rel=0.05)
+
+
 def test_prints_that_are_cut_out_have_no_place(
     project: Path, fpml: Callable[..., Any], change_params: Callable[..., None]
 ) -> None:
