@@ -29,9 +29,10 @@ from fpml.alteration.draw import DRAWN, LEVELS, draw
 from fpml.alteration.kinds import Rotation
 from fpml.data.readers.socofing import NAME, crop
 from fpml.drawing.figures import CHART_DPI, plt, save
+from fpml.inference.alterations import Run, look
 from fpml.inference.kept import kept, template
 from fpml.inference.model import to_bytes
-from fpml.inference.undo import Run, Undone, asked_of, look, painted, repair
+from fpml.inference.undo import Undone, asked_of, painted, repair
 from fpml.matching.cylinders import cylinders
 from fpml.matching.match import match
 from fpml.metrics.intervals import wilson

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fpml.alteration.kinds import Alteration, Obliteration, Rim, Rotation, Scar, ZCut, axes, point, runs_of, turned_about
+from fpml.alteration.kinds import MOVED, Alteration, Obliteration, Rim, Rotation, Scar, ZCut, axes, point, runs_of, turned
 from fpml.alteration.noise import KNOWN, largest
 
 LEVELS = ("Easy", "Medium", "Hard")
@@ -35,7 +35,6 @@ TURNED = {
     "Medium": _Turned((19, 25.5), (60, 120)),
     "Hard": _Turned((23, 31.5), (80, 180)),
 }
-MOVED = 1.7  # pixels each way by which a disc is moved besides, at most
 CUT = {"Easy": (13.5, 19.0), "Medium": (31.0, 46.0), "Hard": (45.0, 56.0)}  # pixels, |V0 - V1|
 SPECKS = {"Easy": (0.4, 1.4), "Medium": (0.5, 2.0), "Hard": (0.5, 2.0)}  # for each pixel of a stroke
 SWAY = 1.3  # pixels by which a scar leaves its stroke, at most
@@ -88,8 +87,6 @@ def _rotation(picture: np.ndarray, level: str, rng: np.random.Generator, scale: 
     of = TURNED[level]
     radius = float(rng.uniform(*of.radius))
     y, x = _place(picture, rng, scale, radius * scale)
-    on_grid = rng.choice([(True, True), (True, False), (False, True)], p=[0.5, 0.25, 0.25])  # half pixels, in one axis at least
-    y, x = (round(2 * v) / 2 if on else v for v, on in zip((y, x), on_grid, strict=True))
     degrees = int(rng.integers(of.degrees[0], of.degrees[1] + 1)) * int(rng.choice([-1, 1]))
     if level == "Easy" and rng.random() < 0.45:
         rim = Rim("cone", scale * float(rng.uniform(19.5, 22)))
@@ -97,8 +94,9 @@ def _rotation(picture: np.ndarray, level: str, rng: np.random.Generator, scale: 
         rim = _ring(float(rng.uniform(12.5, 16)), (3, 60), rng, scale)
     else:
         rim = _ring(radius + float(rng.normal(0, 0.8)), (0.8, 60), rng, scale)
-    off = turned_about(degrees, point(scale * rng.uniform(-MOVED, MOVED, 2)))
-    return Rotation(y, x, scale * radius, degrees, rim, off)
+    down, right = (round(scale * m) for m in rng.choice(list(MOVED), 2, p=list(MOVED.values())))
+    place, middle = turned((round(y), round(x)), degrees, (down, right))
+    return Rotation(*place, scale * radius, degrees, rim, point(np.subtract(middle, place)))
 
 
 def _zcut(picture: np.ndarray, level: str, rng: np.random.Generator, scale: float) -> ZCut:

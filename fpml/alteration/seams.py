@@ -12,12 +12,11 @@ COLUMNS = 120  # along a rim
 ALONG = 48  # columns along each of a cut's seams
 
 
-def turn_strips(
-    picture: np.ndarray, candidates: list[Turn], y: float, x: float, radius: float, across: np.ndarray = ACROSS
-) -> np.ndarray:
-    """(n, 2, len(across), 120) float32: for each candidate the ridges round a disc's rim, those inside turned back, grey 0..1
-    (white beyond the picture); and the disc's radius. picture: (H, W) 0..255; y, x, radius: of the disc, pixels."""
-    about_y, about_x, degrees = np.array([(t.y, t.x, t.degrees) for t in candidates], float).T[:, :, None, None]
+def turn_strips(picture: np.ndarray, candidates: list[Turn], radius: float, across: np.ndarray = ACROSS) -> np.ndarray:
+    """(n, 2, len(across), 120) float32: for each candidate the ridges round its disc's rim, those inside turned back, grey 0..1
+    (white beyond the picture); and the disc's radius. picture: (H, W) 0..255; radius: pixels."""
+    places = np.array([(t.y, t.x, t.degrees, *t.middle) for t in candidates], float)
+    about_y, about_x, degrees, y, x = places.T[:, :, None, None]
     distance = np.maximum(radius + across, 0.3)[:, None]
     angle = np.arange(COLUMNS) * 2 * np.pi / COLUMNS
     dy, dx = y + distance * np.sin(angle) - about_y, x + distance * np.cos(angle) - about_x

@@ -8,20 +8,18 @@ Gallagher 2005.) SOCOFing's ridges are 3 to 4 pixels apart, which makes the wave
 Every score here is in standard deviations of what a picture without waves would give.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 
-from fpml.alteration.kinds import ZCut, axes, point, turned_about
+from fpml.alteration.kinds import MOVED, Point, ZCut, axes, point, turned
 
 FLOOR = 60.0  # grey levels: differences below are noise
 ALONG_Y, ALONG_X = 2.4, 1.0  # how strong waves are of the places' y and x: most ridges of a print run across it
-ON_GRID = 0.12  # half pixels from a whole number
-HALVES = (-0.9, 0.0, 0.0)  # what it is worth that 0, 1, 2 of a centre's coordinates lie on the half-pixel grid
 LEAST = 27  # degrees; less is never turned
-SPREAD = 1.3  # pixels by which a disc is moved besides it, standard deviation each way, with a guess's own error
-REACH = 3.0  # pixels round a disc's middle, in which the place that it turned about is looked for
+SPREAD = 0.6  # pixels by which a disc's middle is guessed wrongly, standard deviation each way
+REACH = 5  # pixels round a guessed middle, in which a disc's first one is looked for
 
 
 def sharpness(picture: np.ndarray) -> np.ndarray:
@@ -68,17 +66,17 @@ SIDE, ROUND_ABOUT = 256, 29  # frequencies a cycle; and how many of them each wa
 class Turn:
     """A candidate for what a Rotation may have been."""
 
-    y: float
+    y: float  # about which it turned
     x: float
     degrees: int
     score: float
+    middle: Point  # of the disc
 
 
-def turns(sharp: np.ndarray, y: float, x: float, radius: float, spread: float, most: int) -> list[Turn]:
-    """The likeliest turns of a disc with its middle at (y, x), best first.
+def turns(sharp: np.ndarray, y: float, x: float, radius: float, most: int) -> list[Turn]:
+    """The likeliest turns of a disc whose middle now lies near (y, x), best first (`turned` of fpml/alteration/kinds.py).
 
-    sharp: (H, W) of `sharpness`; radius: pixels; spread: pixels by which the disc was moved besides, standard deviation each
-    way: turned about a place that lies o beside its middle, it is moved by (1 - R) o."""
+    sharp: (H, W) of `sharpness`; radius: pixels."""
     shape = (sharp.shape[0], sharp.shape[1])
     rows, columns = axes(shape)
     e = _inside(sharp, np.hypot(rows - y, columns - x) < max(radius - 2.0, 6.0))
@@ -90,66 +88,59 @@ def turns(sharp: np.ndarray, y: float, x: float, radius: float, spread: float, m
     wave = ((by_row @ e) * by_column).sum(1) / _at(_levels(_spectrum(e, np.zeros(2))), c[:half], -s[:half])
     of_y = np.concatenate([wave, wave.conj()])
     of_x = of_y[(np.arange(360) - 90) % 360]
-
-    def score(degrees: np.ndarray, cy: np.ndarray, cx: np.ndarray) -> np.ndarray:
-        """For centres cy, cx (offsets from y, x) that broadcast against degrees."""
-        c_, s_ = c[degrees], s[degrees]
-        phase_y = y + (1 - c_) * cy + s_ * cx
-        phase_x = x + (1 - c_) * cx - s_ * cy
-        waves = ALONG_Y * (of_y[degrees] * np.exp(2j * np.pi * phase_y)).real
-        waves += ALONG_X * (of_x[degrees] * np.exp(2j * np.pi * phase_x)).real
-        return np.asarray(2 * waves - 2 * (1 - c_) * (cy**2 + cx**2) / (2 * spread**2))
-
     allowed = np.arange(LEAST, 360 - LEAST + 1)
-    # The centres at which both waves are in step lie on a lattice: (1 - R) centre = phases + whole numbers.
-    whole = np.arange(-6, 7)
-    many_y, many_x = (v.ravel() for v in np.meshgrid(whole, whole, indexing="ij"))
-    wanted_y = -np.angle(of_y[allowed])[:, None] / (2 * np.pi) - y + round(y) + many_y
-    wanted_x = -np.angle(of_x[allowed])[:, None] / (2 * np.pi) - x + round(x) + many_x
-    c_, s_ = c[allowed, None], s[allowed, None]
-    determinant = (1 - c_) ** 2 + s_**2
-    cy, cx = ((1 - c_) * wanted_y - s_ * wanted_x) / determinant, ((1 - c_) * wanted_x + s_ * wanted_y) / determinant
-    coarse = np.where(np.hypot(cy, cx) < REACH, score(np.broadcast_to(allowed[:, None], cy.shape), cy, cx), -np.inf)
-    best = np.argpartition(-coarse.ravel(), most)[:most]
-    fine = np.arange(-0.3, 0.31, 0.05)
-    near_y, near_x = (v.ravel() for v in np.meshgrid(fine, fine, indexing="ij"))
+    return _likeliest(allowed, y, x, most, of_y, of_x)
+
+
+def _likeliest(
+    degrees: np.ndarray, y: float, x: float, most: int, of_y: np.ndarray | None = None, of_x: np.ndarray | None = None
+) -> list[Turn]:
+    """The likeliest of all discs that were near (y, x), turned by these degrees (n,), moved by these whole pixels: by how far
+    from there they lie now, how often SOCOFing's are moved so, and the waves, (360,) complex, if there are some."""
+    first = np.arange(-REACH, REACH + 1)
+    first_y, first_x = (v.ravel() for v in np.meshgrid(round(y) + first, round(x) + first, indexing="ij"))
+    moved = np.array(list(product(MOVED, MOVED)), float)
+    chance = np.log([MOVED[int(a)] * MOVED[int(b)] for a, b in moved])
+    c, s = np.cos(np.deg2rad(degrees))[:, None], np.sin(np.deg2rad(degrees))[:, None]
+    waves = np.zeros((len(degrees), len(first_y)))
+    if of_y is not None and of_x is not None:
+        phase_y = y + (1 - c) * (first_y - y) + s * (first_x - x)
+        phase_x = x + (1 - c) * (first_x - x) - s * (first_y - y)
+        waves += 2 * ALONG_Y * (of_y[degrees][:, None] * np.exp(2j * np.pi * phase_y)).real
+        waves += 2 * ALONG_X * (of_x[degrees][:, None] * np.exp(2j * np.pi * phase_x)).real
+    middle_y = first_y[None, :, None] - (c * moved[:, 0] + s * moved[:, 1])[:, None]
+    middle_x = first_x[None, :, None] - (c * moved[:, 1] - s * moved[:, 0])[:, None]
+    score = waves[:, :, None] - ((middle_y - y) ** 2 + (middle_x - x) ** 2) / (2 * SPREAD**2) + (chance - chance.max())
+    best = np.argpartition(-score.ravel(), most)[:most]
     out = []
-    for at in best[np.isfinite(coarse.ravel()[best])]:
-        degrees = int(allowed[at // len(many_y)])
-        around = score(np.array([degrees]), cy.flat[at] + near_y, cx.flat[at] + near_x)
-        k = int(around.argmax())
-        place = y + float(cy.flat[at] + near_y[k]), x + float(cx.flat[at] + near_x[k])
-        on_grid = sum(abs(2 * v - round(2 * v)) < ON_GRID for v in place)
-        out.append(Turn(*place, (degrees + 180) % 360 - 180, float(around[k]) + HALVES[on_grid]))
-    return sorted(out, key=lambda t: -t.score)
+    for angle, at, by in zip(*np.unravel_index(best[np.argsort(-score.ravel()[best])], score.shape), strict=True):
+        place, middle = turned(
+            (int(first_y[at]), int(first_x[at])), int(degrees[angle]), (int(moved[by, 0]), int(moved[by, 1]))
+        )
+        out.append(Turn(*place, (int(degrees[angle]) + 180) % 360 - 180, float(score[angle, at, by]), middle))
+    return out
 
 
-QUARTERS = (-92, -90, -88, 88, 90, 92, 178, 180, 182)  # degrees
-STEPS = (-1.5, -0.5, 0.5, 1.5)  # pixels, each way
+QUARTERS = (-92, -91, -90, -89, -88, 88, 89, 90, 91, 92, 178, 179, 180, 181, 182)  # degrees
+MOST = 16  # of each
+APART = 0.12  # pixels by which two of them move a disc differently at least
 
 
-def quarters(y: float, x: float, spread: float) -> list[Turn]:
-    """Turns of a disc with its middle at (y, x) by about a quarter or a half, which leave no waves. Their scores are `UNSEEN`,
-    less what their distance costs."""
-    out = []
-    for degrees, of_y, of_x in product(QUARTERS, STEPS, STEPS):
-        down, right = turned_about(degrees, (of_y, of_x))
-        cost = (of_y**2 + of_x**2) / (2 * spread**2)
-        out.append(Turn(y + down, x + right, (degrees + 180) % 360 - 180, UNSEEN - cost))
+def quarters(y: float, x: float) -> list[Turn]:
+    """Turns by about a quarter or a half, which leave no waves, of a disc whose middle now lies near (y, x). Their scores are
+    `UNSEEN`, less what tells against them."""
+    out: list[Turn] = []
+    for degrees in QUARTERS:
+        same: list[Turn] = []
+        least = APART / (2 * abs(np.sin(np.deg2rad(degrees / 2))))
+        for turn in _likeliest(np.array([degrees]), y, x, 8 * MOST):
+            if len(same) < MOST and all(np.hypot(turn.y - t.y, turn.x - t.x) > least for t in same):
+                same.append(replace(turn, score=UNSEEN + turn.score))
+        out += same
     return out
 
 
 UNSEEN = 10.0  # less than the waves of most turns are worth, and more than what chance gives
-
-
-def near(turn: Turn, step: float) -> list[Turn]:
-    """Turns by a degree more or less, about places that move the disc by a step more or less each way."""
-    out = []
-    for more, of_y, of_x in product((-1, 0, 1), (-step, 0.0, step), (-step, 0.0, step)):
-        degrees = (turn.degrees + more + 180) % 360 - 180
-        down, right = turned_about(degrees, (of_y, of_x))
-        out.append(Turn(turn.y + down, turn.x + right, degrees, turn.score))
-    return out
 
 
 @dataclass(frozen=True)
@@ -160,7 +151,7 @@ class Cut:
     score: float
 
 
-TURNED, MOVED = 10.0, 4.0  # degrees and pixels by which a guess may be off
+TURNED, BESIDE = 10.0, 4.0  # degrees and pixels by which a guess may be off
 SHAPE = (0.8, 1.2)  # a cut's base against its height: what fpml/alteration/draw.py draws, and a little more
 
 
@@ -188,7 +179,7 @@ def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list
     turned = np.sign(normal[0] * base[1] - normal[1] * base[0])  # +1: the normal is (cos, -sin) of the base's angle
     n_y, n_x = turned * cosine, -turned * sine
     q = ratio[None, :, None]
-    places = np.arange(-MOVED, MOVED + 0.01, 0.1)
+    places = np.arange(-BESIDE, BESIDE + 0.01, 0.1)
     near = -(places**2) / (2 * spread**2)
     total = []
     for e, corner in ((first, v1), (second, v0)):

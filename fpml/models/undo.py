@@ -1,6 +1,6 @@
 """Small networks that undo alterations between them, and one model that holds them.
 
-find    where a print was altered and how: maps at half its size, of which numpy makes places (fpml/inference/undo.py)
+find    where a print was altered and how: maps at half its size, of which numpy makes places (fpml/inference/alterations.py)
 rim     where exactly the rim of a turned disc lies
 turn    how right a way to turn a disc back is: it sees the ridges on both sides of the rim, laid straight
 cut     the same for a cut, and its seams

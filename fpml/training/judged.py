@@ -8,12 +8,12 @@ import numpy as np
 
 from fpml.alteration.kinds import Rotation, ZCut, point
 from fpml.alteration.seams import FARTHER, cut_strips, turn_strips
-from fpml.alteration.traces import SPREAD, Turn, cuts, sharpness, turns
+from fpml.alteration.traces import Turn, cuts, sharpness, turns
 from fpml.training.altered import Altered
 
 CANDIDATES = 24
 SEARCHED = 160  # candidates of the search, of which some are taken
-BLUR = 0.07  # pixels, standard deviation of what the search finds
+BLUR = 0.07  # pixels, standard deviation of what the search finds of cuts
 TOLD = 2.0  # pixels; farther off, ridges are in step with others
 SLID = 0.5  # share of the cuts whose candidates differ by where their triangles begin
 RIGHT, WRONG = 0.25, 0.5  # pixels by which a right candidate is off at most, and a wrong one at least
@@ -30,13 +30,13 @@ def turn_set(example: Altered, rng: np.random.Generator) -> TurnSet:
     assert isinstance(true, Rotation)
     off = float(np.exp(rng.normal(0, 0.4)))
     y, x, radius = np.add([*true.middle, true.radius], rng.normal(0, [0.28 * off, 0.28 * off, 0.4 * off]))
-    found = turns(sharpness(example.picture), y, x, radius, SPREAD, SEARCHED)
+    found = turns(sharpness(example.picture), y, x, radius, SEARCHED)
     far = np.array([np.hypot(t.y - true.y, t.x - true.x) for t in found])
     apart = np.array([abs((t.degrees - true.degrees + 180) % 360 - 180) for t in found])
-    truth = Turn(true.y + float(rng.normal(0, BLUR)), true.x + float(rng.normal(0, BLUR)), true.degrees, 0.0)
+    truth = Turn(true.y, true.x, true.degrees, 0.0, true.middle)
     chosen = _chosen(len(found), (apart == 0) & (far < RIGHT), (apart > 0) | (far > WRONG), rng)
     candidates = [truth if k is None else found[k] for k in chosen]
-    strips = turn_strips(example.picture, candidates, y, x, radius, FARTHER)
+    strips = turn_strips(example.picture, candidates, radius, FARTHER)
     angle = np.deg2rad(true.degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     shifts = np.array([(t.y - true.y, t.x - true.x) for t in candidates]) @ (turn - np.eye(2)).T

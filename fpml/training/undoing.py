@@ -74,7 +74,7 @@ def for_rim(made: list[Altered], rng: np.random.Generator) -> tuple[np.ndarray, 
         for spread in (2.0, 0.5):
             gap = rng.normal(0, spread * rng.uniform(0.3, 1.2), 3)
             y, x, radius = np.subtract([*true.middle, true.radius], gap)
-            strips.append(turn_strips(one.picture, [Turn(y, x, 0, 0.0)], y, x, max(radius, 4))[0])
+            strips.append(turn_strips(one.picture, [Turn(y, x, 0, 0.0, (y, x))], max(radius, 4))[0])
             gaps.append(gap)
     return np.stack(strips), np.stack(gaps).astype(np.float32)
 

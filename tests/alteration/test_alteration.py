@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from fpml.alteration.apply import apply, bilinear
-from fpml.alteration.draw import BASE, CUT, DRAWN, LEVELS, MOVED, TURNED, draw
-from fpml.alteration.kinds import Obliteration, Rim, Rotation, Scar, ZCut, as_dict, from_dict, runs_of
+from fpml.alteration.draw import BASE, CUT, DRAWN, LEVELS, TURNED, draw
+from fpml.alteration.kinds import MOVED, Obliteration, Rim, Rotation, Scar, ZCut, as_dict, from_dict, runs_of, turned
 from fpml.alteration.noise import KNOWN, cover, pictures, unblended, weights
 from fpml.alteration.seams import cut_strips, turn_strips
-from fpml.alteration.traces import Turn, cuts, sharpness, turns
+from fpml.alteration.traces import Turn, cuts, quarters, sharpness, turns
 from fpml.alteration.undo import undo
 from fpml.base.errors import FpmlError
 
@@ -26,7 +26,12 @@ def ridges(seed: int, period: float = 3.3, height: int = 97, width: int = 90) ->
     return np.where(wave > 0, 10, 250).astype(np.uint8)
 
 
-TURNED_ONE = Rotation(48.5, 43.0, 25.0, 131, None, (0.9, -0.7))
+def disc(degrees: int) -> Rotation:
+    place, middle = turned((48, 43), degrees, (1, 0))
+    return Rotation(*place, 25.0, degrees, None, (middle[0] - place[0], middle[1] - place[1]))
+
+
+TURNED_ONE = disc(131)
 CUT_ONE = ZCut((36.1, 69.9), (34.0, 34.0), (62.1, 17.8))
 
 
@@ -48,10 +53,12 @@ def test_what_is_drawn_keeps_its_ranges_and_says_all(kind: str, level: str, dpi:
             low, high = TURNED[level].radius
             assert low * scale <= drawn.radius <= high * scale
             assert TURNED[level].degrees[0] <= abs(drawn.degrees) <= TURNED[level].degrees[1]
-            assert min(abs(2 * v - round(2 * v)) for v in (drawn.y, drawn.x)) < 1e-9  # half pixels
-            middle = [np.array([[v]]) for v in drawn.middle]
-            moved = np.hypot(*(a - b for a, b in zip(_turned(drawn, *middle), middle, strict=True)))
-            assert moved <= 2**0.5 * MOVED * scale + 1e-9
+            first = np.reshape(_turned(drawn, *(np.array([[v]]) for v in drawn.middle)), 2)
+            np.testing.assert_allclose(first, drawn.first)
+            np.testing.assert_allclose(first, np.rint(first), atol=1e-9)  # a pixel
+            moved = np.reshape(_turned(drawn, *(np.array([[v]]) for v in first)), 2) - first
+            assert all(v in [round(scale * m) for m in MOVED] for v in np.rint(moved))
+            np.testing.assert_allclose(moved, np.rint(moved), atol=1e-9)
         elif isinstance(drawn, ZCut):
             b, e = np.subtract(drawn.v2, drawn.v1), np.subtract(drawn.v0, drawn.v1)
             assert CUT[level][0] * scale <= np.hypot(*e) <= CUT[level][1] * scale
@@ -91,6 +98,17 @@ def test_a_turn_by_a_quarter_is_exact() -> None:
     inside = damage[here]
     np.testing.assert_array_equal(altered[here][inside], np.rot90(picture[here], -1)[inside])
     assert damage.sum() == (np.hypot(*np.mgrid[-9:10, -9:10]) < 10).sum()
+
+
+def test_a_disc_is_turned_from_whole_pixels_by_whole_pixels() -> None:
+    """By hand: a pixel p is taken from first + moved + R (p - first), and the middle from first."""
+    place, middle = turned((48, 43), 131, (1, -2))
+    one = Rotation(*place, 25.0, 131, None, (middle[0] - place[0], middle[1] - place[1]))
+    made = one.map((97, 90))
+    c, s = np.cos(np.deg2rad(131)), np.sin(np.deg2rad(131))
+    by_hand = 48 + 1 + c * (50 - 48) - s * (40 - 43), 43 - 2 + s * (50 - 48) + c * (40 - 43)
+    assert (made.from_y[50, 40], made.from_x[50, 40]) == pytest.approx(by_hand)
+    assert one.first == pytest.approx((48, 43))
 
 
 def test_a_z_cut_shears_two_triangles_against_each_other() -> None:
@@ -214,13 +232,24 @@ def test_an_alteration_beside_the_picture_does_nothing() -> None:
 @pytest.mark.parametrize("degrees", [-170, -95, 64, 131])
 def test_the_waves_tell_the_angle_and_the_centre(degrees: int) -> None:
     picture = ridges(6)
-    altered, _ = apply(picture, replace(TURNED_ONE, degrees=degrees))
-    found = turns(sharpness(altered), 49.6, 42.1, 25.5, 1.1, 160)
-    near = [t for t in found if t.degrees == degrees and np.hypot(t.y - 48.5, t.x - 43.0) < 0.15]
-    assert near
-    assert near[0].score > found[0].score - 8
-    plain = turns(sharpness(picture), 49.6, 42.1, 25.5, 1.1, 160)
+    true = disc(degrees)
+    altered, _ = apply(picture, true)
+    guess = true.middle[0] + 0.3, true.middle[1] - 0.4, 25.5
+    found = turns(sharpness(altered), *guess, 160)
+    [right] = [t for t in found if t.degrees == degrees and np.hypot(t.y - true.y, t.x - true.x) < 1e-6]
+    assert right.score > found[0].score - 8
+    assert right.middle == pytest.approx(true.middle)
+    plain = turns(sharpness(picture), *guess, 160)
     assert plain[0].score < found[0].score - 3  # nothing was turned: the best is worth less
+
+
+@pytest.mark.parametrize("degrees", [-90, 91, 180])
+def test_turns_that_leave_no_waves_are_tried_all_the_same(degrees: int) -> None:
+    true = disc(degrees)
+    found = quarters(true.middle[0] - 0.4, true.middle[1] + 0.2)
+    near = [t for t in found if (t.degrees - degrees) % 360 == 0 and np.hypot(t.y - true.y, t.x - true.x) < 0.1]
+    assert near
+    assert len({(t.degrees, round(t.y, 2), round(t.x, 2)) for t in found}) == len(found)
 
 
 @pytest.mark.parametrize("more", [0, 220])
@@ -242,11 +271,11 @@ def test_the_waves_tell_the_shear_of_a_cut(more: int) -> None:
 
 def test_a_strip_shows_the_real_print_under_the_true_candidate() -> None:
     picture = ridges(8)
-    still = Turn(48.5, 43.0, 0, 0.0)
-    real = turn_strips(picture, [still], *TURNED_ONE.middle, 25.0)[0, 0]
+    middle = TURNED_ONE.middle
+    real = turn_strips(picture, [Turn(*middle, 0, 0.0, middle)], 25.0)[0, 0]
     altered, _ = apply(picture, TURNED_ONE)
-    candidates = [Turn(48.5, 43.0, 131, 0.0), Turn(49.5, 43.0, 131, 0.0), Turn(48.5, 43.0, 100, 0.0)]
-    strips = turn_strips(altered, candidates, *TURNED_ONE.middle, 25.0)
+    places = [(TURNED_ONE.y, TURNED_ONE.x, 131), (TURNED_ONE.y + 1, TURNED_ONE.x, 131), (TURNED_ONE.y, TURNED_ONE.x, 100)]
+    strips = turn_strips(altered, [Turn(*place, 0.0, middle) for place in places], 25.0)
     assert strips.shape == (3, 2, 14, 120)
     right, *wrong = np.abs(strips[:, 0, :6] - real[:6]).mean((1, 2))
     assert right < 0.6 * min(wrong)

@@ -1,7 +1,6 @@
 """Undoing, with networks whose answers are known: what is found is exact, and what is not sure is left where it is."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ from fpml.alteration.kinds import CLASSES, Obliteration, Rim, Rotation, ZCut, ru
 from fpml.alteration.noise import cover
 from fpml.alteration.seams import FARTHER, cut_strips, of_circle, turn_strips
 from fpml.alteration.traces import Turn
-from fpml.inference.undo import RADIUS, SURE, UNIT, Run, fitted, painted, repair
-from tests.alteration.test_alteration import CUT_ONE, TURNED_ONE, ridges
+from fpml.inference.alterations import RADIUS, UNIT, Run, fitted
+from fpml.inference.undo import SURE, painted, repair
+from tests.alteration.test_alteration import CUT_ONE, TURNED_ONE, disc, ridges
 
 REAL = ridges(11)
 
@@ -49,7 +49,7 @@ def networks(true: Rotation | ZCut | Obliteration | None, kind: str, sharp: floa
 
     def judged(strips: np.ndarray) -> np.ndarray:
         if isinstance(true, Rotation):
-            want = turn_strips(REAL, [Turn(true.y, true.x, 0, 0.0)], *true.middle, true.radius, FARTHER)[0, 0]
+            want = turn_strips(REAL, [Turn(true.y, true.x, 0, 0.0, true.middle)], true.radius, FARTHER)[0, 0]
         elif not isinstance(true, ZCut):
             return np.zeros((len(strips), 2))
         else:
@@ -92,7 +92,7 @@ def test_a_turn_is_found_exactly_and_undone() -> None:
 
 @pytest.mark.parametrize("degrees", [90, -91, 178])
 def test_a_turn_by_a_quarter_or_a_half_is_found_without_waves(degrees: int) -> None:
-    true = replace(TURNED_ONE, degrees=degrees)
+    true = disc(degrees)
     found = repair(networks(true, "CR"), apply(REAL, true)[0]).found
     assert found.undone
     assert abs(found.place["degrees"] - degrees) <= 1

@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader
 
 from fpml.alteration.kinds import Obliteration, Rotation, ZCut
 from fpml.alteration.noise import KNOWN
+from fpml.alteration.seams import FARTHER, turn_strips
+from fpml.alteration.traces import Turn
 from fpml.inference.undo import asked_of
 from fpml.models.undo import UndoNet
 from fpml.tasks.undo import train
@@ -74,11 +76,14 @@ def test_votes_add_up_to_the_place_and_labels_to_the_damage(kind: str) -> None:
             assert set(np.unique(wanted.labels)) <= {0, 2, 3}
 
 
+def _real(picture: np.ndarray, middle: np.ndarray, radius: float) -> np.ndarray:
+    """The ridges inside a disc's rim, where nothing was turned."""
+    y, x = (float(v) for v in middle)
+    return turn_strips(picture, [Turn(y, x, 0, 0.0, (y, x))], radius, FARTHER)[0, 0, :8]
+
+
 def test_the_true_candidate_comes_first_and_the_others_are_wrong() -> None:
     """A turn's first strip shows the real print's ridges round the rim as hardly another does."""
-    from fpml.alteration.seams import FARTHER, turn_strips
-    from fpml.alteration.traces import Turn
-
     for seed in range(3):
         rng = np.random.default_rng(seed)
         example = altered(POOL, rng, "CR")
@@ -86,17 +91,17 @@ def test_the_true_candidate_comes_first_and_the_others_are_wrong() -> None:
         true = example.alteration
         assert isinstance(true, Rotation)
         assert strips.shape == (CANDIDATES, 2, 20, 120)
-        near = np.arange(-0.8, 0.81, 0.2)  # the strips lie round a guessed middle
+        near = np.arange(-0.8, 0.81, 0.2)
         places = [np.add(true.middle, (i, j)) for i in near for j in near]
-        still = [Turn(true.y, true.x, 0, 0.0)]
-        real = np.stack([turn_strips(example.real, still, *place, true.radius - gap, FARTHER)[0, 0, :8] for place in places])
+        real = np.stack([_real(example.real, place, true.radius - gap) for place in places])
         off = np.abs(strips[:, None, 0, :8] - real).mean((2, 3)).min(1)
-        assert off[0] < 1.1 * off.min()  # a middle that is guessed wrongly too may make up for a place that is
+        assert off[0] == off.min()
         assert off[0] < 0.5 * np.median(off)
+        assert np.abs(strips[0, 0, :8] - _real(example.real, np.array(true.middle), true.radius - gap)).mean() < 1.1 * off[0]
         assert np.hypot(*shifts[0]) < 0.5
         for one in np.flatnonzero(~np.isnan(shifts[:, 0])):  # moved back by its shift, a candidate shows the real ridges too
             moved = [np.add(place, shifts[one]) for place in places]
-            told = [turn_strips(example.real, still, *place, true.radius - gap, FARTHER)[0, 0, :8] for place in moved]
+            told = [_real(example.real, place, true.radius - gap) for place in moved]
             assert np.abs(strips[one, 0, :8] - np.stack(told)).mean((1, 2)).min() < 1.5 * off.min()
         assert cut_set(altered(POOL, rng, "Zcut"), rng).shape == (CANDIDATES, 2, 14, 240)
 

@@ -11,9 +11,10 @@ from fpml.base.progress import progress
 from fpml.data.pairs import pairs
 from fpml.data.split import UNSEEN, VALIDATION
 from fpml.drawing import figures
+from fpml.inference.alterations import Run
 from fpml.inference.kept import kept, template
 from fpml.inference.model import to_bytes
-from fpml.inference.undo import Run, Undone, painted, repair
+from fpml.inference.undo import Undone, painted, repair
 from fpml.metrics.pictures import DAMAGE, WHOLE, Repaired, measure, to_float
 from fpml.metrics.results import as_table, summarise
 from fpml.metrics.table import MODEL
@@ -27,7 +28,7 @@ SURE = 0.5  # from this value on the damage map says damaged
 
 
 def asked_of(network: UndoNet) -> Run:
-    """The networks of torch, as fpml/inference/undo.py asks them."""
+    """The networks of torch, as fpml/inference/alterations.py asks them."""
     exported = Exported(network)
 
     @torch.inference_mode()
