@@ -13,11 +13,12 @@ from itertools import product
 
 import numpy as np
 
+from fpml.alteration.draw import TURNED
 from fpml.alteration.kinds import MOVED, Point, ZCut, axes, point, turned
 
 FLOOR = 60.0  # grey levels: differences below are noise
 ALONG_Y, ALONG_X = 2.4, 1.0  # how strong waves are of the places' y and x: most ridges of a print run across it
-LEAST = 27  # degrees; less is never turned
+TOO_FAR = 3  # pixels and degrees beyond what a level has, in which a guessed disc may still be of that level
 SPREAD = 0.6  # pixels by which a disc's middle is guessed wrongly, standard deviation each way
 REACH = 5  # pixels round a guessed middle, in which a disc's first one is looked for
 
@@ -88,8 +89,15 @@ def turns(sharp: np.ndarray, y: float, x: float, radius: float, most: int) -> li
     wave = ((by_row @ e) * by_column).sum(1) / _at(_levels(_spectrum(e, np.zeros(2))), c[:half], -s[:half])
     of_y = np.concatenate([wave, wave.conj()])
     of_x = of_y[(np.arange(360) - 90) % 360]
-    allowed = np.arange(LEAST, 360 - LEAST + 1)
-    return _likeliest(allowed, y, x, most, of_y, of_x)
+    return _likeliest(_degrees(radius), y, x, most, of_y, of_x)
+
+
+def _degrees(radius: float) -> np.ndarray:
+    """By how many degrees, 0..359, discs of about this size are turned (fpml/alteration/draw.py): small ones less."""
+    alike = [t for t in TURNED.values() if t.radius[0] - TOO_FAR < radius < t.radius[1] + TOO_FAR] or list(TURNED.values())
+    least, most = min(t.degrees[0] for t in alike) - TOO_FAR, max(t.degrees[1] for t in alike) + TOO_FAR
+    one_way = np.arange(least, min(most, 180) + 1)
+    return np.unique(np.concatenate([one_way, 360 - one_way]))
 
 
 def _likeliest(
@@ -121,16 +129,16 @@ def _likeliest(
     return out
 
 
-QUARTERS = (-92, -91, -90, -89, -88, 88, 89, 90, 91, 92, 178, 179, 180, 181, 182)  # degrees
+QUARTERS = (88, 89, 90, 91, 92, 178, 179, 180, 181, 182, 268, 269, 270, 271, 272)  # degrees
 MOST = 16  # of each
 APART = 0.12  # pixels by which two of them move a disc differently at least
 
 
-def quarters(y: float, x: float) -> list[Turn]:
+def quarters(y: float, x: float, radius: float) -> list[Turn]:
     """Turns by about a quarter or a half, which leave no waves, of a disc whose middle now lies near (y, x). Their scores are
     `UNSEEN`, less what tells against them."""
     out: list[Turn] = []
-    for degrees in QUARTERS:
+    for degrees in np.intersect1d(QUARTERS, _degrees(radius)):
         same: list[Turn] = []
         least = APART / (2 * abs(np.sin(np.deg2rad(degrees / 2))))
         for turn in _likeliest(np.array([degrees]), y, x, 8 * MOST):
@@ -151,7 +159,7 @@ class Cut:
     score: float
 
 
-TURNED, BESIDE = 10.0, 4.0  # degrees and pixels by which a guess may be off
+ASKEW, BESIDE = 10.0, 4.0  # degrees and pixels by which a guess may be off
 SHAPE = (0.8, 1.2)  # a cut's base against its height: what fpml/alteration/draw.py draws, and a little more
 
 
@@ -173,7 +181,7 @@ def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list
     off = 2.0 / max(height, 4.0)
     first = _inside(sharp, (beta > 0) & (alpha > off) & (alpha + beta < 1 - off))
     second = _inside(sharp, (beta < 1) & (alpha < 1 - off) & (alpha + beta > 1 + off))
-    angle = np.arctan2(base[0], base[1]) + np.deg2rad(np.arange(-TURNED, TURNED + 0.1, 0.5))
+    angle = np.arctan2(base[0], base[1]) + np.deg2rad(np.arange(-ASKEW, ASKEW + 0.1, 0.5))
     ratio = np.exp(np.arange(np.log(SHAPE[0]), np.log(SHAPE[1]), 0.01))
     sine, cosine = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
     turned = np.sign(normal[0] * base[1] - normal[1] * base[0])  # +1: the normal is (cos, -sin) of the base's angle

@@ -23,13 +23,13 @@ Run = Callable[..., list[np.ndarray]]  # run([outputs], input=array, …) → th
 
 MULTIPLE = 16  # of the sides that find and polish take
 UNIT, RADIUS = 16.0, 32.0  # pixels that a vote's 1 stands for
-WAVES = 1.4  # what a waves' score counts beside the judge's logit
-MOST = 160  # candidates for a turn
-MOST_CUTS = 160  # and for a cut
-SLID, SLIDES = 4, (2.0, 1.0, 0.5)  # how many of them are moved along their lines, and in which steps, pixels
+WAVES = {"CR": 0.8, "Zcut": 1.4}  # what a waves' score counts beside the judge's logit
+MOST = 80  # candidates for a turn
+MOST_CUTS = 96  # and for a cut
+SLID, SLIDES = 3, (2.0, 1.0, 0.5)  # how many of them are moved along their lines, and in which steps, pixels
 NUDGED, NUDGES = 2, (0.6, 0.6, 0.35, 0.35, 0.026, 0.03)  # how often the best is moved, and by what: pixels, radians, a share
 PLAIN = 20.0  # a score from which on no turn by a quarter or a half is thought of
-FEW, BESIDE = 40, 0.5  # of a turn's candidates the best are judged again, with radii that are pixels smaller and larger too
+FEW, BESIDE = 48, 0.5  # of a turn's candidates the best are judged again, with radii that are pixels smaller and larger too
 NEAR = 0.3  # pixels; two turns about such places are one
 MOVED = 5.0  # pixels by which a guess is changed at most, at once
 STIFF = 0.01  # as in fpml/models/undo.py
@@ -60,12 +60,12 @@ def placed_turn(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Rotat
         y, x, radius = (float(v) for v in np.add([y, x, radius], fitted(answers, of_circle(answers.shape[1]))))
     found = turns(sharpness(picture), y, x, radius, MOST)
     if not found or found[0].score < PLAIN:
-        found += quarters(y, x)
+        found += quarters(y, x, radius)
     told, gaps = _judged(run, picture, found, radius)
-    best = np.argsort(-(told + WAVES * _scores(found)))[:FEW]
+    best = np.argsort(-(told + WAVES["CR"] * _scores(found)))[:FEW]
     found = [found[k] for k in best]
     beside = [_judged(run, picture, found, radius + off)[0] for off in (-BESIDE, BESIDE)]
-    chance = _softmax(np.mean([told[best], *beside], 0) + WAVES * _scores(found))
+    chance = _softmax(np.mean([told[best], *beside], 0) + WAVES["CR"] * _scores(found))
     chosen = int(chance.argmax())
     top, gap = found[chosen], gaps[best[chosen]]
     same = [_alike(t, top) for t in found]
@@ -101,12 +101,13 @@ def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut |
     if not found:
         return None, 0.0
     told = run(["cut"], cuts=cut_strips(picture, [c.cut for c in found]))[0]
-    for k in np.argsort(-(told + WAVES * _scores(found)))[:SLID]:  # where along their lines the best ones' triangles begin
+    likeliest = np.argsort(-(told + WAVES["Zcut"] * _scores(found)))
+    for k in likeliest[:SLID]:  # where along their lines the best ones' triangles begin
         for step in SLIDES:
             slides = [(one * step, zero * step, 0.0, 0.0, 0.0, 0.0) for one in (-1, 0, 1) for zero in (-1, 0, 1)]
             cut, told[k] = _best_moved(run, picture, found[k].cut, slides)
             found[k] = replace(found[k], cut=cut)
-    chance = _softmax(told + WAVES * _scores(found))
+    chance = _softmax(told + WAVES["Zcut"] * _scores(found))
     best = int(chance.argmax())
     same = [_apart(c.cut, found[best].cut) < 0.5 for c in found]
     return _settled(run, picture, found[best].cut, float(told[best])), float(chance[same].sum())

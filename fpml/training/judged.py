@@ -37,11 +37,16 @@ def turn_set(example: Altered, rng: np.random.Generator) -> TurnSet:
     chosen = _chosen(len(found), (apart == 0) & (far < RIGHT), (apart > 0) | (far > WRONG), rng)
     candidates = [truth if k is None else found[k] for k in chosen]
     strips = turn_strips(example.picture, candidates, radius, FARTHER)
-    angle = np.deg2rad(true.degrees)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    shifts = np.array([(t.y - true.y, t.x - true.x) for t in candidates]) @ (turn - np.eye(2)).T
+    shifts = np.array([shift_of(t, true) for t in candidates])
     shifts[[t.degrees != true.degrees for t in candidates] | (np.hypot(*shifts.T) > TOLD)] = np.nan
     return strips, float(true.radius - radius), shifts
+
+
+def shift_of(candidate: Turn, true: Rotation) -> np.ndarray:
+    """How many pixels farther down and to the right belongs what a candidate of the true angle shows inside, (2,)."""
+    angle = np.deg2rad(true.degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.asarray((turn - np.eye(2)) @ (candidate.y - true.y, candidate.x - true.x))
 
 
 def cut_set(example: Altered, rng: np.random.Generator) -> np.ndarray:

@@ -246,10 +246,11 @@ def test_the_waves_tell_the_angle_and_the_centre(degrees: int) -> None:
 @pytest.mark.parametrize("degrees", [-90, 91, 180])
 def test_turns_that_leave_no_waves_are_tried_all_the_same(degrees: int) -> None:
     true = disc(degrees)
-    found = quarters(true.middle[0] - 0.4, true.middle[1] + 0.2)
+    found = quarters(true.middle[0] - 0.4, true.middle[1] + 0.2, 25.5)
     near = [t for t in found if (t.degrees - degrees) % 360 == 0 and np.hypot(t.y - true.y, t.x - true.x) < 0.1]
     assert near
     assert len({(t.degrees, round(t.y, 2), round(t.x, 2)) for t in found}) == len(found)
+    assert not quarters(true.middle[0], true.middle[1], 10.0)  # small discs are turned less
 
 
 @pytest.mark.parametrize("more", [0, 220])
