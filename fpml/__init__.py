@@ -1,7 +1,7 @@
 """fpml: from raw fingerprint images to registered models, and those models on a person's own pictures.
 
     import fpml
-    model = fpml.load("repair-gated")      # a run's name, a folder, a file of `fpml export`, models:/NAME@ALIAS, a shipped one
+    model = fpml.load("repair-1")          # a run's name, a folder, a file of `fpml export`, models:/NAME@ALIAS, a shipped one
     repaired = model.repair(fpml.read("print.png"), dpi=500)
 
 docs/python.md has the rest. Importing this imports nothing else."""

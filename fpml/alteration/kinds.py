@@ -1,6 +1,8 @@
 """The three alterations of SOCOFing (made by the STRANGE toolbox), each with the numbers that say all of it.
 
-They were measured by registering 4,054 altered prints on their real ones. Places are (y, x) in pixels from the middle of the
+They were measured by registering the 4,054 altered prints of subjects 1 to 50 on their real ones.
+
+Places are (y, x) in pixels from the middle of the
 upper left one, y down. A `Map` is what an alteration does to a picture: where each altered pixel was taken from, and how much
 of it was blended away.
 """

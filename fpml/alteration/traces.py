@@ -1,11 +1,12 @@
-"""What interpolation leaves behind: how an alteration is placed to a tenth of a pixel without knowing the real print.
+"""What interpolation leaves behind: how an alteration is placed to a part of a pixel without knowing the real print.
 
 A pixel that was taken from between four others is their mean, and blurred; one that was taken from just on another is as sharp
 as before. So sharpness waves over what was moved, with the fractional part of the place that each pixel came from. The waves'
 frequency tells the angle (or the shear), their phase the place. (Resampling is detected by such waves: Popescu and Farid 2005,
 Gallagher 2005.) SOCOFing's ridges are 3 to 4 pixels apart, which makes the waves strong.
 
-Every score here is in standard deviations of what a picture without waves would give.
+A score is the sum of the waves, each in standard deviations of what a picture without them would give and weighted by how much
+it tells, and of logarithms of how likely the place is.
 """
 
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from fpml.alteration.draw import TURNED
 from fpml.alteration.kinds import MOVED, Point, ZCut, axes, point, turned
 
 FLOOR = 60.0  # grey levels: differences below are noise
+SIDE, ROUND_ABOUT = 256, 29  # frequencies a cycle; and how many of them side by side tell what is usual there
 ALONG_Y, ALONG_X = 2.4, 1.0  # how strong waves are of the places' y and x: most ridges of a print run across it
 TOO_FAR = 3  # pixels and degrees beyond what a level has, in which a guessed disc may still be of that level
 SPREAD = 0.6  # pixels by which a disc's middle is guessed wrongly, standard deviation each way
@@ -58,9 +60,6 @@ def _levels(spectrum: np.ndarray) -> np.ndarray:
 def _at(values: np.ndarray, of_y: np.ndarray, of_x: np.ndarray) -> np.ndarray:
     """The values (SIDE, SIDE) at frequencies, cycles a pixel."""
     return np.asarray(values[np.rint(of_y * SIDE).astype(int) % SIDE, np.rint(of_x * SIDE).astype(int) % SIDE])
-
-
-SIDE, ROUND_ABOUT = 256, 29  # frequencies a cycle; and how many of them each way are looked at
 
 
 @dataclass(frozen=True)
@@ -129,6 +128,7 @@ def _likeliest(
     return out
 
 
+UNSEEN = 10.0  # less than the waves of most turns are worth, and more than what chance gives
 QUARTERS = (88, 89, 90, 91, 92, 178, 179, 180, 181, 182, 268, 269, 270, 271, 272)  # degrees
 MOST = 16  # of each
 APART = 0.12  # pixels by which two of them move a disc differently at least
@@ -148,9 +148,6 @@ def quarters(y: float, x: float, radius: float) -> list[Turn]:
     return out
 
 
-UNSEEN = 10.0  # less than the waves of most turns are worth, and more than what chance gives
-
-
 @dataclass(frozen=True)
 class Cut:
     """A candidate for what a ZCut may have been."""
@@ -160,11 +157,12 @@ class Cut:
 
 
 ASKEW, BESIDE = 10.0, 4.0  # degrees and pixels by which a guess may be off
+OF_LINES = 2.0  # pixels, standard deviation of a guess's lines
 SHAPE = (0.8, 1.2)  # a cut's base against its height: what fpml/alteration/draw.py draws, and a little more
 
 
-def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list[Cut]:
-    """The likeliest cuts near a guess, best first. spread: standard deviation of the guess's lines, pixels.
+def cuts(sharp: np.ndarray, guess: ZCut, most: int) -> list[Cut]:
+    """The likeliest cuts near a guess, best first.
 
     Inside a triangle the shear depends on nothing but the direction and length of the base and on the two lines that hold V1V2
     and V0V3: these are what the waves tell. Where along those lines the triangles begin is left as guessed."""
@@ -188,7 +186,7 @@ def cuts(sharp: np.ndarray, guess: ZCut, most: int, spread: float = 2.0) -> list
     n_y, n_x = turned * cosine, -turned * sine
     q = ratio[None, :, None]
     places = np.arange(-BESIDE, BESIDE + 0.01, 0.1)
-    near = -(places**2) / (2 * spread**2)
+    near = -(places**2) / (2 * OF_LINES**2)
     total = []
     for e, corner in ((first, v1), (second, v0)):
         spectrum = _spectrum(e, middle)

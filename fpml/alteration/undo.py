@@ -11,12 +11,11 @@ DAMPING = 0.03  # of the least squares: what the system does not say stays as in
 STEPS = 25
 
 
-def undo(picture: np.ndarray, alteration: Rotation | ZCut, trust: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def undo(picture: np.ndarray, alteration: Rotation | ZCut) -> tuple[np.ndarray, np.ndarray]:
     """The picture with all that was moved in its place again, float64 (H, W) in 0..255, and which pixels were brought there: a
     disc that was not turned about its middle left a narrow crescent of others, which are lost.
 
-    picture: (H, W), grey 0..255. trust: (H, W) 0..1, how far each altered pixel is to be believed (1 - the weight of what
-    covers it); all of it by default. Covers are not taken off."""
+    picture: (H, W), grey 0..255. What covers it is not taken off."""
     from scipy.ndimage import map_coordinates
 
     altered = picture.astype(np.float64)
@@ -28,10 +27,10 @@ def undo(picture: np.ndarray, alteration: Rotation | ZCut, trust: np.ndarray | N
         return altered, home
     start = altered.copy()
     start[home] = map_coordinates(altered, [back_y[home], back_x[home]], order=3, mode="nearest").clip(0, 255)
-    return solved(altered, made, home, start, trust), home
+    return solved(altered, made, home, start), home
 
 
-def solved(altered: np.ndarray, made: Map, home: np.ndarray, start: np.ndarray, trust: np.ndarray | None) -> np.ndarray:
+def solved(altered: np.ndarray, made: Map, home: np.ndarray, start: np.ndarray) -> np.ndarray:
     """`start` with its pixels at `home` changed, so that interpolating at `made`'s places gives the altered picture."""
     from scipy.sparse import csr_matrix
     from scipy.sparse.linalg import lsqr
@@ -41,15 +40,12 @@ def solved(altered: np.ndarray, made: Map, home: np.ndarray, start: np.ndarray, 
     y, x = np.clip(made.from_y.ravel()[rows], 0, height - 1), np.clip(made.from_x.ravel()[rows], 0, width - 1)
     top, left = np.minimum(y.astype(np.intp), height - 2), np.minimum(x.astype(np.intp), width - 2)
     down, right = y - top, x - left
-    weight = np.ones(len(rows)) if trust is None else trust.ravel()[rows]
     shares = np.concatenate([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right])
     corners = top * width + left
     columns = np.concatenate([corners, corners + 1, corners + width, corners + width + 1])
-    system = csr_matrix(
-        (np.tile(weight, 4) * shares, (np.tile(np.arange(len(rows)), 4), columns)), shape=(len(rows), height * width)
-    )
+    system = csr_matrix((shares, (np.tile(np.arange(len(rows)), 4), columns)), shape=(len(rows), height * width))
     out = start.ravel().copy()
-    missing = weight * altered.ravel()[rows] - system @ out
+    missing = altered.ravel()[rows] - system @ out
     free = np.flatnonzero(home)
     out[free] += lsqr(system.tocsc()[:, free], missing, damp=DAMPING, iter_lim=STEPS)[0]
     return np.asarray(out.reshape(height, width).clip(0, 255))

@@ -27,7 +27,10 @@ WAVES = {"CR": 0.8, "Zcut": 1.4}  # what a waves' score counts beside the judge'
 MOST = 80  # candidates for a turn
 MOST_CUTS = 96  # and for a cut
 SLID, SLIDES = 3, (2.0, 1.0, 0.5)  # how many of them are moved along their lines, and in which steps, pixels
-NUDGED, NUDGES = 2, (0.6, 0.6, 0.35, 0.35, 0.026, 0.03)  # how often the best is moved, and by what: pixels, radians, a share
+NUDGED, NUDGES = (
+    2,
+    (0.6, 0.6, 0.35, 0.35, 0.026, 0.03),
+)  # how often the best is moved, and by what: pixels, radians, a share of it
 PLAIN = 20.0  # a score from which on no turn by a quarter or a half is thought of
 FEW, BESIDE = 48, 0.5  # of a turn's candidates the best are judged again, with radii that are pixels smaller and larger too
 NEAR = 0.3  # pixels; two turns about such places are one
@@ -59,7 +62,7 @@ def placed_turn(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[Rotat
         answers = run(["rim"], rims=turn_strips(picture, [Turn(y, x, 0, 0.0, (y, x))], radius))[0][0]
         y, x, radius = (float(v) for v in np.add([y, x, radius], fitted(answers, of_circle(answers.shape[1]))))
     found = turns(sharpness(picture), y, x, radius, MOST)
-    if not found or found[0].score < PLAIN:
+    if found[0].score < PLAIN:
         found += quarters(y, x, radius)
     told, gaps = _judged(run, picture, found, radius)
     best = np.argsort(-(told + WAVES["CR"] * _scores(found)))[:FEW]
@@ -114,7 +117,8 @@ def placed_cut(run: Run, picture: np.ndarray, guess: np.ndarray) -> tuple[ZCut |
 
 
 def _settled(run: Run, picture: np.ndarray, cut: ZCut, told: float) -> ZCut:
-    """A cut, moved a little each way as long as that makes it more right, a logit: the waves place a small one roughly."""
+    """A cut, moved a little each way if that makes it more right, a logit, at most NUDGED times by each share of NUDGES: the
+    waves place a small one roughly."""
     for share in (1.0, 0.5):
         moves = [tuple(sign * share * step * (k == m) for m, step in enumerate(NUDGES)) for k in range(6) for sign in (-1, 1)]
         for _ in range(NUDGED):

@@ -22,13 +22,13 @@ INSTEAD = 0.4  # confidence from which what looked obliterated, but by no known 
 
 @dataclass(frozen=True)
 class Found:
-    kind: str  # none, CR, Zcut or Obl
+    kind: str  # none (also where an alteration is not sure enough), CR, Zcut or Obl
     confidence: float  # that the print was altered so, or looked obliterated where a disc was found instead
     # CR: y, x, about which it turned, degrees, and the disc's radius and middle; Zcut: v0, v1, v2, v3, each (y, x); Obl: y, x,
     # the middle of what is covered, how many pixels that are, and the noise's number; all in pixels of the picture. {} where
     # it is not known
     place: dict[str, Any]
-    placed: float  # confidence that the place is exact; 0 where nothing was moved
+    placed: float  # confidence that the place is exact (of a cut before its last moves); 0 where nothing was moved
     undone: bool  # moved back, or the noise taken off; else only painted over, or left where it is a cut
 
 
@@ -54,8 +54,7 @@ def repair(run: Run, picture: np.ndarray) -> Undone:
         turn, sure_of_turn = placed_turn(run, picture, guess)
         if sure_of_turn >= INSTEAD:
             kind, best, placed = "CR", turn, sure_of_turn
-    back, home = picture, np.zeros(picture.shape, bool)
-    damaged = home
+    back, home, damaged = picture, np.zeros(picture.shape, bool), np.zeros(picture.shape, bool)
     sure = best is not None and placed >= SURE[kind]
     if best is not None and sure:
         made = best.map((picture.shape[0], picture.shape[1]))

@@ -112,7 +112,7 @@ def for_polish(made: list[Altered], rng: np.random.Generator) -> tuple[np.ndarra
 
 
 def nearly(true: Rotation | ZCut, rng: np.random.Generator) -> Rotation | ZCut:
-    """An alteration as the search places it: mostly within a tenth of a pixel, along a cut's lines within one."""
+    """An alteration nearly where the search places it: mostly within a tenth of a pixel, along a cut's lines within one."""
     off = float(np.exp(rng.normal(np.log(0.06), 0.9)))
     if isinstance(true, Rotation):
         y, x = (float(v + rng.normal(0, off)) for v in (true.y, true.x))

@@ -209,19 +209,6 @@ def test_undoing_gives_the_real_print_back(alteration: Any) -> None:
     assert solved < 0.6 * plain < 0.6 * before
 
 
-def test_undoing_does_not_trust_what_is_covered() -> None:
-    picture = ridges(5)
-    altered, _ = apply(picture, TURNED_ONE)
-    trust = np.ones(picture.shape)
-    trust[40:50, 40:50] = 0
-    spoilt = altered.copy()
-    spoilt[40:50, 40:50] = 255
-    y, x = TURNED_ONE.map(picture.shape).from_y[20:30, 40:46], TURNED_ONE.map(picture.shape).from_x[20:30, 40:46]
-    assert np.isfinite([y, x]).all()
-    with_it, without = undo(spoilt, TURNED_ONE, trust)[0], undo(spoilt, TURNED_ONE)[0]
-    assert np.abs(with_it - picture).mean() < np.abs(without - picture).mean() + 1
-
-
 def test_an_alteration_beside_the_picture_does_nothing() -> None:
     far = replace(TURNED_ONE, y=300.0)
     altered, damage = apply(ridges(1), far)

@@ -44,6 +44,7 @@ def repair(a: Arguments) -> None:
                 rows.append(np.concatenate(_spaced([before, found.back, to_bytes(found.damage), found.picture]), 1))
     if said:
         _write(json.dumps(said, indent=1) + "\n", a.out / "found.json")
+    (a.out / "sheet.png").unlink(missing_ok=True)  # of other prints
     if len(rows) > 1:
         save(sheet(rows[:SHEET]), a.out / "sheet.png")
     print(f"the repaired prints and their damage maps are in {a.out}")
@@ -55,6 +56,8 @@ def told(found: "Repaired") -> str:
         return ""
     kind, place = found.found.kind, found.found.place
     if kind == "none":
+        if found.found.confidence < 0.5:
+            return f"altered, but not surely ({1 - found.found.confidence:.0%}), left as it is, "
         return f"not altered ({found.found.confidence:.0%}), left as it is, "
     where = ""
     if "degrees" in place:
