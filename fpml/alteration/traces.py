@@ -99,22 +99,18 @@ def _degrees(radius: float) -> np.ndarray:
     return np.unique(np.concatenate([one_way, 360 - one_way]))
 
 
-def _likeliest(
-    degrees: np.ndarray, y: float, x: float, most: int, of_y: np.ndarray | None = None, of_x: np.ndarray | None = None
-) -> list[Turn]:
-    """The likeliest of all discs that were near (y, x), turned by these degrees (n,), moved by these whole pixels: by how far
-    from there they lie now, how often SOCOFing's are moved so, and the waves, (360,) complex, if there are some."""
+def _likeliest(degrees: np.ndarray, y: float, x: float, most: int, of_y: np.ndarray, of_x: np.ndarray) -> list[Turn]:
+    """The likeliest of all discs near (y, x), turned by these degrees (n,) and moved by whole pixels: by the waves of the
+    places' y and x at each degree, (360,) complex; how far from there they lie; and how often SOCOFing's are moved so."""
     first = np.arange(-REACH, REACH + 1)
     first_y, first_x = (v.ravel() for v in np.meshgrid(round(y) + first, round(x) + first, indexing="ij"))
     moved = np.array(list(product(MOVED, MOVED)), float)
     chance = np.log([MOVED[int(a)] * MOVED[int(b)] for a, b in moved])
     c, s = np.cos(np.deg2rad(degrees))[:, None], np.sin(np.deg2rad(degrees))[:, None]
-    waves = np.zeros((len(degrees), len(first_y)))
-    if of_y is not None and of_x is not None:
-        phase_y = y + (1 - c) * (first_y - y) + s * (first_x - x)
-        phase_x = x + (1 - c) * (first_x - x) - s * (first_y - y)
-        waves += 2 * ALONG_Y * (of_y[degrees][:, None] * np.exp(2j * np.pi * phase_y)).real
-        waves += 2 * ALONG_X * (of_x[degrees][:, None] * np.exp(2j * np.pi * phase_x)).real
+    phase_y = y + (1 - c) * (first_y - y) + s * (first_x - x)
+    phase_x = x + (1 - c) * (first_x - x) - s * (first_y - y)
+    waves = 2 * ALONG_Y * (of_y[degrees][:, None] * np.exp(2j * np.pi * phase_y)).real
+    waves += 2 * ALONG_X * (of_x[degrees][:, None] * np.exp(2j * np.pi * phase_x)).real
     middle_y = first_y[None, :, None] - (c * moved[:, 0] + s * moved[:, 1])[:, None]
     middle_x = first_x[None, :, None] - (c * moved[:, 1] - s * moved[:, 0])[:, None]
     score = waves[:, :, None] - ((middle_y - y) ** 2 + (middle_x - x) ** 2) / (2 * SPREAD**2) + (chance - chance.max())
@@ -138,10 +134,11 @@ def quarters(y: float, x: float, radius: float) -> list[Turn]:
     """Turns by about a quarter or a half, which leave no waves, of a disc whose middle now lies near (y, x). Their scores are
     `UNSEEN`, less what tells against them."""
     out: list[Turn] = []
+    none = np.zeros(360)
     for degrees in np.intersect1d(QUARTERS, _degrees(radius)):
         same: list[Turn] = []
         least = APART / (2 * abs(np.sin(np.deg2rad(degrees / 2))))
-        for turn in _likeliest(np.array([degrees]), y, x, 8 * MOST):
+        for turn in _likeliest(np.array([degrees]), y, x, 8 * MOST, none, none):
             if len(same) < MOST and all(np.hypot(turn.y - t.y, turn.x - t.x) > least for t in same):
                 same.append(replace(turn, score=UNSEEN + turn.score))
         out += same

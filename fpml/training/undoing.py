@@ -22,7 +22,7 @@ Drawn = dict[str, tuple[np.ndarray, ...]]  # by the part that learns from them
 
 
 @dataclass(frozen=True)
-class Draws:
+class AlteredBatches:
     """The batches of an epoch, in order: each depends on nothing but the seed, the epoch, its number and the process."""
 
     pool: Sequence[np.ndarray]  # prints, uint8 (H, W) each

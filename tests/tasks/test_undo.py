@@ -17,13 +17,15 @@ from fpml.alteration.kinds import Obliteration, Rotation, ZCut, turned
 from fpml.alteration.noise import KNOWN
 from fpml.alteration.seams import FARTHER, turn_strips
 from fpml.alteration.traces import Turn
-from fpml.inference.undo import asked_of
+from fpml.inference.model import Repaired
+from fpml.inference.undo import Found, asked_of
 from fpml.models.undo import UndoNet
+from fpml.tasks.repair.commands import told
 from fpml.tasks.undo import train
 from fpml.training import judged
 from fpml.training.altered import altered, asked
 from fpml.training.judged import CANDIDATES, cut_set, shift_of, turn_set
-from fpml.training.undoing import Draws, nearly_covered
+from fpml.training.undoing import AlteredBatches, nearly_covered
 from tests.alteration.test_alteration import ridges
 from tests.conftest import with_altered_prints
 
@@ -49,6 +51,8 @@ def test_from_settings_to_a_repaired_print(project: Path, fpml: Callable[..., An
     assert len(found) == 8
     assert {"kind", "confidence", "place", "placed", "undone", "dpi", "picture"} == set(found[0])
     assert np.asarray(Image.open(project / "out/sheet.png")).shape == (8 * (97 + 4), 4 * (90 + 4))
+    fpml("repair", found[0]["picture"], "--model", "repair-undo", "--out", "out", "--reader", "socofing")
+    assert not (project / "out/sheet.png").exists()  # it showed other prints
     one = np.asarray(Image.open(project / "out/1__M_Left_index_finger_CR-repaired.png"))
     assert one.shape == (97, 90)
     run = asked_of(onnxruntime.InferenceSession(project / "models/repair-undo/model.onnx"))
@@ -56,6 +60,13 @@ def test_from_settings_to_a_repaired_print(project: Path, fpml: Callable[..., An
     [covered] = run(["covered"], noises=several)
     assert covered.shape == (3, 1, 112, 96)
     np.testing.assert_allclose(run(["covered"], noises=several[1:2])[0][0], covered[1], atol=1e-4)
+
+
+@pytest.mark.parametrize(("sure", "said"), [(0.97, "not altered (97%), left"), (0.15, "altered, but not surely (85%), left")])
+def test_what_is_left_is_called_unaltered_only_where_that_is_likelier(sure: float, said: str) -> None:
+    nothing = np.zeros((4, 4), np.uint8)
+    made = Repaired(nothing, nothing.astype(np.float32), 180.0, Found("none", sure, {}, 0.0, False), nothing)
+    assert told(made).startswith(said)
 
 
 @pytest.mark.parametrize("kind", ["CR", "Zcut"])
@@ -148,7 +159,7 @@ def test_a_region_is_nearly_right() -> None:
 
 def test_batches_are_the_same_by_whomever_they_are_drawn() -> None:
     """And differ from epoch to epoch and from process to process."""
-    draws = Draws(POOL, 2, seed=1, epoch=1, rank=0, steps=2)
+    draws = AlteredBatches(POOL, 2, seed=1, epoch=1, rank=0, steps=2)
     here, ahead = (list(DataLoader(draws, None, num_workers=count)) for count in (0, 2))
     assert len(here) == 2
     for one, other in zip(here, ahead, strict=True):
@@ -165,7 +176,7 @@ def test_every_network_learns() -> None:
     network = UndoNet([8, 8, 8, 8])
     optimiser = torch.optim.AdamW(network.parameters(), 4e-3)
     network.train()
-    [batch] = DataLoader(Draws(POOL, 3, seed=5, epoch=1, rank=0, steps=1), None)
+    [batch] = DataLoader(AlteredBatches(POOL, 3, seed=5, epoch=1, rank=0, steps=1), None)
     seen = []
     for _ in range(14):
         parts = train.losses(network, batch, torch.device("cpu"))
@@ -180,7 +191,7 @@ def test_every_network_learns() -> None:
 def test_losses_of_a_gpu_in_bf16_are_those_of_a_processor() -> None:
     torch.manual_seed(0)
     network = UndoNet([8, 8, 8, 8]).eval()
-    [batch] = DataLoader(Draws(POOL, 3, seed=5, epoch=1, rank=0, steps=1), None)
+    [batch] = DataLoader(AlteredBatches(POOL, 3, seed=5, epoch=1, rank=0, steps=1), None)
     here = train.losses(network, batch, torch.device("cpu"))
     with torch.autocast("cuda", torch.bfloat16):
         there = train.losses(network.cuda(), batch, torch.device("cuda"))

@@ -31,7 +31,7 @@ from fpml.training.batches import Batches
 from fpml.training.export import Registered
 from fpml.training.pictures import picture_loss
 from fpml.training.session import Row, Session, Sets
-from fpml.training.undoing import MULTIPLE, Draws
+from fpml.training.undoing import MULTIPLE, AlteredBatches
 
 WARM_UP = 40  # steps in which the learning rate rises
 DECAY, CLIP = 0.003, 3.0  # AdamW's, of the weights; norm of the gradient
@@ -65,7 +65,7 @@ def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -
         threads = torch.get_num_threads()
         pool += [p for made in in_parallel(made_small, jobs, 0, "prints to alter", "fingers", chunk=8) for p in made]
         torch.set_num_threads(threads)
-    checked = list(DataLoader(Draws(held, settings.batch_size, settings.seed, 0, 0, VALIDATED), None))  # type: ignore[arg-type]
+    checked = list(DataLoader(AlteredBatches(held, settings.batch_size, settings.seed, 0, 0, VALIDATED), None))  # type: ignore[arg-type]
     bare = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(bare.parameters(), settings.learning_rate, weight_decay=DECAY)
     bare, optimiser = accelerator.prepare(bare, optimiser)
@@ -78,7 +78,7 @@ def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -
     def one_epoch(epoch: int) -> Row:
         start, totals = perf_counter(), dict.fromkeys(PARTS, torch.zeros((), device=accelerator.device))
         both.network.train()
-        draws = Draws(pool, size, settings.seed, epoch, rank, settings.steps)
+        draws = AlteredBatches(pool, size, settings.seed, epoch, rank, settings.steps)
         for step, batch in enumerate(DataLoader(draws, None, num_workers=ahead, pin_memory=ahead > 0)):  # type: ignore[arg-type]
             for group in optimiser.param_groups:
                 group["lr"] = _learning_rate(settings, (epoch - 1) * settings.steps + step)
