@@ -23,20 +23,15 @@ Drawn = dict[str, tuple[np.ndarray, ...]]  # by the part that learns from them
 
 @dataclass(frozen=True)
 class AlteredBatches:
-    """The batches of an epoch, in order: each depends on nothing but the seed, the epoch, its number and the process."""
+    """Batches numbered through all epochs: each depends on nothing but the seed, its number and the process."""
 
     pool: Sequence[np.ndarray]  # prints, uint8 (H, W) each
     size: int
     seed: int
-    epoch: int
     rank: int
-    steps: int
 
-    def __len__(self) -> int:
-        return self.steps
-
-    def __getitem__(self, step: int) -> Drawn:
-        return drawn(self.pool, self.size, np.random.default_rng([self.seed, self.epoch, step, self.rank]))
+    def __getitem__(self, number: int) -> Drawn:
+        return drawn(self.pool, self.size, np.random.default_rng([self.seed, number, self.rank]))
 
 
 def drawn(pool: Sequence[np.ndarray], size: int, rng: np.random.Generator) -> Drawn:

@@ -7,7 +7,9 @@ not at all.
 
 import math
 import os
+from collections.abc import Iterator
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,23 +67,26 @@ def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -
         threads = torch.get_num_threads()
         pool += [p for made in in_parallel(made_small, jobs, 0, "prints to alter", "fingers", chunk=8) for p in made]
         torch.set_num_threads(threads)
-    checked = list(DataLoader(AlteredBatches(held, settings.batch_size, settings.seed, 0, 0, VALIDATED), None))  # type: ignore[arg-type]
+    checked = list(in_turn(AlteredBatches(held, settings.batch_size, settings.seed, 0), range(VALIDATED)))
     bare = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(bare.parameters(), settings.learning_rate, weight_decay=DECAY)
     bare, optimiser = accelerator.prepare(bare, optimiser)
     both = Averaged(accelerator.unwrap_model(bare), settings.average).to(accelerator.device)
     world, rank = accelerator.num_processes, accelerator.process_index
-    size = -(-settings.batch_size // world)
+    draws = AlteredBatches(pool, -(-settings.batch_size // world), settings.seed, rank)
     # Where an accelerator computes, it would wait for batches; on processors alone, drawing ahead would only compete.
-    ahead = 0 if accelerator.device.type == "cpu" else max((os.cpu_count() or 1) // accelerator.num_processes - 1, 1)
+    ahead = 0 if accelerator.device.type == "cpu" else max((os.cpu_count() or 1) // world - 1, 1)
+    batches: Iterator[Any] | None = None  # of all epochs, so that those who draw ahead start once
 
     def one_epoch(epoch: int) -> Row:
+        nonlocal batches
         start, totals = perf_counter(), dict.fromkeys(PARTS, torch.zeros((), device=accelerator.device))
         both.network.train()
-        draws = AlteredBatches(pool, size, settings.seed, epoch, rank, settings.steps)
-        for step, batch in enumerate(DataLoader(draws, None, num_workers=ahead, pin_memory=ahead > 0)):  # type: ignore[arg-type]
+        numbers = range((epoch - 1) * settings.steps, settings.epochs * settings.steps)
+        batches = in_turn(draws, numbers, ahead) if batches is None else batches
+        for number, batch in zip(numbers[: settings.steps], batches, strict=False):
             for group in optimiser.param_groups:
-                group["lr"] = _learning_rate(settings, (epoch - 1) * settings.steps + step)
+                group["lr"] = _learning_rate(settings, number)
             with accelerator.autocast():
                 parts = losses(both.network, batch, accelerator.device)
             accelerator.backward(torch.stack(list(parts.values())).sum())
@@ -101,6 +106,13 @@ def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -
     session.run(settings.epochs, both, [optimiser], one_epoch)
     learned: nn.Module = both.average.module
     return learned
+
+
+def in_turn(draws: AlteredBatches, numbers: range, ahead: int = 0) -> Iterator[Any]:
+    """Batches as tensors, drawn by so many other processes where `ahead` is not 0. Those start anew: a copy of this process
+    would end with what its threads left to do at its end (Prefect's fail there), and torch calls that a failure."""
+    way, pinned = ("spawn", torch.cuda.is_available()) if ahead else (None, False)
+    return iter(DataLoader(draws, None, sampler=numbers, num_workers=ahead, pin_memory=pinned, multiprocessing_context=way))  # type: ignore[arg-type]
 
 
 def _learning_rate(settings: TrainUndo, step: int) -> float:
