@@ -59,6 +59,7 @@ down: .venv/ready
 	@python -m infra.local down
 
 # The environment: the versions of constraints.txt, which were tried together. A log is kept; errors are shown.
+# Bytecode is left to the imports: most of what is installed is never imported.
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
 	@test -d .venv || $(PYTHON) -m venv .venv
@@ -66,7 +67,6 @@ down: .venv/ready
 	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile --config-settings editable_mode=compat \
 	  -e '.[pipeline,try,dev]' -c constraints.txt \
 	  > .venv/install.log 2>&1 || { tail -n 20 .venv/install.log; exit 1; }
-	@.venv/bin/python -m compileall -qq -j 0 .venv/lib > .venv/compile.log 2>&1 || true # on all cores; some files are templates
 	@touch $@
 
 .venv/servers: .venv/ready

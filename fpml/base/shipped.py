@@ -10,6 +10,14 @@ from fpml.base.errors import FpmlError
 SHIPPED = Path(__file__).parent.parent / "shipped"
 
 
+def shipped() -> dict[str, Path]:
+    """The models that come with the package: folder by name; without its version a name means the newest."""
+    found: dict[str, Path] = {}
+    for folder in sorted((p.parent for p in SHIPPED.glob("*-*/config.json")), key=lambda f: int(f.name.rpartition("-")[2])):
+        found[folder.name] = found[folder.name.rpartition("-")[0]] = folder
+    return found
+
+
 def card_of(folder: Path) -> dict[str, Any]:
     card: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     return card

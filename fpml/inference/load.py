@@ -6,7 +6,7 @@ from typing import Any
 
 from fpml.base.errors import FpmlError
 from fpml.base.files import root
-from fpml.base.shipped import SHIPPED, as_shipped, card_of
+from fpml.base.shipped import as_shipped, card_of, shipped
 from fpml.inference import package
 from fpml.inference.model import Model, open_model
 
@@ -33,14 +33,6 @@ def load(model: str | Path) -> Model:
         f"no model '{name}': {root() / 'models' / name}/model.onnx is not there{with_it}; run `dvc repro`, or name a folder, "
         "a file of `fpml export` or models:/NAME@ALIAS"
     )
-
-
-def shipped() -> dict[str, Path]:
-    """The models that come with the package: folder by name; without its version a name means the newest."""
-    found: dict[str, Path] = {}
-    for folder in sorted((p.parent for p in SHIPPED.glob("*-*/config.json")), key=lambda f: int(f.name.rpartition("-")[2])):
-        found[folder.name] = found[folder.name.rpartition("-")[0]] = folder
-    return found
 
 
 def read_config(content: bytes, where: str) -> dict[str, Any]:

@@ -189,6 +189,8 @@ class Polish(nn.Module):
 
 
 class UndoNet(nn.Module):
+    EXPORTED = (("turn.worth", "exp", torch.log),)  # what repair-1 holds in another form: its name there, and the way back
+
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
         self.find = Find([2 * w for w in widths])

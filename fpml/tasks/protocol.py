@@ -17,7 +17,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fpml.base.files import root
 from fpml.base.parallel import Workers
 from fpml.data.manifest import is_synthetic
 from fpml.data.store import Prepared
@@ -93,14 +92,15 @@ class Task(Protocol[R]):
 
 
 class FromFile:
-    """For a task whose training starts from chance, or from the file of weights that train.start_from names."""
+    """For a task whose training starts from chance, or from the weights that train.start_from names: a file, or a model that
+    comes with the package."""
 
     def start(self, recipe: Any) -> str:
-        return first_weights.of_file(recipe.train.start_from)
+        return first_weights.of_start(recipe.train.start_from)
 
     def begin(self, network: nn.Module, family: Family, recipe: Any, session: Session, workers: Workers) -> None:
         if recipe.train.start_from:
-            first_weights.load_start(network, root() / recipe.train.start_from)
+            first_weights.load_start(network, recipe.train.start_from)
 
 
 def some(count: int, wanted: int) -> np.ndarray:

@@ -17,12 +17,13 @@ from torch import nn
 from fpml.base.errors import FpmlError
 from fpml.base.files import new_file, root, state_folder
 from fpml.base.parallel import Workers, in_parallel
-from fpml.base.shipped import SHIPPED, as_shipped, card_of
+from fpml.base.shipped import SHIPPED, as_shipped, card_of, shipped
 from fpml.data.store import Prepared
 from fpml.models import Family
 from fpml.settings.recipe import Data
 from fpml.training.batches import Batches
 from fpml.training.checkpoint import Checkpoints
+from fpml.training.exported import load_exported
 from fpml.training.session import Session, Sets
 
 IMAGENET = "https://download.pytorch.org/models/resnet50-0676ba61.pth"  # torchvision's ResNet50_Weights.IMAGENET1K_V1
@@ -31,9 +32,13 @@ FIRST = SHIPPED / "first-1"  # made by docs/scripts/make_first.py
 SEED, SENSOR, IMPRESSIONS = 2024, "fvc2002-db1", 4  # of the generated fingers that come first
 
 
-def of_file(start_from: str) -> str:
-    """A file of weights, in one line; 'none' for ''."""
-    return f"{start_from}, SHA-256 {hashlib.sha256(_read(root() / start_from)).hexdigest()}" if start_from else "none"
+def of_start(start_from: str) -> str:
+    """A file of weights or a model that comes with the package, in one line; 'none' for ''."""
+    if not start_from:
+        return "none"
+    if start_from in shipped():
+        return f"{start_from}, SHA-256 {card_of(shipped()[start_from])['sha256']}"
+    return f"{start_from}, SHA-256 {hashlib.sha256(_read(root() / start_from)).hexdigest()}"
 
 
 def of_imagenet(weights: str) -> str:
@@ -60,17 +65,24 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise FpmlError(f"train.start_from: {path} is not there; give a weights.safetensors, or '' to start anew") from None
+        names = ", ".join(sorted({folder.name for folder in shipped().values()}))
+        what = f"give a weights.safetensors, a model that comes with fpml ({names}), or '' to start anew"
+        raise FpmlError(f"train.start_from: {path} is not there; {what}") from None
 
 
-def load_start(network: nn.Module, path: Path) -> None:
+def load_start(network: nn.Module, start_from: str) -> None:
+    """A file of weights, or a model that comes with the package. FpmlError for those of another network."""
     try:
-        network.load_state_dict(from_bytes(_read(path)))
+        if start_from in shipped():
+            load_exported(network, as_shipped(shipped()[start_from] / "model.onnx"))
+            print(f"training starts from {start_from}, which comes with the package", file=sys.stderr)
+        else:
+            network.load_state_dict(from_bytes(_read(root() / start_from)))
     except SafetensorError as error:
-        raise FpmlError(f"train.start_from: {path} is not a safetensors file ({error})") from None
+        raise FpmlError(f"train.start_from: {root() / start_from} is not a safetensors file ({error})") from None
     except RuntimeError as error:
         why = " ".join(str(error).split())[:200]
-        raise FpmlError(f"train.start_from: {path} does not fit this model and its settings: {why}") from None
+        raise FpmlError(f"train.start_from: {start_from} does not fit this model and its settings: {why}") from None
 
 
 def load_shipped(network: nn.Module) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import fpml
 from fpml.base.errors import FpmlError
-from fpml.inference.load import shipped
+from fpml.base.shipped import shipped
 from fpml.inference.minutiae import OUTPUTS
 from fpml.inference.model import Model
 

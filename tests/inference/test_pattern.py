@@ -5,8 +5,8 @@ import pytest
 
 import fpml
 from fpml.base.errors import FpmlError
+from fpml.base.shipped import shipped
 from fpml.inference import pattern
-from fpml.inference.load import shipped
 from fpml.inference.minutiae import Look, look
 from fpml.inference.pattern import CLASSES, SIDE, flow, patterns, told
 from fpml.matching.template import from_table

@@ -23,7 +23,7 @@ class TrainMinutiae:
     learning_rate: LearningRate
     schedule: Literal["constant", "cosine"]  # of the learning rate, over the epochs
     average: Annotated[float, Field(ge=0, lt=1)]  # of the weights from step to step; 0: the last ones
-    start_from: str  # a weights.safetensors to go on training from; '' for none
+    start_from: str  # a weights.safetensors or a model that comes with fpml, to go on from; '' for none
 
 
 @dataclass(frozen=True, config=STRICT)

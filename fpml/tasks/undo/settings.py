@@ -18,7 +18,7 @@ class TrainUndo:
     fresh_fingers: Annotated[Whole, Field(ge=0, le=1_000_000)]  # generated once, four prints of each; 0: data.train alone
     learning_rate: LearningRate
     average: Annotated[float, Field(ge=0, lt=1)]  # of the weights from step to step; 0: the last ones
-    start_from: str  # a weights.safetensors to go on training from; '' for none
+    start_from: str  # a weights.safetensors or a model that comes with fpml, to go on from; '' for none
 
 
 @dataclass(frozen=True, config=STRICT)
