@@ -6,6 +6,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
+unexport PYTHONDONTWRITEBYTECODE # with it every process would compile anew what it imports
 
 .PHONY: demo test test-ops lint bench ui docs flow up down wheel
 
@@ -59,7 +60,7 @@ down: .venv/ready
 	@python -m infra.local down
 
 # The environment: the versions of constraints.txt, which were tried together. A log is kept; errors are shown.
-# Bytecode is left to the imports: most of what is installed is never imported.
+# Bytecode is left to what imports it: most of what is installed is never imported.
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
 	@test -d .venv || $(PYTHON) -m venv .venv

@@ -3,7 +3,9 @@
 It leads with the answer of every run; what was measured, the pictures and the settings are folded below."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -67,7 +69,8 @@ def report(params: Params) -> Path:
     mlflow = tracking.connect(params.tracking)
     experiment = mlflow.MlflowClient().get_experiment_by_name(params.tracking.experiment).experiment_id if mlflow else ""
     experiment = experiment or Identity.read(root() / "models" / next(iter(params.run)) / "run.json").experiment_id
-    runs = [_run(name, params, experiment) for name in params.run]
+    with ThreadPoolExecutor() as pool:  # pictures are encoded beside each other
+        runs = list(pool.map(partial(_run, params=params, experiment=experiment), params.run))
     measured = {metric for run in runs for (_, _, metric) in run.standings}
     template = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
