@@ -15,20 +15,20 @@ demo: .venv/ready
 	@fpml register
 	@fpml show
 
-test: .venv/ready
+test: .venv/dev
 	python -m pytest -n 2 --dist loadgroup --ignore=tests/ops $(ARGS)
 
 # With real servers and a browser on loopback, which it starts and ends: apt-get install postgresql chromium
-test-ops: .venv/servers
+test-ops: .venv/dev .venv/servers
 	python -m pytest tests/ops -n 2 --dist worksteal $(ARGS)
 
-lint: .venv/ready
+lint: .venv/dev
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports --no-logo
 
-bench: .venv/ready
+bench: .venv/dev
 	python -m tests.bench
 
 # MLflow's pages, from their first moment at the runs (fpml/tracking/front_page.py).
@@ -60,26 +60,33 @@ down: .venv/ready
 	@python -m infra.local down
 
 # The environment: the versions of constraints.txt, which were tried together. A log is kept; errors are shown.
-# Bytecode is left to what imports it: most of what is installed is never imported.
+# Bytecode is left to what imports it: most of what is installed is never imported. A new pip takes a fifth less time than Python's.
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
 	@test -d .venv || $(PYTHON) -m venv .venv
-	@echo "installing into .venv, one to two minutes (log: .venv/install.log) ..."
-	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile --config-settings editable_mode=compat \
+	@echo "installing into .venv, about a minute (log: .venv/install.log) ..."
+	@{ .venv/bin/python -m pip install --disable-pip-version-check --no-input --upgrade pip && \
+	  .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile --config-settings editable_mode=compat \
+	  -e '.[pipeline,try]' -c constraints.txt; } > .venv/install.log 2>&1 || { tail -n 20 .venv/install.log; exit 1; }
+	@touch $@
+
+.venv/dev: .venv/ready
+	@echo "installing what tests and lint need into .venv ..."
+	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
 	  -e '.[pipeline,try,dev]' -c constraints.txt \
-	  > .venv/install.log 2>&1 || { tail -n 20 .venv/install.log; exit 1; }
+	  > .venv/dev.log 2>&1 || { tail -n 20 .venv/dev.log; exit 1; }
 	@touch $@
 
 .venv/servers: .venv/ready
 	@echo "installing what the servers need into .venv ..."
 	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
-	  -e '.[pipeline,try,dev,servers,dask]' -c constraints.txt \
+	  -e '.[pipeline,try,servers,dask]' -c constraints.txt \
 	  > .venv/servers.log 2>&1 || { tail -n 20 .venv/servers.log; exit 1; }
 	@touch $@
 
 .venv/docs: .venv/ready
 	@echo "installing what the documentation needs into .venv ..."
 	@.venv/bin/python -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat \
-	  -e '.[pipeline,dev,docs]' -c constraints.txt \
+	  -e '.[pipeline,docs]' -c constraints.txt \
 	  > .venv/docs.log 2>&1 || { tail -n 20 .venv/docs.log; exit 1; }
 	@touch $@

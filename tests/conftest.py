@@ -129,7 +129,7 @@ def _make_tiny(recipe: dict[str, Any]) -> None:
     if recipe["model"].get("init") == "shipped":  # weights that fit one size
         recipe["data"] |= {"height": 160, "width": 128, "dpi": 200}
         recipe["model"]["width"] = 48
-    recipe["train"] |= {"epochs": 2, "batch_size": 8}
+    recipe["train"] |= {"epochs": 2, "batch_size": 8, "start_from": ""}
     if "fresh_fingers" in recipe["train"]:
         recipe["train"] |= {"batch_size": 2, "steps": 1, "fresh_fingers": 1}
     small = {"bootstrap": 100, "pictures": 2, "one_class_epochs": 1, "samples": 32}

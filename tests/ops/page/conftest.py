@@ -44,7 +44,7 @@ def browser(tmp_path: Path) -> Iterator[Any]:
     if chromium is None:
         if os.environ.get("CI"):
             pytest.fail("Chromium or playwright is not installed")
-        pytest.skip("apt-get install chromium; make .venv/ready")
+        pytest.skip("apt-get install chromium; make .venv/dev")
     log = tmp_path / "network.json"
     # Chromium's sandbox does not run as root, as whom CI tests.
     options = [f"--log-net-log={log}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
