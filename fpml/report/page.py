@@ -69,8 +69,10 @@ def report(params: Params) -> Path:
     mlflow = tracking.connect(params.tracking)
     experiment = mlflow.MlflowClient().get_experiment_by_name(params.tracking.experiment).experiment_id if mlflow else ""
     experiment = experiment or Identity.read(root() / "models" / next(iter(params.run)) / "run.json").experiment_id
-    with ThreadPoolExecutor() as pool:  # pictures are encoded beside each other
-        runs = list(pool.map(partial(_run, params=params, experiment=experiment), params.run))
+    with ThreadPoolExecutor() as pool:  # pictures are encoded beside each other, and while the sensors' are drawn
+        coming = pool.map(partial(_run, params=params, experiment=experiment), params.run)
+        shown = sensors(manifests, params)
+        runs = list(coming)
     measured = {metric for run in runs for (_, _, metric) in run.standings}
     template = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
@@ -81,7 +83,7 @@ def report(params: Params) -> Path:
         by_verdict={v: [run.name for run in runs if run.answer.verdict == v] for v in (BETTER, LEVEL, WORSE, ALONE)},
         marks=MARKS,
         heat=_heat(runs, manifests),
-        sensors=sensors(manifests, params),
+        sensors=shown,
         quarantined=_listed(manifests, manifest.QUARANTINED),
         ignored=_listed(manifests, manifest.IGNORED),
         metrics=[metric for metric in METRICS.values() if metric.name in measured],
