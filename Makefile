@@ -8,6 +8,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 unexport PYTHONDONTWRITEBYTECODE # with it every process would compile anew what it imports
 
+.NOTPARALLEL:
 .PHONY: demo test test-ops lint bench ui docs flow up down wheel
 
 demo: .venv/ready
@@ -65,7 +66,7 @@ down: .venv/ready
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@echo "installing into .venv, about a minute (log: .venv/install.log) ..."
-	@{ .venv/bin/python -m pip install --disable-pip-version-check --no-input --upgrade pip && \
+	@{ .venv/bin/python -m pip install --disable-pip-version-check --no-input --upgrade pip==26.3 && \
 	  .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile --config-settings editable_mode=compat \
 	  -e '.[pipeline,try]' -c constraints.txt; } > .venv/install.log 2>&1 || { tail -n 20 .venv/install.log; exit 1; }
 	@touch $@

@@ -189,7 +189,7 @@ class Polish(nn.Module):
 
 
 class UndoNet(nn.Module):
-    EXPORTED = (("turn.worth", "exp", torch.log),)  # what repair-1 holds in another form: its name there, and the way back
+    FOLDED = (("turn.worth", "exp", torch.log),)  # what repair-1 holds in another form: its name there, and the way back
 
     def __init__(self, widths: list[int]) -> None:
         super().__init__()

@@ -81,7 +81,7 @@ class Train:
     schedule: Literal["constant", "cosine"]  # of the learning rate, over the epochs
     flips: bool  # prints turned over at random, left to right and top to bottom: another finger, yet as good to learn from
     loss: Literal["mse", "l1", "bce", "ssim"]  # between the picture that comes out and the one that should
-    start_from: str  # a weights.safetensors (below the project's root, or absolute) or a shipped model to go on from; ''
+    start_from: str  # weights.safetensors (below the project's root, or absolute) or a shipped model to go on from; '' for none
 
 
 @dataclass(frozen=True, config=STRICT)

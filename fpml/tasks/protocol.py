@@ -91,7 +91,7 @@ class Task(Protocol[R]):
         """Measure what was trained, beside baselines, and draw it."""
 
 
-class FromFile:
+class FromWeights:
     """For a task whose training starts from chance, or from the weights that train.start_from names: a file, or a model that
     comes with the package."""
 

@@ -162,12 +162,13 @@ def _fails() -> None:
 
 
 def test_batches_are_the_same_by_whomever_they_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And differ from process to process. Those who draw ahead begin without what a thread (as Prefect's) left to do at the end
-    of this process, where it would fail."""
+    """And differ from number to number, and from process to process. Those who draw ahead begin without what a thread (as
+    Prefect's) left to do at the end of this process, where it would fail."""
     monkeypatch.setattr(threading, "_threading_atexits", [_fails])
     draws = AlteredBatches(POOL, 2, seed=1, rank=0)
     here, ahead = (list(train.in_turn(draws, range(4, 6), count)) for count in (0, 2))
     assert len(here) == 2
+    assert not torch.equal(here[0]["find"][0], here[1]["find"][0])
     for one, other in zip(here, ahead, strict=True):
         for part in train.PARTS:
             for values, others in zip(one[part], other[part], strict=True):

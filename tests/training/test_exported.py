@@ -9,7 +9,7 @@ import torch
 from fpml.base.errors import FpmlError
 from fpml.base.shipped import as_shipped, shipped
 from fpml.models import minutiae, undo
-from fpml.training.exported import load_exported
+from fpml.training.exported import load_exported, unmeasured
 from fpml.training.first_weights import load_start, of_start
 
 WIDTHS = {"repair-1": [16, 32, 64, 80], "minutiae-1": [24, 48, 80, 144]}
@@ -25,18 +25,30 @@ def _network(name: str) -> torch.nn.Module:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_shipped_model_s_weights_come_back(name: str) -> None:
-    """The network says what the model says, also while it learns; but for what is fitted after training, and a gate."""
+    """The network says what the model says, but for what is fitted after training. From its first batch on it normalises as any
+    other: the same batch gives the same while it learns (but for a gate), there and where its weights are taken along."""
     content = as_shipped(shipped()[name] / "model.onnx")
     network, wrapped = _network(name), FAMILIES[name].Exported
     load_exported(network, content)
     inputs = INPUTS[name]
     expected = onnxruntime.InferenceSession(content).run(None, {key: values.numpy() for key, values in inputs.items()})
-    for training, other in ((False, {"presence"}), (True, {"presence", "repaired"})):
+    assert unmeasured(network)
+    with torch.no_grad():
+        wrapped(network).eval()(**inputs)
+    assert not unmeasured(network)
+    taken = _network(name)
+    taken.load_state_dict(network.state_dict())
+    for same, training, other in (
+        (network, False, {"presence"}),
+        (network, True, {"presence", "repaired"}),
+        (taken, False, {"presence"}),
+        (taken, True, {"presence", "repaired"}),
+    ):
         with torch.no_grad():
-            outputs = wrapped(network).train(training)(**inputs)
+            outputs = wrapped(same).train(training)(**inputs)
         for output, asked, what in zip(outputs, expected, wrapped.OUTPUTS, strict=True):
             if what not in other:
-                np.testing.assert_allclose(output, asked, atol=1e-4, err_msg=f"{what}, training: {training}")
+                np.testing.assert_allclose(output, asked, atol=2e-3, err_msg=f"{what}, training: {training}")
 
 
 def test_only_the_network_that_it_was_made_of_takes_a_shipped_model() -> None:

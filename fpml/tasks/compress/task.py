@@ -10,12 +10,12 @@ from fpml.data.store import Prepared
 from fpml.models import Family, PictureFamily
 from fpml.tasks.compress import evaluate, train
 from fpml.tasks.compress.settings import Compress
-from fpml.tasks.protocol import Album, Findings, FromFile, Task, Trained
+from fpml.tasks.protocol import Album, Findings, FromWeights, Task, Trained
 from fpml.training.export import Registered
 from fpml.training.session import Session, Sets
 
 
-class CompressTask(FromFile):
+class CompressTask(FromWeights):
     def sets(self, prints: Prepared, side: np.ndarray, recipe: Compress, accelerator: Accelerator) -> Sets:
         return train.sets(prints, side, recipe, accelerator)
 

@@ -8,12 +8,12 @@ from fpml.data.store import Prepared
 from fpml.models import Family
 from fpml.tasks.generate import evaluate, train
 from fpml.tasks.generate.settings import Generate
-from fpml.tasks.protocol import Album, Findings, FromFile, Task, Trained
+from fpml.tasks.protocol import Album, Findings, FromWeights, Task, Trained
 from fpml.training.export import Registered
 from fpml.training.session import Session, Sets
 
 
-class GenerateTask(FromFile):
+class GenerateTask(FromWeights):
     def sets(self, prints: Prepared, side: np.ndarray, recipe: Generate, accelerator: Accelerator) -> Sets:
         return train.sets(prints, side, recipe, accelerator)
 

@@ -12,12 +12,12 @@ from fpml.models.minutiae import MinutiaeNet
 from fpml.synth.write import GENERATOR
 from fpml.tasks.minutiae import evaluate, train
 from fpml.tasks.minutiae.settings import Minutiae
-from fpml.tasks.protocol import Album, Findings, FromFile, Task, Trained
+from fpml.tasks.protocol import Album, Findings, FromWeights, Task, Trained
 from fpml.training.export import Registered
 from fpml.training.session import Session, Sets
 
 
-class MinutiaeTask(FromFile):
+class MinutiaeTask(FromWeights):
     def start(self, recipe: Minutiae) -> str:
         """Also which generator makes the prints: no training goes on with another's."""
         return f"{super().start(recipe)}; prints of generator {GENERATOR}"

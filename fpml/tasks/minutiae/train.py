@@ -26,12 +26,13 @@ from fpml.training.average import Averaged
 from fpml.training.batches import Batches
 from fpml.training.crops import Crops
 from fpml.training.export import Registered
+from fpml.training.exported import unmeasured
 from fpml.training.patches import Patches, cut_patches, joined
 from fpml.training.session import Row, Session, Sets
 from fpml.training.textures import texture_loss, validate_texture
 from fpml.training.truth import prepared
 
-WARM_UP = 150  # steps in which the learning rate rises
+WARM_UP = 150  # steps, at most, in which the learning rate rises
 DECAY = 0.02  # of the weights, AdamW's
 CLIP = 3.0  # norm of the gradient
 SHARES = {"presence": 1.0, "offset": 0.5, "direction": 1.0, "orientation": 0.3, "period": 1.0, "foreground": 0.3}
@@ -90,6 +91,10 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
     find = torch.optim.AdamW(bare.maps.parameters(), settings.learning_rate, weight_decay=DECAY)
     tell = torch.optim.AdamW(bare.texture.parameters(), settings.learning_rate, weight_decay=DECAY)
     finder, teller, find, tell = accelerator.prepare(bare.maps, bare.texture, find, tell)
+    if unmeasured(bare.maps):
+        validate(bare.maps, held, settings)
+    if unmeasured(bare.texture) and held_patches is not None:
+        validate_texture(bare.texture, held_patches, settings.minutiae, settings.seed)
     both = Averaged(bare, settings.average).to(accelerator.device)
     world = accelerator.num_processes
     fresh: dict[int, list[list[Example]]] = {}
@@ -194,8 +199,8 @@ def _made(settings: TrainMinutiae, epoch: int) -> list[list[Example]]:
 
 
 def _learning_rate(settings: TrainMinutiae, step: int, an_epoch: int) -> float:
-    """Rising over WARM_UP steps; then, cosine: falling towards a fiftieth (Loshchilov and Hutter 2017)."""
-    rate = settings.learning_rate * min(1.0, (step + 1) / WARM_UP)
+    """Rising over WARM_UP steps, or a tenth of all; then, cosine: falling towards a fiftieth (Loshchilov and Hutter 2017)."""
+    rate = settings.learning_rate * min(1.0, (step + 1) / min(WARM_UP, settings.epochs * an_epoch / 10))
     if settings.schedule == "constant":
         return rate
     return rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / (settings.epochs * an_epoch))))

@@ -10,7 +10,7 @@ from fpml.base.errors import FpmlError
 from fpml.base.parallel import Workers
 from fpml.data.store import Prepared
 from fpml.models import Family, Particular
-from fpml.tasks.protocol import Album, Findings, FromFile, Task, Trained
+from fpml.tasks.protocol import Album, Findings, FromWeights, Task, Trained
 from fpml.tasks.recognise import evaluate, train
 from fpml.tasks.recognise.settings import Recognise
 from fpml.training import first_weights
@@ -18,7 +18,7 @@ from fpml.training.export import Registered
 from fpml.training.session import Session, Sets
 
 
-class RecogniseTask(FromFile):
+class RecogniseTask(FromWeights):
     def start(self, recipe: Recognise) -> str:
         init, model = recipe.model.init, recipe.model
         if recipe.train.start_from or init == "none":

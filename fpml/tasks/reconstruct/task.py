@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from fpml.data.store import Prepared
 from fpml.models import Family, PictureFamily
-from fpml.tasks.protocol import Album, Findings, FromFile, Task, Trained
+from fpml.tasks.protocol import Album, Findings, FromWeights, Task, Trained
 from fpml.tasks.reconstruct import evaluate, train
 from fpml.tasks.reconstruct.settings import Reconstruct
 from fpml.training.export import Registered
 from fpml.training.session import Session, Sets
 
 
-class ReconstructTask(FromFile):
+class ReconstructTask(FromWeights):
     def sets(self, prints: Prepared, side: np.ndarray, recipe: Reconstruct, accelerator: Accelerator) -> Sets:
         return train.sets(prints, side, recipe, accelerator)
 

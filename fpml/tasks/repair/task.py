@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from fpml.data.store import Prepared
 from fpml.models import Family, PictureFamily
-from fpml.tasks.protocol import Album, Findings, FromFile, Task, Trained
+from fpml.tasks.protocol import Album, Findings, FromWeights, Task, Trained
 from fpml.tasks.repair import evaluate, train
 from fpml.tasks.repair.settings import Repair
 from fpml.training.export import Registered
 from fpml.training.session import Session, Sets
 
 
-class RepairTask(FromFile):
+class RepairTask(FromWeights):
     def sets(self, prints: Prepared, side: np.ndarray, recipe: Repair, accelerator: Accelerator) -> Sets:
         return train.sets(prints, side, recipe, accelerator)
 

@@ -10,14 +10,14 @@ from fpml.data.store import Prepared
 from fpml.models import Family
 from fpml.models.undo import UndoNet
 from fpml.synth.write import GENERATOR
-from fpml.tasks.protocol import Album, Findings, FromFile, Task, Trained
+from fpml.tasks.protocol import Album, Findings, FromWeights, Task, Trained
 from fpml.tasks.undo import evaluate, train
 from fpml.tasks.undo.settings import Undo
 from fpml.training.export import Registered
 from fpml.training.session import Session, Sets
 
 
-class UndoTask(FromFile):
+class UndoTask(FromWeights):
     def start(self, recipe: Undo) -> str:
         """Also which generator makes the prints: no training goes on with another's."""
         return f"{super().start(recipe)}; prints of generator {GENERATOR}"

@@ -31,11 +31,12 @@ from fpml.tasks.undo.settings import TrainUndo, Undo
 from fpml.training.average import Averaged
 from fpml.training.batches import Batches
 from fpml.training.export import Registered
+from fpml.training.exported import unmeasured
 from fpml.training.pictures import picture_loss
 from fpml.training.session import Row, Session, Sets
 from fpml.training.undoing import MULTIPLE, AlteredBatches
 
-WARM_UP = 40  # steps in which the learning rate rises
+WARM_UP = 40  # steps, at most, in which the learning rate rises
 DECAY, CLIP = 0.003, 3.0  # AdamW's, of the weights; norm of the gradient
 LABELLED = (0.5, 1.0, 1.5, 1.5, 1.0)  # what a pixel of each label counts
 VALIDATED = 4  # batches
@@ -71,7 +72,10 @@ def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -
     bare = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(bare.parameters(), settings.learning_rate, weight_decay=DECAY)
     bare, optimiser = accelerator.prepare(bare, optimiser)
-    both = Averaged(accelerator.unwrap_model(bare), settings.average).to(accelerator.device)
+    own = accelerator.unwrap_model(bare)
+    if unmeasured(own):
+        validate(own, checked)
+    both = Averaged(own, settings.average).to(accelerator.device)
     world, rank = accelerator.num_processes, accelerator.process_index
     draws = AlteredBatches(pool, -(-settings.batch_size // world), settings.seed, rank)
     # Where an accelerator computes, it would wait for batches; on processors alone, drawing ahead would only compete.
@@ -80,13 +84,13 @@ def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -
 
     def one_epoch(epoch: int) -> Row:
         nonlocal batches
+        numbers = range(VALIDATED + (epoch - 1) * settings.steps, VALIDATED + settings.epochs * settings.steps)
+        batches = in_turn(draws, numbers, min(ahead, len(numbers))) if batches is None else batches
         start, totals = perf_counter(), dict.fromkeys(PARTS, torch.zeros((), device=accelerator.device))
         both.network.train()
-        numbers = range((epoch - 1) * settings.steps, settings.epochs * settings.steps)
-        batches = in_turn(draws, numbers, ahead) if batches is None else batches
         for number, batch in zip(numbers[: settings.steps], batches, strict=False):
             for group in optimiser.param_groups:
-                group["lr"] = _learning_rate(settings, number)
+                group["lr"] = _learning_rate(settings, number - VALIDATED)
             with accelerator.autocast():
                 parts = losses(both.network, batch, accelerator.device)
             accelerator.backward(torch.stack(list(parts.values())).sum())
@@ -116,9 +120,10 @@ def in_turn(draws: AlteredBatches, numbers: range, ahead: int = 0) -> Iterator[A
 
 
 def _learning_rate(settings: TrainUndo, step: int) -> float:
-    """Rising over WARM_UP steps, and falling by a cosine towards a two-hundredth (Loshchilov and Hutter 2017)."""
-    share = step / (settings.epochs * settings.steps)
-    return settings.learning_rate * min(1.0, (step + 1) / WARM_UP) * (0.005 + 0.5 * (1 + math.cos(math.pi * share)))
+    """Rising over WARM_UP steps, or a tenth of all; falling by a cosine towards a two-hundredth (Loshchilov and Hutter 2017)."""
+    every = settings.epochs * settings.steps
+    rate = settings.learning_rate * min(1.0, (step + 1) / min(WARM_UP, every / 10))
+    return rate * (0.005 + 0.5 * (1 + math.cos(math.pi * step / every)))
 
 
 @torch.inference_mode()
