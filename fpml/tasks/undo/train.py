@@ -120,7 +120,7 @@ def in_turn(draws: AlteredBatches, numbers: range, ahead: int = 0) -> Iterator[A
 
 
 def _learning_rate(settings: TrainUndo, step: int) -> float:
-    """Rising over WARM_UP steps, or a tenth of all; falling by a cosine towards a two-hundredth (Loshchilov and Hutter 2017)."""
+    """Rising over WARM_UP steps, or a tenth of all; then falling by a cosine towards a 200th (Loshchilov and Hutter 2017)."""
     every = settings.epochs * settings.steps
     rate = settings.learning_rate * min(1.0, (step + 1) / min(WARM_UP, every / 10))
     return rate * (0.005 + 0.5 * (1 + math.cos(math.pi * step / every)))
