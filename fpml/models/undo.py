@@ -231,11 +231,19 @@ class Exported(nn.Module):
         turns: Tensor,
         cuts: Tensor,
     ) -> tuple[Tensor, ...]:
-        network = self.network
-        found = network.find(prints.float() / 255)
-        covered = torch.sigmoid(network.blot(noises[:, :1].float() / 255, noises[:, 1:].float() / 255))
-        painted = network.polish(altered.float() / 255, undone.float() / 255, moved.float())
-        return (*found, network.rim(rims), network.turn(turns), network.cut(cuts), covered, *painted)
+        judged = self.network.rim(rims), self.network.turn(turns), self.network.cut(cuts)
+        return *self.found(prints), *judged, self.covered(noises), *self.painted(altered, undone, moved)
+
+    def found(self, prints: Tensor) -> tuple[Tensor, ...]:
+        found: tuple[Tensor, ...] = self.network.find(prints.float() / 255)
+        return found
+
+    def covered(self, noises: Tensor) -> Tensor:
+        return torch.sigmoid(self.network.blot(noises[:, :1].float() / 255, noises[:, 1:].float() / 255))
+
+    def painted(self, altered: Tensor, undone: Tensor, moved: Tensor) -> tuple[Tensor, ...]:
+        painted: tuple[Tensor, ...] = self.network.polish(altered.float() / 255, undone.float() / 255, moved.float())
+        return painted
 
 
 def examples(prints: Tensor) -> dict[str, Tensor]:

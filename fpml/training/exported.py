@@ -19,7 +19,7 @@ class Unmeasured(nn.BatchNorm2d):
             self.running_mean.copy_(mean)
             self.running_var.copy_(variance)
             self.weight.copy_((variance + self.eps).sqrt())
-            self.bias += mean
+            self.bias.add_(mean)
         self.__class__ = nn.BatchNorm2d  # type: ignore[assignment]
         return self(maps)  # type: ignore[no-any-return]
 

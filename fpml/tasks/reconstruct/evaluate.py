@@ -30,7 +30,6 @@ from fpml.tasks.protocol import Album, Findings, Trained, sensor_labels, some
 from fpml.tasks.reconstruct.settings import Reconstruct
 
 BATCH = 32
-LOOKED = 60  # prints whose minutiae are looked at, evenly over all: a look takes longer than all else
 
 
 def evaluate(trained: Trained[Reconstruct], album: Album) -> Findings:
@@ -49,7 +48,8 @@ def evaluate(trained: Trained[Reconstruct], album: Album) -> Findings:
     if 0 < each < PATCH**2 and recipe.data.height % PATCH == recipe.data.width % PATCH == 0:
         methods[PATCH_PCA] = fit_patch_pca(prints.take(training), each)
     rows = np.flatnonzero((trained.side == VALIDATION) | (trained.side == UNSEEN))
-    scores = measured(methods, prints, rows, trained.device, recipe.data.dpi)
+    looked = rows[some(len(rows), recipe.evaluate.looked)]
+    scores = measured(methods, prints, rows, looked, trained.device, recipe.data.dpi)
     scores["side"] = trained.side[scores["row"]]
     scores["part"] = sensor_labels(prints.index).to_numpy()[scores["row"]]
     for column in ("image_id", "finger_id"):
@@ -72,7 +72,7 @@ def evaluate(trained: Trained[Reconstruct], album: Album) -> Findings:
     notes = [
         f"The code has {code:,} numbers for {pixels:,} pixels{over}. PCA was given {components} components; the low-pass "
         f"copy keeps one number for {COARSE}×{COARSE} pixels.",
-        f"_mask: inside the print only. Minutiae are those of {min(LOOKED, len(rows))} prints.",
+        f"_mask: inside the print only. Minutiae are those of {len(looked)} prints.",
     ]
     if PATCH_PCA in methods:
         notes.append(f"PCA of patches: of {PATCH}×{PATCH} pixels, {each} components each, as many numbers as the code has.")
@@ -85,17 +85,21 @@ def evaluate(trained: Trained[Reconstruct], album: Album) -> Findings:
 
 @torch.inference_mode()
 def measured(
-    methods: dict[str, PictureToPicture], prints: Prepared, rows: np.ndarray, device: torch.device, dpi: float
+    methods: dict[str, PictureToPicture],
+    prints: Prepared,
+    rows: np.ndarray,
+    looked: np.ndarray,
+    device: torch.device,
+    dpi: float,
 ) -> pd.DataFrame:
-    """A row for each print and method: row (in the prepared set), method, and the metrics; of minutiae for LOOKED prints."""
-    looked = set(rows[some(len(rows), LOOKED)])
+    """A row for each print and method: row (in the prepared set), method, and the metrics; minutiae of the `looked` rows."""
     parts: list[pd.DataFrame] = []
     starts = range(0, len(rows), BATCH)
     for start in progress(starts, "evaluate", len(starts), "batches"):
         here = rows[start : start + BATCH]
         batch = to_float(prints.take(here), device)
         masks = torch.from_numpy(prints.take(here, "masks"))[:, None].float().to(device)
-        places = [place for place, row in enumerate(here) if row in looked]
+        places = np.flatnonzero(np.isin(here, looked))
         true = [template(print_, dpi) for print_ in to_bytes(batch[places])]
         for name, reconstruct in methods.items():
             outcome = Masked(reconstruct(batch).float(), batch, masks)

@@ -13,6 +13,7 @@ from fpml.settings.types import STRICT, Pictures, Resamples, Whole
 class EvaluateReconstruct:
     bootstrap: Resamples
     pca_prints: Annotated[Whole, Field(ge=2)]  # at most so many training prints are used for the PCA baseline
+    looked: Annotated[Whole, Field(ge=1)]  # at most so many prints are looked at for their minutiae, evenly over all
     pictures: Pictures
 
 

@@ -1,6 +1,7 @@
 """undo: altered prints repaired by undoing, beside painting alone and the untouched input, by alteration and level; and how
 many real prints it leaves as they are."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from fpml.metrics.pictures import DAMAGE, WHOLE, Repaired, measure, to_float
 from fpml.metrics.results import as_table, summarise
 from fpml.metrics.table import MODEL
 from fpml.models.layers import DIFFERENT
-from fpml.models.undo import Exported, UndoNet, examples
+from fpml.models.undo import Exported, UndoNet
 from fpml.tasks.protocol import Album, Findings, Trained, some
 from fpml.tasks.undo.settings import Undo
 
@@ -28,14 +29,22 @@ SURE = 0.5  # from this value on the damage map says damaged
 
 
 def asked_of(network: UndoNet) -> Run:
-    """The networks of torch, as fpml/inference/alterations.py asks them."""
+    """The networks of torch, as fpml/inference/alterations.py asks them: only the one whose inputs are given is run."""
     exported = Exported(network)
+    ways: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+        "prints": (exported.found, ("labels", "votes", "cover", "kinds")),
+        "rims": (lambda rims: network.rim(rims), ("rim",)),
+        "turns": (lambda turns: network.turn(turns), ("turned",)),
+        "cuts": (lambda cuts: network.cut(cuts), ("cut",)),
+        "noises": (exported.covered, ("covered",)),
+        "undone": (exported.painted, ("repaired", "wrong")),
+    }
 
     @torch.inference_mode()
     def run(outputs: list[str], **inputs: np.ndarray) -> list[np.ndarray]:
-        nothing = examples(torch.zeros(1, 1, 16, 16, dtype=torch.uint8))
-        given = {**nothing, **{name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in inputs.items()}}
-        found = dict(zip(Exported.OUTPUTS, exported(*(given[name] for name in Exported.INPUTS)), strict=True))
+        way, names = next(ways[name] for name in inputs if name in ways)
+        told = way(**{name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in inputs.items()})
+        found = dict(zip(names, told if isinstance(told, tuple) else (told,), strict=True))
         return [found[name].numpy() for name in outputs]
 
     return run
