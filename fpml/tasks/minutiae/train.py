@@ -92,7 +92,7 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
     tell = torch.optim.AdamW(bare.texture.parameters(), settings.learning_rate, weight_decay=DECAY)
     finder, teller, find, tell = accelerator.prepare(bare.maps, bare.texture, find, tell)
     if unmeasured(bare.maps):
-        validate(bare.maps, held, settings)
+        validate(bare.maps, held[: -(-settings.batch_size // VALIDATED)], settings)  # one batch
     if unmeasured(bare.texture) and held_patches is not None:
         validate_texture(bare.texture, held_patches, settings.minutiae, settings.seed)
     both = Averaged(bare, settings.average).to(accelerator.device)

@@ -74,7 +74,7 @@ def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -
     bare, optimiser = accelerator.prepare(bare, optimiser)
     own = accelerator.unwrap_model(bare)
     if unmeasured(own):
-        validate(own, checked)
+        validate(own, checked[:1])
     both = Averaged(own, settings.average).to(accelerator.device)
     world, rank = accelerator.num_processes, accelerator.process_index
     draws = AlteredBatches(pool, -(-settings.batch_size // world), settings.seed, rank)
