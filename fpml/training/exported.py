@@ -1,5 +1,6 @@
 """A network's weights out of its exported form, where the exporter has multiplied normalisation into convolutions."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -24,9 +25,18 @@ class Unmeasured(nn.BatchNorm2d):
         return self(maps)  # type: ignore[no-any-return]
 
 
-def unmeasured(network: nn.Module) -> bool:
-    """Whether a network has yet to see its first batch since load_exported."""
-    return any(isinstance(module, Unmeasured) for module in network.modules())
+def unmeasured(network: nn.Module) -> list[nn.Module]:
+    """The normalisations that have yet to see their first batch since load_exported."""
+    return [module for module in network.modules() if isinstance(module, Unmeasured)]
+
+
+def measure(network: nn.Module, look: Callable[[], object]) -> None:
+    """After load_exported, and before training: look shows the network prints. What it does not show them to, because it is not
+    trained, stays as it was exported."""
+    if unmeasured(network):
+        look()
+    for module in unmeasured(network):
+        module.__class__ = nn.BatchNorm2d
 
 
 def load_exported(network: nn.Module, content: bytes) -> None:
@@ -48,6 +58,8 @@ def load_exported(network: nn.Module, content: bytes) -> None:
         if f"{before}.weight_bias" in known:
             known[f"{name}.bias"] = known[f"{before}.weight_bias"]
             known[f"{name}.weight"] = torch.ones_like(module.weight)
+            known[f"{name}.running_mean"] = torch.zeros_like(module.bias)
+            known[f"{name}.running_var"] = torch.full_like(module.weight, 1 - module.eps)
     for name, mine in network.named_parameters():
         if name not in known or known[name].shape != mine.shape:
             raise RuntimeError(f"{name} of shape {list(mine.shape)} is not in it")

@@ -9,7 +9,7 @@ import torch
 from fpml.base.errors import FpmlError
 from fpml.base.shipped import as_shipped, shipped
 from fpml.models import minutiae, undo
-from fpml.training.exported import load_exported, unmeasured
+from fpml.training.exported import load_exported, measure, unmeasured
 from fpml.training.first_weights import load_start, of_start
 
 WIDTHS = {"repair-1": [16, 32, 64, 80], "minutiae-1": [24, 48, 80, 144]}
@@ -32,9 +32,12 @@ def test_a_shipped_model_s_weights_come_back(name: str) -> None:
     load_exported(network, content)
     inputs = INPUTS[name]
     expected = onnxruntime.InferenceSession(content).run(None, {key: values.numpy() for key, values in inputs.items()})
+    unseen = _network(name)
+    load_exported(unseen, content)
+    measure(unseen, lambda: None)
     assert unmeasured(network)
     with torch.no_grad():
-        wrapped(network).eval()(**inputs)
+        measure(network, lambda: wrapped(network).eval()(**inputs))
     assert not unmeasured(network)
     taken = _network(name)
     taken.load_state_dict(network.state_dict())
@@ -43,6 +46,7 @@ def test_a_shipped_model_s_weights_come_back(name: str) -> None:
         (network, True, {"presence", "repaired"}),
         (taken, False, {"presence"}),
         (taken, True, {"presence", "repaired"}),
+        (unseen, False, {"presence"}),
     ):
         with torch.no_grad():
             outputs = wrapped(same).train(training)(**inputs)

@@ -26,7 +26,7 @@ from fpml.training.average import Averaged
 from fpml.training.batches import Batches
 from fpml.training.crops import Crops
 from fpml.training.export import Registered
-from fpml.training.exported import unmeasured
+from fpml.training.exported import measure
 from fpml.training.patches import Patches, cut_patches, joined
 from fpml.training.session import Row, Session, Sets
 from fpml.training.textures import texture_loss, validate_texture
@@ -91,10 +91,13 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
     find = torch.optim.AdamW(bare.maps.parameters(), settings.learning_rate, weight_decay=DECAY)
     tell = torch.optim.AdamW(bare.texture.parameters(), settings.learning_rate, weight_decay=DECAY)
     finder, teller, find, tell = accelerator.prepare(bare.maps, bare.texture, find, tell)
-    if unmeasured(bare.maps):
+
+    def look() -> None:
         validate(bare.maps, held[: -(-settings.batch_size // VALIDATED)], settings)  # one batch
-    if unmeasured(bare.texture) and held_patches is not None:
-        validate_texture(bare.texture, held_patches, settings.minutiae, settings.seed)
+        if held_patches is not None:
+            validate_texture(bare.texture, held_patches, settings.minutiae, settings.seed)
+
+    measure(bare, look)
     both = Averaged(bare, settings.average).to(accelerator.device)
     world = accelerator.num_processes
     fresh: dict[int, list[list[Example]]] = {}

@@ -31,7 +31,7 @@ from fpml.tasks.undo.settings import TrainUndo, Undo
 from fpml.training.average import Averaged
 from fpml.training.batches import Batches
 from fpml.training.export import Registered
-from fpml.training.exported import unmeasured
+from fpml.training.exported import measure
 from fpml.training.pictures import picture_loss
 from fpml.training.session import Row, Session, Sets
 from fpml.training.undoing import MULTIPLE, AlteredBatches
@@ -73,8 +73,7 @@ def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -
     optimiser = torch.optim.AdamW(bare.parameters(), settings.learning_rate, weight_decay=DECAY)
     bare, optimiser = accelerator.prepare(bare, optimiser)
     own = accelerator.unwrap_model(bare)
-    if unmeasured(own):
-        validate(own, checked[:1])
+    measure(own, lambda: validate(own, checked[:1]))
     both = Averaged(own, settings.average).to(accelerator.device)
     world, rank = accelerator.num_processes, accelerator.process_index
     draws = AlteredBatches(pool, -(-settings.batch_size // world), settings.seed, rank)
