@@ -171,16 +171,6 @@ def matrix(table: pd.DataFrame, metric: str, trained_on: str) -> pd.DataFrame:
     return pd.DataFrame([dict(zip(own["part"], own["value"], strict=True))], index=[trained_on])
 
 
-def examples(prints: list[np.ndarray], title: str, path: Path | IO[bytes]) -> None:
-    """Some prints of one sensor side by side, at their own size."""
-    figure, axes = plt.subplots(1, len(prints), figsize=(1.7 * len(prints), 2.5), squeeze=False)
-    for axis, picture in zip(axes[0], prints, strict=True):
-        axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
-        _bare(axis)
-    figure.suptitle(title)
-    save(figure, path)
-
-
 def distributions(old: pd.DataFrame, new: pd.DataFrame, labels: dict[str, str], title: str, path: Path | IO[bytes]) -> None:
     """A histogram of each column, of two tables beside each other."""
     rows = -(-len(labels) // 2)

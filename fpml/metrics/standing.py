@@ -57,10 +57,11 @@ def standings(table: pd.DataFrame, scores: pd.DataFrame) -> dict[tuple[str, str,
     Where `scores` (a row for each print and method) has the metric, the verdict is by the interval of the gain, print by print
     against the best baseline, over fingers drawn again; else by whether the table's two intervals lie apart."""
     out = {}
+    prints = {str(side): _prints(scores, str(side)) for side in table["side"].unique()}
     for key, rows in table.groupby(["side", "part", "metric"], sort=False):
         side, part, metric = (str(k) for k in key)
         if MODEL in set(rows.dropna(subset="value")["method"]):
-            out[side, part, metric] = _standing(side, part, rows, _side_by_side(scores, metric, side, part))
+            out[side, part, metric] = _standing(side, part, rows, _side_by_side(prints[side], metric, part))
     return out
 
 
@@ -74,7 +75,7 @@ def answer(every: dict[tuple[str, str, str], Standing], scores: pd.DataFrame, he
         return Standing("", "", METRICS[headline], nan, nan, nan, "", nan, WORSE, NO_NUMBER, 0, 0)
     side = next(side for side in SIDES if side in {s.side for s in found})
     found = [s for s in found if s.side == side]
-    prints = _side_by_side(scores, headline, side)
+    prints = _side_by_side(_prints(scores, side), headline)
     if prints.empty or len(found) == 1:
         sign = _sign(METRICS[headline])
         return min(found, key=lambda s: sign * (s.value - s.baseline_value) if s.baseline else np.inf)
@@ -85,17 +86,28 @@ def _sign(metric: Metric) -> int:
     return 1 if metric.better is max else -1
 
 
-def _side_by_side(scores: pd.DataFrame, metric: str, side: str, part: str = "") -> pd.DataFrame:
-    """A row for each print of a part (of the whole side, for ''): finger_id, and the metric of each method; empty where single
-    prints do not have it beside a baseline's."""
-    if not {metric, "finger_id", "side", "part", "method"} <= set(scores):
+def _prints(scores: pd.DataFrame, side: str) -> pd.DataFrame:
+    """A row for each print of a side, by image_id, finger_id and part; columns by metric and method. Empty where `scores` has
+    no numbers of single prints."""
+    metrics = [column for column in scores if column in METRICS]
+    if not metrics or not {"finger_id", "side", "part", "method"} <= set(scores):
         return pd.DataFrame()
-    rows = scores[scores["side"] == side].dropna(subset=metric)
+    rows = scores[scores["side"] == side].astype({"part": str})
+    return rows.pivot_table(index=["image_id", "finger_id", "part"], columns="method", values=metrics, observed=True)
+
+
+def _side_by_side(prints: pd.DataFrame, metric: str, part: str = "") -> pd.DataFrame:
+    """Of those prints a row for each of a part (of the whole side, for ''): finger_id, and the metric of each method; empty
+    where single prints do not have it beside a baseline's."""
+    if prints.empty or metric not in prints:
+        return pd.DataFrame()
+    wide = prints[[metric]].droplevel(0, axis=1)
     if part:
-        rows = rows[(rows["part"] == part) | rows["part"].str.startswith(f"{part}/")]
-    wide = rows.pivot_table(index=["image_id", "finger_id"], columns="method", values=metric, observed=True)
+        parts = wide.index.get_level_values("part")
+        wide = wide[(parts == part) | parts.str.startswith(f"{part}/")]
+    wide = wide.dropna(axis=1, how="all")
     beside = [m for m in wide.columns if _is_baseline(str(m))]
-    return wide.dropna().reset_index("finger_id") if MODEL in wide and beside else pd.DataFrame()
+    return wide.dropna().reset_index(["finger_id", "part"]).drop(columns="part") if MODEL in wide and beside else pd.DataFrame()
 
 
 def _is_baseline(method: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageSequence
+from PIL import Image, ImageOps, ImageSequence
 
 from fpml.base.files import root
 from fpml.data import manifest
@@ -19,7 +19,7 @@ from fpml.drawing import figures
 from fpml.drawing.privacy import may_show
 from fpml.project.params import Params
 
-EXAMPLES = 4  # prints shown for each sensor
+EXAMPLES, SIDE = 4, 192  # prints shown for each sensor, and pixels a side that each has
 SHEETS = 2  # pictures of prints shown for each run; more of one kind say little more
 QUALITY = 34  # of pictures of prints, at which ridges stay sharp
 COLOURS = 48  # of charts, which are kept exactly otherwise
@@ -69,11 +69,9 @@ def _embedded(frames: list[Image.Image], title: str, chart: bool, milliseconds: 
         moving = {"save_all": True, "append_images": frames[1:], "duration": milliseconds, "loop": 0}
     if chart:
         frames = [frame.quantize(COLOURS, dither=Image.Dither.NONE).convert("RGB") for frame in frames]
-    tries = []
-    for lossless in {True, chart}:  # flat pictures are smaller when they are kept exactly
-        frames[0].save(buffer := io.BytesIO(), "webp", quality=QUALITY, lossless=lossless, method=4, **moving)
-        tries.append(buffer.getvalue())
-    data = "data:image/webp;base64," + base64.b64encode(min(tries, key=len)).decode()
+    # Charts are flat, and smaller when they are kept exactly.
+    frames[0].save(buffer := io.BytesIO(), "webp", quality=QUALITY, lossless=chart, method=2, **moving)
+    data = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
     return Picture(title, data, round(frames[0].width * (figures.SHEET_DPI / figures.CHART_DPI if chart else 1)))
 
 
@@ -105,9 +103,7 @@ def _examples(ok: pd.DataFrame, name: str, sensor: str, params: Params) -> Pictu
     rows = ok.iloc[np.linspace(0, len(ok) - 1, min(EXAMPLES, len(ok))).round().astype(int)]
     reader = params.datasets[name].reader
     found = [read_print(row, reader, root(), params.ingest.max_pixels) for _, row in rows.iterrows()]
-    prints = [reader_named(reader).crop(grey) for grey in found]
-    buffer = io.BytesIO()
-    title = f"{name}, sensor {sensor}"
-    figures.examples(prints, title, buffer)
-    with Image.open(buffer) as image:
-        return _embedded([image.convert("RGB")], title, chart=False)
+    prints = [Image.fromarray(reader_named(reader).crop(grey)) for grey in found]
+    padded = [ImageOps.pad(print_, (SIDE, SIDE), Image.Resampling.LANCZOS, color=255) for print_ in prints]
+    row = np.hstack([np.asarray(print_) for print_ in padded])
+    return _embedded([Image.fromarray(row)], f"{name}, sensor {sensor}", chart=False)

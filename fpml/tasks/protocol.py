@@ -108,6 +108,11 @@ def some(count: int, wanted: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(wanted, count)).round().astype(int)
 
 
+def drawn(count: int, wanted: int) -> np.ndarray:
+    """The same at random, always the same ones: where kinds of things take turns, every third may be of one kind."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:wanted])
+
+
 def sensor_labels(index: pd.DataFrame) -> pd.Series:
     """DATASET/SENSOR, or DATASET where a dataset is one sensor of the same name."""
     dataset, sensor = index["dataset"].astype(str), index["sensor"].astype(str)

@@ -47,6 +47,7 @@ def test_the_report_is_one_page_with_nothing_to_load(
     assert page.all("script") == [{}]  # its own, which loads nothing
     assert not page.all("link")
     assert {a["src"].split(":")[0] for a in page.all("img")} == {"data"}
+    assert all(f"<figcaption>{of}</figcaption>" in html for of in ("prints, sensor DB1", "prints, sensor DB2"))
     assert "url(" not in html
     assert "@import" not in html
     links = {a["href"] for a in page.all("a")}

@@ -26,7 +26,10 @@ def repair(project: Path, fpml: Callable[..., Any], change_params: Callable[...,
     return fpml
 
 
-def test_every_number_stands_beside_the_untouched_input(project: Path, repair: Callable[..., Any]) -> None:
+def test_every_number_stands_beside_the_untouched_input(
+    project: Path, repair: Callable[..., Any], change_params: Callable[..., None]
+) -> None:
+    change_params("recipes.repair-gated.evaluate.looked", 1)
     repair("train", "repair-gated")
     repair("evaluate", "repair-gated")
     results = project / "results" / "repair-gated"
@@ -37,6 +40,8 @@ def test_every_number_stands_beside_the_untouched_input(project: Path, repair: C
         f"{f}{w}" for f in ("clahe", "gabor") for w in (" alone", ", then model")
     }
     scores = pd.read_parquet(results / "scores.parquet")
+    looked = scores.groupby("method")["kept_score"].count()
+    assert looked[looked > 0].to_dict() == {"model": 1, "untouched input": 1}
     # The made alteration inverts 20 x 20 of 97 x 90 pixels; what is measured is the picture without its canvas.
     untouched = scores[scores["method"] == "untouched input"]["mse"]
     assert 0.2 * 400 / (97 * 90) < untouched.mean() < 0.9 * 400 / (97 * 90)

@@ -36,6 +36,7 @@ def test_from_settings_to_a_repaired_print(project: Path, fpml: Callable[..., An
     """Trained, measured beside the untouched input, exported as one model, and used by the command."""
     change_params("run", {"repair-undo": {"task": "undo", "model": "undo"}})
     with_altered_prints(project, "repair-undo", change_params)
+    change_params("recipes.repair-undo.evaluate.looked", 1)
     for command in (("ingest", "altered"), *((stage, "repair-undo") for stage in ("prepare", "split", "train", "evaluate"))):
         fpml(*command)
     history = pd.read_parquet(project / "models/repair-undo/history.parquet")
@@ -43,6 +44,8 @@ def test_from_settings_to_a_repaired_print(project: Path, fpml: Callable[..., An
     table = pd.read_parquet(project / "results/repair-undo/table.parquet")
     assert set(table["method"]) == {"model", "painted, not undone", "untouched input"}
     assert set(table["part"]) == {"altered", "altered/Easy CR"}
+    scores = pd.read_parquet(project / "results/repair-undo/scores.parquet")
+    assert scores.groupby("method")["kept_score"].count().to_dict() == dict.fromkeys(table["method"], 1)
     facts = json.loads((project / "results/repair-undo/facts.json").read_text(encoding="utf-8"))
     assert 0 <= facts["left"] <= 1
     said = fpml("repair", "raw/altered/Altered", "--model", "repair-undo", "--out", "out", "--reader", "socofing").out

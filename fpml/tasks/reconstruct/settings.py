@@ -6,14 +6,14 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from fpml.settings.recipe import Data, Model, Promotion, Split, Train
-from fpml.settings.types import STRICT, Pictures, Resamples, Whole
+from fpml.settings.types import STRICT, Count, Pictures, Resamples, Whole
 
 
 @dataclass(frozen=True, config=STRICT)
 class EvaluateReconstruct:
     bootstrap: Resamples
     pca_prints: Annotated[Whole, Field(ge=2)]  # at most so many training prints are used for the PCA baseline
-    looked: Annotated[Whole, Field(ge=1)]  # at most so many prints are looked at for their minutiae, evenly over all
+    looked: Count  # at most so many prints are looked at for their minutiae, evenly over all
     pictures: Pictures
 
 

@@ -22,7 +22,7 @@ from fpml.metrics.results import as_table, summarise
 from fpml.metrics.ridges import gabor_enhanced
 from fpml.metrics.table import MODEL
 from fpml.models.layers import DIFFERENT
-from fpml.tasks.protocol import Album, Findings, Trained, some
+from fpml.tasks.protocol import Album, Findings, Trained, drawn, some
 from fpml.tasks.repair.settings import Repair
 from fpml.tasks.repair.train import repaired
 
@@ -47,6 +47,7 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
     held = np.isin(trained.side[table["altered"]], (VALIDATION, UNSEEN))
     held &= np.isin(trained.side[table["real"]], (VALIDATION, UNSEEN))
     table = table[held].reset_index(drop=True)
+    looked = drawn(len(table), settings.looked)
     filters: dict[str, Filter] = {"clahe": clahe, "gabor": lambda p: gabor_enhanced(p, trained.recipe.data.dpi)}
     parts: list[pd.DataFrame] = []
     true: dict[int, Template] = {}  # of each real print
@@ -71,7 +72,8 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
             outputs[f"{filter_} alone"] = inside(filtered)
         target = inside(target)
         differs = (inside(before) - target).abs() > DIFFERENT
-        for row, print_ in zip(real, to_bytes(target), strict=True):
+        places = np.flatnonzero(np.isin(where, looked))
+        for row, print_ in zip(real[places], to_bytes(target[places]), strict=True):
             if row not in true:
                 true[row] = template(print_, trained.recipe.data.dpi)
         for name, output in outputs.items():
@@ -79,8 +81,9 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
             kinds = (WHOLE, DAMAGE) if name == MODEL else (WHOLE,)  # nothing else says what is damaged
             found = pd.DataFrame({"altered": altered, "method": name, **measure(outcome, *kinds)})
             if name in (MODEL, UNTOUCHED):
-                seen = [template(picture, trained.recipe.data.dpi) for picture in to_bytes(output)]
-                found = found.join(pd.DataFrame([kept(t, true[row]) for t, row in zip(seen, real, strict=True)]))
+                seen = [template(picture, trained.recipe.data.dpi) for picture in to_bytes(output[places])]
+                minutiae = [kept(mine, true[row]) for mine, row in zip(seen, real[places], strict=True)]
+                found = found.join(pd.DataFrame(minutiae, places))
             parts.append(found)
     scores_of = pd.concat(parts, ignore_index=True)
     own = index.iloc[scores_of["altered"]].reset_index(drop=True)
@@ -99,7 +102,8 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
         f"{len(table):,} altered prints of fingers that were not trained on, at their own size; SSIM with the Gaussian "
         f"11×11 window. Better SSIM than the untouched input in {ahead} of {len(cells)} cells of level and alteration.",
         "'… alone' is the filtered input, '… , then model' the network on it (trained without the filter).",
-        f"Damaged is what differs by more than {DIFFERENT * 255:.0f} grey levels between altered and real print.",
+        f"Damaged is what differs by more than {DIFFERENT * 255:.0f} grey levels between altered and real print. Minutiae are "
+        f"those of {len(looked)} altered prints, drawn at random.",
     ]
     facts: dict[str, Any] = {"headline": "ssim", "notes": notes, "cells": len(cells), "cells_ahead": ahead, "pairs": len(table)}
     if trained.family.KIND == "autoencoder":

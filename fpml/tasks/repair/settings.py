@@ -5,12 +5,13 @@ from typing import ClassVar, Literal
 from pydantic.dataclasses import dataclass
 
 from fpml.settings.recipe import Data, Model, Promotion, Split, Train
-from fpml.settings.types import STRICT, Pictures, Resamples
+from fpml.settings.types import STRICT, Count, Pictures, Resamples
 
 
 @dataclass(frozen=True, config=STRICT)
 class EvaluateRepair:
     bootstrap: Resamples
+    looked: Count  # at most so many altered prints are looked at for their minutiae, drawn at random
     pictures: Pictures
     filters: list[Literal["median", "clahe", "gabor"]]  # of the network's input, each measured beside none
 

@@ -21,7 +21,7 @@ from fpml.metrics.results import as_table, summarise
 from fpml.metrics.table import MODEL
 from fpml.models.layers import DIFFERENT
 from fpml.models.undo import Exported, UndoNet
-from fpml.tasks.protocol import Album, Findings, Trained, some
+from fpml.tasks.protocol import Album, Findings, Trained, drawn, some
 from fpml.tasks.undo.settings import Undo
 
 UNTOUCHED, PAINTED = "untouched input", "painted, not undone"
@@ -57,6 +57,7 @@ def evaluate(trained: Trained[Undo], album: Album) -> Findings:
         trained.side[table["real"]], (VALIDATION, UNSEEN)
     )
     table = table[held].reset_index(drop=True)
+    looked = set(table["altered"].iloc[drawn(len(table), trained.recipe.evaluate.looked)])
     network = trained.network.cpu()
     assert isinstance(network, UndoNet)
     run, dpi = asked_of(network), trained.recipe.data.dpi
@@ -67,15 +68,15 @@ def evaluate(trained: Trained[Undo], album: Album) -> Findings:
         before, target = prints.bare(altered), prints.bare(real)
         made[altered] = repair(run, before)
         outputs = {MODEL: to_bytes(made[altered].picture), PAINTED: to_bytes(painted(run, before)), UNTOUCHED: before}
-        if real not in true:
+        if altered in looked and real not in true:
             true[real] = template(target, dpi)
         for name, output in outputs.items():
             floats, wanted, was = (to_float(p[None], torch.device("cpu")) for p in (output, target, before))
             said = torch.from_numpy(made[altered].damage[None, None] > SURE)
             outcome = Repaired(floats, wanted, was, said, (was - wanted).abs() > DIFFERENT)
             numbers = measure(outcome, WHOLE, *([DAMAGE] if name == MODEL else []))
-            found = pd.DataFrame({"altered": altered, "method": name, **numbers})
-            parts.append(found.join(pd.DataFrame([kept(template(output, dpi), true[real])])))
+            minutiae = kept(template(output, dpi), true[real]) if altered in looked else {}
+            parts.append(pd.DataFrame({"altered": altered, "method": name, **numbers, **minutiae}))
     scores = pd.concat(parts, ignore_index=True)
     own = index.iloc[scores["altered"]].reset_index(drop=True)
     scores["side"] = trained.side[scores["altered"]]
@@ -92,7 +93,8 @@ def evaluate(trained: Trained[Undo], album: Album) -> Findings:
     undone = float(np.mean([u.found.undone for u in made.values()]))
     _draw(trained, album, table, made)
     notes = [
-        f"{len(table):,} altered prints of fingers that were not trained on, at their own size.",
+        f"{len(table):,} altered prints of fingers that were not trained on, at their own size. Minutiae are those of "
+        f"{len(looked)} of them, drawn at random.",
         f"The kind of alteration is right in {right:.1%}; {undone:.1%} were undone, the others painted over or left.",
         f"{as_it_was:.1%} of {len(reals):,} unaltered prints are taken for such, and left as they are.",
     ]
