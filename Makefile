@@ -14,7 +14,6 @@ unexport PYTHONDONTWRITEBYTECODE # with it every process would compile anew what
 demo: .venv/ready
 	@python -m flows.local
 	@fpml register
-	@fpml show
 
 test: .venv/dev
 	python -m pytest -n 2 --dist loadgroup --ignore=tests/ops $(ARGS)

@@ -154,6 +154,7 @@ def report(a: Arguments) -> None:
 
 
 def register(a: Arguments) -> None:
+    from fpml.admin.doctor import what_was_made
     from fpml.tracking.publish import publish, publish_report
 
     names = a.runs or list(load_params().run)
@@ -162,6 +163,8 @@ def register(a: Arguments) -> None:
         raise FpmlError("the tracking store could not be reached; nothing was registered there (see above)")
     if not a.runs and (page := publish_report(load_params())):
         print(f"report: {page}")
+    if not a.runs:
+        print(what_was_made(load_params()))
 
 
 COMMANDS: dict[str, Command] = {

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from fpml.data import prepare as module
 from fpml.data import store
-from fpml.data.placing import place_print, segment
+from fpml.data.placing import _grown, place_print, segment
 from fpml.settings.recipe import Data
 from tests.conftest import make_print
 
@@ -67,6 +68,12 @@ def test_segmentation_finds_the_print_and_no_speck() -> None:
     assert overlap > 0.8  # the mask goes about half a ridge beyond the print
     assert not mask[:20, 270:].any()
     assert mask[125:175, 120:160].all()
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_mask_grows_as_by_dilation(times: int) -> None:
+    mask = np.random.default_rng(0).random((40, 30)) < 0.02
+    np.testing.assert_array_equal(_grown(mask, times), ndimage.binary_dilation(mask, iterations=times))
 
 
 def test_padding_has_the_grey_of_the_sensors_plate(project: Path, prepared: Callable[..., Any]) -> None:

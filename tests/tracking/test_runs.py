@@ -145,9 +145,10 @@ def test_a_project_that_moves_takes_its_models_along(
     _go(place, monkeypatch)
     said = trained("reconstruct", "raw/other/p0.png", "--model", "models:/reconstruct@challenger", "--out", "out").err
     assert f"the project was moved to {place}" in said
-    said = trained("register").err
-    assert "registered: reconstruct version 1" in said
-    assert "the project was moved" not in said
+    said = trained("register")
+    assert "registered: reconstruct version 1" in said.err
+    assert "the project was moved" not in said.err
+    assert "models:/reconstruct@challenger, version 1" in said.out  # and where all is
     before = _inside(place), _inside(project)
     trained("train", "reconstruct")
     assert len(_inside(place)) == len(before[0]) + 1
