@@ -185,7 +185,8 @@ def flow(network: Any, family: Flow, sets: Sets, settings: TrainFlow, session: S
         seconds = perf_counter() - start
         row: Row = {"train/loss": session.mean(total, seen), "validation/loss": validate(), "images_per_second": seen / seconds}
         if _shown(epoch, settings):
-            row["sheet"] = _sheet(family, both.average.module, fixed, fixed_classes)
+            with accelerator.autocast():
+                row["sheet"] = _sheet(family, both.average.module, fixed, fixed_classes)
         return row
 
     @torch.inference_mode()
@@ -195,7 +196,8 @@ def flow(network: Any, family: Flow, sets: Sets, settings: TrainFlow, session: S
         total, seen = torch.zeros((), device=device), 0
         for number, batch in enumerate(sets.validation.epoch(torch.arange(len(sets.validation.rows)))):
             draws = batch.draws(settings.seed, 0, number)
-            total += one(batch, held, held, draws, draws.uniform(0, 0)) * batch.stands_for
+            with accelerator.autocast():
+                total += one(batch, held, held, draws, draws.uniform(0, 0)) * batch.stands_for
             seen += batch.size
         return session.mean(total, seen)
 
