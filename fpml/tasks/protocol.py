@@ -108,9 +108,11 @@ def some(count: int, wanted: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(wanted, count)).round().astype(int)
 
 
-def drawn(count: int, wanted: int) -> np.ndarray:
-    """The same at random, always the same ones: where kinds of things take turns, every third may be of one kind."""
-    return np.sort(np.random.default_rng(0).permutation(count)[:wanted])
+def of_each(kinds: pd.DataFrame, wanted: int) -> np.ndarray:
+    """Places of at most `wanted` of a table's rows, evenly over its kinds, which its columns tell. Where kinds take turns, every
+    third row may be of one."""
+    by_kind = kinds.reset_index(drop=True).sort_values(list(kinds.columns), kind="stable").index.to_numpy()
+    return np.sort(by_kind[some(len(by_kind), wanted)])
 
 
 def sensor_labels(index: pd.DataFrame) -> pd.Series:

@@ -1,15 +1,18 @@
 import numpy as np
+import pandas as pd
 
-from fpml.tasks.protocol import drawn, some
+from fpml.tasks.protocol import of_each, some
 
-
-def test_what_is_drawn_is_of_every_kind_where_kinds_take_turns() -> None:
-    kinds = np.arange(90) // 30 * 3 + np.arange(90) % 3  # as altered prints lie: three levels, in each three kinds by turns
-    assert set(kinds[drawn(90, 30)]) == set(range(9))
-    assert set(kinds[some(90, 30)]) != set(range(9))  # which is why they are drawn
+# As altered prints lie: three levels, in each three alterations by turns, ten of each.
+KINDS = pd.DataFrame({"level": np.arange(90) // 30, "alteration": np.arange(90) % 3}, index=np.arange(90) + 7)
 
 
-def test_as_many_as_wanted_are_drawn_each_once_and_always_the_same() -> None:
-    assert len(set(drawn(90, 30))) == 30
-    np.testing.assert_array_equal(drawn(90, 30), drawn(90, 30))
-    np.testing.assert_array_equal(drawn(3, 30), [0, 1, 2])
+def test_some_are_taken_evenly_of_each_kind() -> None:
+    taken = of_each(KINDS, 20)
+    assert len(set(taken)) == 20
+    assert set(KINDS.iloc[taken].value_counts()) == {2, 3}
+    assert KINDS.iloc[some(90, 30)].value_counts().max() == 10  # without regard to kinds whole ones are left out
+
+
+def test_no_more_are_taken_than_there_are() -> None:
+    np.testing.assert_array_equal(of_each(KINDS, 1000), np.arange(90))

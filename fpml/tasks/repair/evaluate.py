@@ -22,7 +22,7 @@ from fpml.metrics.results import as_table, summarise
 from fpml.metrics.ridges import gabor_enhanced
 from fpml.metrics.table import MODEL
 from fpml.models.layers import DIFFERENT
-from fpml.tasks.protocol import Album, Findings, Trained, drawn, some
+from fpml.tasks.protocol import Album, Findings, Trained, of_each, some
 from fpml.tasks.repair.settings import Repair
 from fpml.tasks.repair.train import repaired
 
@@ -47,7 +47,7 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
     held = np.isin(trained.side[table["altered"]], (VALIDATION, UNSEEN))
     held &= np.isin(trained.side[table["real"]], (VALIDATION, UNSEEN))
     table = table[held].reset_index(drop=True)
-    looked = drawn(len(table), settings.looked)
+    looked = of_each(index.loc[table["altered"], ["level", "alteration"]], settings.looked)
     filters: dict[str, Filter] = {"clahe": clahe, "gabor": lambda p: gabor_enhanced(p, trained.recipe.data.dpi)}
     parts: list[pd.DataFrame] = []
     true: dict[int, Template] = {}  # of each real print
@@ -103,7 +103,7 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
         f"11×11 window. Better SSIM than the untouched input in {ahead} of {len(cells)} cells of level and alteration.",
         "'… alone' is the filtered input, '… , then model' the network on it (trained without the filter).",
         f"Damaged is what differs by more than {DIFFERENT * 255:.0f} grey levels between altered and real print. Minutiae are "
-        f"those of {len(looked)} altered prints, drawn at random.",
+        f"those of {len(looked)} altered prints, evenly of each level and alteration.",
     ]
     facts: dict[str, Any] = {"headline": "ssim", "notes": notes, "cells": len(cells), "cells_ahead": ahead, "pairs": len(table)}
     if trained.family.KIND == "autoencoder":

@@ -11,7 +11,7 @@ from fpml.settings.types import STRICT, Count, Pictures, Resamples
 @dataclass(frozen=True, config=STRICT)
 class EvaluateRepair:
     bootstrap: Resamples
-    looked: Count  # at most so many altered prints are looked at for their minutiae, drawn at random
+    looked: Count  # at most so many altered prints are looked at for their minutiae, evenly of each kind
     pictures: Pictures
     filters: list[Literal["median", "clahe", "gabor"]]  # of the network's input, each measured beside none
 

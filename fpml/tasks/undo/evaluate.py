@@ -21,7 +21,7 @@ from fpml.metrics.results import as_table, summarise
 from fpml.metrics.table import MODEL
 from fpml.models.layers import DIFFERENT
 from fpml.models.undo import Exported, UndoNet
-from fpml.tasks.protocol import Album, Findings, Trained, drawn, some
+from fpml.tasks.protocol import Album, Findings, Trained, of_each, some
 from fpml.tasks.undo.settings import Undo
 
 UNTOUCHED, PAINTED = "untouched input", "painted, not undone"
@@ -57,7 +57,8 @@ def evaluate(trained: Trained[Undo], album: Album) -> Findings:
         trained.side[table["real"]], (VALIDATION, UNSEEN)
     )
     table = table[held].reset_index(drop=True)
-    looked = set(table["altered"].iloc[drawn(len(table), trained.recipe.evaluate.looked)])
+    kinds = index.loc[table["altered"], ["level", "alteration"]]
+    looked = set(table["altered"].iloc[of_each(kinds, trained.recipe.evaluate.looked)])
     network = trained.network.cpu()
     assert isinstance(network, UndoNet)
     run, dpi = asked_of(network), trained.recipe.data.dpi
@@ -94,7 +95,7 @@ def evaluate(trained: Trained[Undo], album: Album) -> Findings:
     _draw(trained, album, table, made)
     notes = [
         f"{len(table):,} altered prints of fingers that were not trained on, at their own size. Minutiae are those of "
-        f"{len(looked)} of them, drawn at random.",
+        f"{len(looked)} of them, evenly of each level and alteration.",
         f"The kind of alteration is right in {right:.1%}; {undone:.1%} were undone, the others painted over or left.",
         f"{as_it_was:.1%} of {len(reals):,} unaltered prints are taken for such, and left as they are.",
     ]

@@ -24,7 +24,7 @@ class TrainUndo:
 @dataclass(frozen=True, config=STRICT)
 class EvaluateUndo:
     bootstrap: Resamples
-    looked: Count  # at most so many altered prints are looked at for their minutiae, drawn at random
+    looked: Count  # at most so many altered prints are looked at for their minutiae, evenly of each kind
     pictures: Pictures
 
 
