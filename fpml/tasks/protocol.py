@@ -109,7 +109,7 @@ def some(count: int, wanted: int) -> np.ndarray:
 
 
 def of_each(kinds: pd.DataFrame, wanted: int) -> np.ndarray:
-    """Places of at most `wanted` of a table's rows, evenly over its kinds, which its columns tell. Where kinds take turns, every
+    """Places of at most `wanted` of a table's rows, evenly over its kinds, which its columns tell. Where kinds take turns, each
     third row may be of one."""
     by_kind = kinds.reset_index(drop=True).sort_values(list(kinds.columns), kind="stable").index.to_numpy()
     return np.sort(by_kind[some(len(by_kind), wanted)])
