@@ -19,7 +19,7 @@ from fpml.drawing import figures
 from fpml.drawing.privacy import may_show
 from fpml.project.params import Params
 
-EXAMPLES, SIDE = 4, 192  # prints shown for each sensor, and pixels a side that each has
+EXAMPLES, SIDE, GAP = 4, 184, 4  # prints shown for each sensor, pixels a side that each has, and white pixels round it
 SHEETS = 2  # pictures of prints shown for each run; more of one kind say little more
 QUALITY = 34  # of pictures of prints, at which ridges stay sharp
 COLOURS = 48  # of charts, which are kept exactly otherwise
@@ -105,5 +105,5 @@ def _examples(ok: pd.DataFrame, name: str, sensor: str, params: Params) -> Pictu
     found = [read_print(row, reader, root(), params.ingest.max_pixels) for _, row in rows.iterrows()]
     prints = [Image.fromarray(reader_named(reader).crop(grey)) for grey in found]
     padded = [ImageOps.pad(print_, (SIDE, SIDE), Image.Resampling.LANCZOS, color=255) for print_ in prints]
-    row = np.hstack([np.asarray(print_) for print_ in padded])
+    row = np.hstack([np.asarray(ImageOps.expand(print_, GAP, 255)) for print_ in padded])
     return _embedded([Image.fromarray(row)], f"{name}, sensor {sensor}", chart=False)
