@@ -175,5 +175,5 @@ COMMANDS: dict[str, Command] = {
     "train": ("stage: train a run's model", train, named("run")),
     "evaluate": ("stage: measure a trained model on every sensor and register it", evaluate, named("run")),
     "report": ("stage: write report/index.html", report, nothing),
-    "register": ("send trained runs to the tracking store and the registry (again), and show where all is", register, named("runs", "*")),
+    "register": ("send runs to the tracking store and the registry (again); show where all is", register, named("runs", "*")),
 }

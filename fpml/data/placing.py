@@ -39,7 +39,7 @@ def segment(grey: np.ndarray, dpi: float) -> np.ndarray:
 
 
 def _grown(mask: np.ndarray, times: int) -> np.ndarray:
-    """What lies at most so many steps from the mask, up, down and sideways: ndimage.binary_dilation in a sixth of its time."""
+    """What lies at most so many steps from the mask, up, down and sideways: as ndimage.binary_dilation, but faster."""
     for _ in range(times):
         wider = mask.copy()
         wider[1:] |= mask[:-1]
