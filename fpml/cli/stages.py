@@ -161,10 +161,11 @@ def register(a: Arguments) -> None:
     done = [publish(name, params_of(name)) for name in names]
     if not all(done):
         raise FpmlError("the tracking store could not be reached; nothing was registered there (see above)")
-    if not a.runs and (page := publish_report(load_params())):
+    if a.runs:
+        return
+    print(what_was_made(load_params()))
+    if page := publish_report(load_params()):
         print(f"report: {page}")
-    if not a.runs:
-        print(what_was_made(load_params()))
 
 
 COMMANDS: dict[str, Command] = {

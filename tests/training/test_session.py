@@ -40,7 +40,7 @@ class OneOf:
     def __init__(self, rank: int, processes: int, alone: Accelerator) -> None:
         self.process_index, self.num_processes = rank, processes
         self.prepare, self.backward, self.unwrap_model = alone.prepare, alone.backward, alone.unwrap_model
-        self.clip_grad_norm_ = alone.clip_grad_norm_
+        self.clip_grad_norm_, self.autocast = alone.clip_grad_norm_, alone.autocast
 
     def reduce(self, total: torch.Tensor, _: str) -> torch.Tensor:
         return total
