@@ -56,3 +56,17 @@ def summarise(scores: pd.DataFrame, resamples: int) -> list[Row]:
                 )
             )  # fmt: skip
     return rows
+
+
+def by_alteration(
+    scores: pd.DataFrame, index: pd.DataFrame, side: np.ndarray, resamples: int
+) -> tuple[pd.DataFrame, list[Row], list[Row]]:
+    """scores with the columns that summarise needs, part being DATASET/LEVEL ALTERATION; their summaries by dataset and part.
+
+    scores has a row for each altered print and method, and in `altered` where that print stands in index and side."""
+    own = index.iloc[scores["altered"]].reset_index(drop=True)
+    dataset = own["dataset"].astype(str)
+    cell = dataset + "/" + own["level"].astype(str) + " " + own["alteration"].astype(str)
+    named = {column: own[column].to_numpy(object) for column in ("image_id", "finger_id")}
+    known = scores.drop(columns="altered").assign(side=side[scores["altered"]], **named, part=cell.to_numpy())
+    return known, summarise(known.assign(part=dataset.to_numpy()), resamples), summarise(known, resamples)

@@ -18,7 +18,7 @@ from fpml.drawing import figures
 from fpml.inference.kept import kept, template
 from fpml.matching.template import Template
 from fpml.metrics.pictures import DAMAGE, WHOLE, Repaired, measure, to_bytes, to_float
-from fpml.metrics.results import as_table, summarise
+from fpml.metrics.results import as_table, by_alteration
 from fpml.metrics.ridges import gabor_enhanced
 from fpml.metrics.table import MODEL
 from fpml.models.layers import DIFFERENT
@@ -85,14 +85,7 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
                 minutiae = [kept(mine, true[row]) for mine, row in zip(seen, real[places], strict=True)]
                 found = found.join(pd.DataFrame(minutiae, places))
             parts.append(found)
-    scores_of = pd.concat(parts, ignore_index=True)
-    own = index.iloc[scores_of["altered"]].reset_index(drop=True)
-    scores_of["side"] = trained.side[scores_of["altered"]]
-    for column in ("image_id", "finger_id"):
-        scores_of[column] = own[column].to_numpy(object)
-    cell = own["dataset"].astype(str) + "/" + own["level"].astype(str) + " " + own["alteration"].astype(str)
-    by_cell = summarise(scores_of.assign(part=cell.to_numpy()), settings.bootstrap)
-    by_set = summarise(scores_of.assign(part=own["dataset"].astype(str).to_numpy()), settings.bootstrap)
+    scores, by_set, by_cell = by_alteration(pd.concat(parts, ignore_index=True), index, trained.side, settings.bootstrap)
     summary = as_table([*by_set, *by_cell])
     _draw(trained, album, table, summary)
     ssim = as_table(row for row in by_cell if row.metric == "ssim")
@@ -111,7 +104,7 @@ def evaluate(trained: Trained[Repair], album: Album) -> Findings:
             "The network draws the whole print anew, also what nobody altered, and the untouched input has that "
             "exactly; repair-gated draws the damage alone."
         )
-    return Findings(scores_of.assign(part=cell.to_numpy()).drop(columns="altered"), summary, facts)
+    return Findings(scores, summary, facts)
 
 
 def _draw(trained: Trained[Repair], album: Album, table: pd.DataFrame, summary: pd.DataFrame) -> None:

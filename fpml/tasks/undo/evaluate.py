@@ -17,7 +17,7 @@ from fpml.inference.kept import kept, template
 from fpml.inference.model import to_bytes
 from fpml.inference.undo import Undone, painted, repair
 from fpml.metrics.pictures import DAMAGE, WHOLE, Repaired, measure, to_float
-from fpml.metrics.results import as_table, summarise
+from fpml.metrics.results import as_table, by_alteration
 from fpml.metrics.table import MODEL
 from fpml.models.layers import DIFFERENT
 from fpml.models.undo import Exported, UndoNet
@@ -79,13 +79,7 @@ def evaluate(trained: Trained[Undo], album: Album) -> Findings:
             minutiae = kept(template(output, dpi), true[real]) if altered in looked else {}
             parts.append(pd.DataFrame({"altered": altered, "method": name, **numbers, **minutiae}))
     scores = pd.concat(parts, ignore_index=True)
-    own = index.iloc[scores["altered"]].reset_index(drop=True)
-    scores["side"] = trained.side[scores["altered"]]
-    for column in ("image_id", "finger_id"):
-        scores[column] = own[column].to_numpy(object)
-    cell = own["dataset"].astype(str) + "/" + own["level"].astype(str) + " " + own["alteration"].astype(str)
-    by_cell = summarise(scores.assign(part=cell.to_numpy()), trained.recipe.evaluate.bootstrap)
-    by_set = summarise(scores.assign(part=own["dataset"].astype(str).to_numpy()), trained.recipe.evaluate.bootstrap)
+    scores, by_set, by_cell = by_alteration(scores, index, trained.side, trained.recipe.evaluate.bootstrap)
     summary = as_table([*by_set, *by_cell])
     names = index["alteration"].iloc[list(made)].to_numpy(object)
     right = float(np.mean([u.found.kind == name for u, name in zip(made.values(), names, strict=True)]))
@@ -100,7 +94,7 @@ def evaluate(trained: Trained[Undo], album: Album) -> Findings:
         f"{as_it_was:.1%} of {len(reals):,} unaltered prints are taken for such, and left as they are.",
     ]
     facts = {"headline": "ssim", "notes": notes, "kind": right, "undone": undone, "left": as_it_was, "pairs": len(table)}
-    return Findings(scores.assign(part=cell.to_numpy()).drop(columns="altered"), summary, facts)
+    return Findings(scores, summary, facts)
 
 
 def _draw(trained: Trained[Undo], album: Album, table: pd.DataFrame, made: dict[int, Undone]) -> None:
