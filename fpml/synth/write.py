@@ -62,8 +62,9 @@ class Plan:
         """Fingers whose truth lies in one file: about 80 prints. A killed run loses at most so many a process."""
         return min(10, max(1, 80 // (self.impressions * len(self.sensors))))
 
-    def shards(self) -> list[tuple["Plan", int]]:
-        return [(self, number) for number in range(-(-self.fingers // self.shard))]
+    @property
+    def shards(self) -> range:
+        return range(-(-self.fingers // self.shard))
 
     def shard_name(self, number: int) -> str:
         return f"{self.sensors[0].name if self.layout == 'fvc' else 'fingers'}-{number:05d}"
@@ -111,10 +112,10 @@ def write_prints(
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
         _begin(unfinished, [plan])
         try:
-            _write(unfinished, plan.shards(), workers, device, "synth", examine)
+            _write([(unfinished, plan, n) for n in plan.shards], workers, device, examine)
         except KeyboardInterrupt:
-            done = sum(_done(unfinished, plan.shard_name(n)) for _, n in plan.shards())
-            whole = f"{done} of {len(plan.shards())} shards are in {unfinished}"
+            done = sum(_done(unfinished, plan.shard_name(n)) for n in plan.shards)
+            whole = f"{done} of {len(plan.shards)} shards are in {unfinished}"
             raise KeyboardInterrupt(f"{whole}; --resume goes on with it") from None
         _check_in_the_way(out, settings, False, force)  # it may have been filled meanwhile
         old = out.with_name(f".{out.name}.{os.getpid()}.old.part")
@@ -189,7 +190,8 @@ def write_embedded(settings: Synth, out: Path, workers: Workers = 0) -> None:
     with new_folder(out) as folder:
         for name, plans in sets.items():
             _begin(folder / name, plans)
-            _write(folder / name, [shard for plan in plans for shard in plan.shards()], workers, "cpu", f"synth {name}")
+        # All at once: at the end of each set a core would wait for another.
+        _write([(folder / name, plan, n) for name, plans in sets.items() for plan in plans for n in plan.shards], workers, "cpu")
 
 
 def _settings(plans: list[Plan]) -> dict[str, Any]:
@@ -221,29 +223,26 @@ def _begin(folder: Path, plans: list[Plan]) -> None:
         temporary.write_text(json.dumps(_settings(plans), indent=1) + "\n", encoding="utf-8")
 
 
-def _write(
-    folder: Path, shards: list[tuple[Plan, int]], workers: Workers, device: str, what: str, examine: "Examine | None" = None
-) -> None:
+def _write(shards: list[tuple[Path, Plan, int]], workers: Workers, device: str, examine: "Examine | None" = None) -> None:
     """Make what is not there yet, in local processes; on a GPU in this one."""
     from fpml.synth.generate import pick_device
 
-    shards = [(plan, n) for plan, n in shards if not _done(folder, plan.shard_name(n))]
+    shards = [(folder, plan, n) for folder, plan, n in shards if not _done(folder, plan.shard_name(n))]
     gpu = pick_device(device).type == "cuda"
-    work = partial(_write_shard, folder=folder, device=device, examine=examine)
-    in_parallel(work, shards, 1 if gpu else workers, what, "shards", chunk=1)
+    in_parallel(partial(_write_shard, device=device, examine=examine), shards, 1 if gpu else workers, "synth", "shards", chunk=1)
 
 
 def _done(folder: Path, shard: str) -> bool:
     return (folder / "truth" / "impressions" / f"{shard}.parquet").exists()  # written last
 
 
-def _write_shard(job: tuple[Plan, int], folder: Path, device: str, examine: "Examine | None") -> None:
+def _write_shard(job: tuple[Path, Plan, int], device: str, examine: "Examine | None") -> None:
     import torch
 
     from fpml.synth.field import draw_finger
     from fpml.synth.generate import pick_device, prints_of
 
-    plan, number = job
+    folder, plan, number = job
     shard = plan.shard_name(number)
     on = pick_device(device)
     threads = torch.get_num_threads()
