@@ -64,6 +64,7 @@ class Checkpoints:
         for number, (optimiser, groups) in enumerate(zip(optimisers, state["optimizers"], strict=True)):
             mine = {k.removeprefix(f"{number}/"): t for k, t in tensors.items() if k.startswith(f"{number}/")}
             optimiser.load_state_dict(_unflatten(mine, groups))
+            _lay_as_weights(optimiser)
         history: list[dict[str, float]] = state["history"]
         print(f"going on after epoch {len(history)}, from {folder}", file=sys.stderr)
         return history
@@ -113,6 +114,15 @@ def _unflatten(tensors: dict[str, Tensor], groups: Any) -> dict[str, Any]:
         number, name = key.split("/")
         state.setdefault(int(number), {})[name] = value
     return {"state": state, "param_groups": groups}
+
+
+def _lay_as_weights(optimiser: Any) -> None:
+    """What an optimiser knows of a weight, in that weight's order of memory: a fused step takes it for granted, and a file does
+    not keep it."""
+    for weight, known in optimiser.state.items():
+        for name, value in known.items():
+            if value.shape == weight.shape:
+                known[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def _digests(folder: Path) -> dict[str, str]:

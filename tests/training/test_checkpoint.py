@@ -35,6 +35,29 @@ def test_weights_optimiser_and_rng_come_back(tmp_path: Path) -> None:
         assert torch.equal(optimisers[0].state[a]["square_avg"], others[0].state[b]["square_avg"])
 
 
+def test_a_fused_step_goes_on_with_weights_in_another_order_of_memory(tmp_path: Path) -> None:
+    def made() -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(1)
+        network = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network, torch.optim.Adam(network.parameters(), 0.01, fused=True)
+
+    def stepped(network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        picture = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+        network(picture.contiguous(memory_format=torch.channels_last)).square().mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+    network, optimiser = made()
+    stepped(network, optimiser)
+    Checkpoints(tmp_path).save(network, [optimiser], history(1))
+    stepped(network, optimiser)
+    other, another = made()
+    Checkpoints(tmp_path).restore(other, [another])
+    stepped(other, another)
+    for a, b in zip(network.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_two_are_kept_and_none_after_clear(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     for epochs in range(1, 5):

@@ -200,7 +200,7 @@ def _other_class(trained: Trained[Compress], held: np.ndarray) -> list[Row]:
 
 
 def _train_briefly(network: nn.Module, prints: Tensor, epochs: int) -> None:
-    optimiser = torch.optim.Adam(network.parameters(), 2e-3)
+    optimiser = torch.optim.Adam(network.parameters(), 2e-3, fused=True)
     for epoch in range(epochs):
         order = torch.randperm(len(prints), generator=torch.Generator().manual_seed(epoch))
         for start in range(0, len(order), 32):

@@ -90,7 +90,7 @@ def adversary(network: nn.Module, family: Adversary, sets: Sets, settings: Train
     side, classes = training.prints.images[0].shape[1], len(sets.classes)
     opponent = family.discriminator(generator.model, side, classes)
     betas = (settings.beta1, 0.999)
-    optimisers = [torch.optim.Adam(n.parameters(), settings.learning_rate, betas) for n in (generator, opponent)]
+    optimisers = [torch.optim.Adam(n.parameters(), settings.learning_rate, betas, fused=True) for n in (generator, opponent)]
     wrapped, other, *optimisers = accelerator.prepare(generator, opponent, *optimisers)
     own, opposing = (accelerator.unwrap_model(n) for n in (wrapped, other))
     pair = _Pair(own, opposing, settings.average).to(accelerator.device)
@@ -154,7 +154,7 @@ def flow(network: Any, family: Flow, sets: Sets, settings: TrainFlow, session: S
     network.spread.copy_(known.std())
     if device.type != "cpu":  # where group normalisation is slower so
         network = network.to(memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate, BETAS)
+    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate, BETAS, fused=True)
     wrapped, optimiser = accelerator.prepare(network, optimiser)
     both = Averaged(accelerator.unwrap_model(wrapped), settings.average).to(device)
     fixed, fixed_classes = _fixed(family.numbers(network), len(sets.classes), settings.seed, device)

@@ -88,8 +88,8 @@ def train(network: MinutiaeNet, sets: Sets, settings: TrainMinutiae, session: Se
     own_fingers = by_finger(prints, sets.training.rows, own)
     held_patches = _held_patches(by_finger(prints, sets.validation.rows, held), settings, accelerator.device)
     bare = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    find = torch.optim.AdamW(bare.maps.parameters(), settings.learning_rate, weight_decay=DECAY)
-    tell = torch.optim.AdamW(bare.texture.parameters(), settings.learning_rate, weight_decay=DECAY)
+    find = torch.optim.AdamW(bare.maps.parameters(), settings.learning_rate, weight_decay=DECAY, fused=True)
+    tell = torch.optim.AdamW(bare.texture.parameters(), settings.learning_rate, weight_decay=DECAY, fused=True)
     finder, teller, find, tell = accelerator.prepare(bare.maps, bare.texture, find, tell)
 
     def look() -> None:

@@ -73,7 +73,7 @@ def train(network: nn.Module, family: Family, sets: Sets, settings: TrainRecogni
     if len(training.rows) < 2:
         raise FpmlError("recognise needs two training prints or more in a batch")
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate, fused=True)
     wrapped, optimiser = accelerator.prepare(network, optimiser)
     kept = _Kept(accelerator.unwrap_model(wrapped)).to(accelerator.device)
 

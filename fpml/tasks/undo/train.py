@@ -70,7 +70,7 @@ def train(network: UndoNet, sets: Sets, settings: TrainUndo, session: Session) -
         torch.set_num_threads(threads)
     checked = list(in_turn(AlteredBatches(held, settings.batch_size, settings.seed, 0), range(VALIDATED)))
     bare = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(bare.parameters(), settings.learning_rate, weight_decay=DECAY)
+    optimiser = torch.optim.AdamW(bare.parameters(), settings.learning_rate, weight_decay=DECAY, fused=True)
     bare, optimiser = accelerator.prepare(bare, optimiser)
     own = accelerator.unwrap_model(bare)
     measure(own, lambda: validate(own, checked[:1]))
