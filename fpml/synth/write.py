@@ -191,7 +191,8 @@ def write_embedded(settings: Synth, out: Path, workers: Workers = 0) -> None:
         for name, plans in sets.items():
             _begin(folder / name, plans)
         # All at once: at the end of each set a core would wait for another.
-        _write([(folder / name, plan, n) for name, plans in sets.items() for plan in plans for n in plan.shards], workers, "cpu")
+        shards = [(folder / name, plan, n) for name, plans in sets.items() for plan in plans for n in plan.shards]
+        _write(shards, workers, "cpu")
 
 
 def _settings(plans: list[Plan]) -> dict[str, Any]:
@@ -229,7 +230,8 @@ def _write(shards: list[tuple[Path, Plan, int]], workers: Workers, device: str, 
 
     shards = [(folder, plan, n) for folder, plan, n in shards if not _done(folder, plan.shard_name(n))]
     gpu = pick_device(device).type == "cuda"
-    in_parallel(partial(_write_shard, device=device, examine=examine), shards, 1 if gpu else workers, "synth", "shards", chunk=1)
+    work = partial(_write_shard, device=device, examine=examine)
+    in_parallel(work, shards, 1 if gpu else workers, "synth", "shards", chunk=1)
 
 
 def _done(folder: Path, shard: str) -> bool:
