@@ -205,7 +205,7 @@ def run(*command: str, cwd: Path, code: int = 0, env: dict[str, str] | None = No
         capture_output=True,
         encoding="utf-8",
         errors="replace",
-        timeout=600,
+        timeout=240,
         env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,
     )
