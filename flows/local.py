@@ -17,10 +17,12 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from time import perf_counter
 
-from flows.stages import ROOT, Children, StageFailed, run_stage, stale
-from fpml.base.environment import heed_signals
+from flows.forked import Fork
+from flows.stages import ROOT, Children, StageFailed, run_stage, stale, started
+from fpml.base.environment import heed_signals, make_ready
 
 AT_A_TIME = 2
+FEW = 8  # stages, for which importing once what all of them need is not worth it
 LIMIT = 7 * 24 * 3600.0  # seconds: a stage that takes longer hangs
 OF_DVC = re.compile(r"^(Running stage |> |(Updating|Generating) lock file )")  # which say what is said here
 
@@ -29,9 +31,11 @@ def run_graph(folder: Path, say: Callable[[str], None]) -> dict[str, str]:
     """Run what is stale in a folder's graph: 'ran' or 'cached' for each of these stages. A GPU has one training at a time.
 
     Raises StageFailed when a stage fails and what runs beside it has ended; none is started after that."""
-    order, children, done = TopologicalSorter(stale(folder)), Children(), {}
+    waiting, gpu = stale(folder), shutil.which("nvidia-smi") is not None
+    forks = len(waiting) > FEW and sys.platform == "linux" and not gpu  # macOS's libraries and CUDA bear no forks
+    order, children, done = TopologicalSorter(waiting), Children(Fork if forks else started), {}
     order.prepare()
-    gpu_turn = threading.Lock() if shutil.which("nvidia-smi") else nullcontext()
+    gpu_turn = threading.Lock() if gpu else nullcontext()
     ready: list[str] = []
     running: dict[Future[str], str] = {}
     failed: dict[str, str] = {}
@@ -75,6 +79,7 @@ def run_graph(folder: Path, say: Callable[[str], None]) -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     """Over a folder (the project's, where none is given); 0, 1 where a stage failed, 130 interrupted."""
     heed_signals()
+    make_ready()
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a terminal that closes ends the stages too
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // AT_A_TIME)))

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 import psutil
 
@@ -26,7 +26,7 @@ HINT = re.compile(
     r"^To (track the changes with git|enable auto staging)|^\s+(git add dvc\.lock|dvc config core\.autostage)|^Use `dvc push`"
 )
 RESTORED = re.compile(r"is cached - skipping run")
-LOCK_TRIES, LOCK_WAIT = 20, 3.0  # DVC's lock is held for moments only
+LOCK_TRIES, LOCK_WAIT = 60, 1.0  # DVC's lock is held for moments only
 GRACE = 10.0  # seconds that a stage has to end by itself before it is killed
 
 
@@ -51,28 +51,42 @@ class StageFailed(RuntimeError):
         self.passing = passing
 
 
-class Children:
-    """The processes of the stages that run now, so that all can be ended together."""
+class Child(Protocol):
+    """A process that leads a group of its own, so that what it starts is ended with it."""
 
-    def __init__(self) -> None:
+    @property
+    def pid(self) -> int: ...
+    @property
+    def stdout(self) -> IO[str] | None: ...
+    def wait(self) -> int: ...
+
+
+def started(command: list[str], cwd: Path, environment: dict[str, str]) -> Child:
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, encoding="utf-8", errors="replace", start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+class Children:
+    """The processes of the stages that run now, so that all can be ended together. begin: how one comes to be."""
+
+    def __init__(self, begin: Callable[[list[str], Path, dict[str, str]], Child] = started) -> None:
+        self._begin = begin
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[str]] = set()
+        self._running: set[Child] = set()
         self._closed = False
         self.out_of_memory: set[str] = set()  # the stages that get half the batch when they are tried again
 
-    def start(self, command: list[str], cwd: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+    def start(self, command: list[str], cwd: Path, environment: dict[str, str]) -> Child:
         with self._lock:
             if self._closed:
                 raise StageFailed("the flow is ending; no further stage is started")
-            # A group of its own: what the stage starts is ended with it.
-            child = subprocess.Popen(
-                command, cwd=cwd, env=environment, encoding="utf-8", errors="replace", start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+            child = self._begin(command, cwd, environment)
             self._running.add(child)
             return child
 
-    def done(self, child: subprocess.Popen[str]) -> None:
+    def done(self, child: Child) -> None:
         with self._lock:
             self._running.discard(child)
 
@@ -84,7 +98,7 @@ class Children:
         end_groups(running)
 
 
-def end_groups(children: list[subprocess.Popen[str]]) -> None:
+def end_groups(children: list[Child]) -> None:
     """Ask the children's whole process groups to end, all at once; kill what is left of them after GRACE."""
     groups = {child.pid for child in children}
     for number in (signal.SIGTERM, signal.SIGKILL):  # a SIGINT may be ignored, as what a shell runs in the background does
@@ -215,9 +229,7 @@ def run_command(
     raise StageFailed(f"{what} failed (code {code}): {said[-1]}", passing)
 
 
-def _follow(
-    child: subprocess.Popen[str], children: Children, log: Callable[[str], None], limit: float
-) -> tuple[list[str], int, bool]:
+def _follow(child: Child, children: Children, log: Callable[[str], None], limit: float) -> tuple[list[str], int, bool]:
     """Log the child's lines until it ends; (lines, exit code, whether it was ended for being late)."""
     late = threading.Event()
 

@@ -141,7 +141,8 @@ def _parent_watch() -> Callable[[], None]:
     watched = []
     for parent in psutil.Process().parents():
         watched.append(parent)
-        if "dvc" in " ".join(parent.cmdline()[:3]):
+        called = " ".join(parent.cmdline()[:4])
+        if "dvc" in called or "forkserver" in called:  # this process is DVC's own there (flows/forked.py)
             break
     else:
         raise FpmlError("DVC, which started this training, is gone; stopped")

@@ -80,11 +80,17 @@ def test_what_dvc_can_not_read_is_one_line(tmp_path: Path) -> None:
         assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("beside", ["echo 1 > b", "until [ -s pid ]; do sleep 0.05; done; exit 2"], ids=["done", "failed"])
-def test_an_interrupt_ends_what_runs(tmp_path: Path, beside: str) -> None:
+FAILS = "until [ -s pid ]; do sleep 0.05; done; exit 2"
+
+
+@pytest.mark.parametrize(
+    ("beside", "few"), [("echo 1 > b", 8), (FAILS, 8), (FAILS, 0)], ids=["done", "failed", "failed-in-forks"]
+)
+def test_an_interrupt_ends_what_runs(tmp_path: Path, beside: str, few: int) -> None:
     """Also what runs on beside a stage that failed."""
     folder = project(tmp_path, {"a": ("echo $$ > pid; exec sleep 3005", []), "b": (beside, []), "c": ("echo 1 > c", ["a"])})
-    command = [sys.executable, "-m", "flows.local", str(folder)]
+    code = f"import sys; from flows import local; local.FEW = {few}; sys.exit(local.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, str(folder)]
     ours = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert ours.stdout
     ended = "failed; a still runs" if "exit 2" in beside else "ran in"

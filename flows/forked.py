@@ -1,0 +1,93 @@
+"""A stage as a fork of a process that has imported what stages need: each of them would import it anew, for some ten seconds.
+
+In the fork runs what `python -m dvc` runs; and where DVC would start a command of fpml's, the fork calls it.
+"""
+
+import atexit
+import contextlib
+import multiprocessing
+import os
+import re
+import shlex
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+OURS = re.compile(r"fpml( [\w.@-]+)+")  # a command of fpml's that needs no shell
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["flows.imported"])
+TURN = threading.Lock()  # multiprocessing looks after all its children at each start: beside a join, both would read one's end
+
+
+class Fork:
+    """`python -m dvc ARGUMENTS` as flows.stages.started starts it: leader of a process group, its words in a pipe."""
+
+    def __init__(self, command: list[str], cwd: Path, environment: dict[str, str]) -> None:
+        ours, theirs = FORKS.Pipe(duplex=False)
+        self._process = FORKS.Process(target=_run_dvc, args=(command[3:], cwd, environment, theirs))
+        with TURN:
+            self._process.start()
+        theirs.close()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+        with ours:
+            os.read(ours.fileno(), 1)  # until its group is its own, it can't be ended with what it starts
+            self.stdout = os.fdopen(os.dup(ours.fileno()), encoding="utf-8", errors="replace")
+
+    def wait(self) -> int:
+        wait([self._process.sentinel])
+        with TURN:
+            self._process.join()
+        assert self._process.exitcode is not None
+        return self._process.exitcode
+
+
+def _run_dvc(arguments: list[str], cwd: Path, environment: dict[str, str], out: Connection) -> None:
+    os.setsid()
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    for number in (1, 2):
+        os.dup2(out.fileno(), number)
+    out.close()
+    os.write(1, b"\n")
+    sys.stdout, sys.stderr = (os.fdopen(n, "w", 1, encoding="utf-8", errors="backslashreplace") for n in (1, 2))
+    multiprocessing.set_start_method(None, force=True)  # a pool in here is made as in any process, not of another server
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(cwd)
+    from dvc.cli import main
+    from dvc.stage import run
+
+    run._run = called_or(run._run)
+    try:
+        code = main(arguments)
+    finally:
+        atexit._run_exitfuncs()  # multiprocessing ends a child without them
+    sys.exit(code)
+
+
+def called_or(start: Callable[..., None]) -> Callable[..., None]:
+    """What DVC starts a stage's command with (start: its own), but for commands of fpml's, which are called in this process."""
+
+    def run(executable: str | None, command: str, **options: Any) -> None:
+        if not OURS.fullmatch(command):
+            start(executable, command, **options)
+            return
+        from dvc.stage.exceptions import StageCmdFailedError
+
+        from fpml.cli.main import main
+
+        os.environ.update(options["env"])
+        code: Any
+        try:
+            with contextlib.chdir(options["cwd"]):
+                code = main(shlex.split(command)[1:])
+        except SystemExit as ended:  # argparse's
+            code = ended.code
+        if code:
+            raise StageCmdFailedError(command, code)
+
+    return run

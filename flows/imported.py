@@ -1,0 +1,29 @@
+"""What stages import on their way, for the process that forks are made of (flows/forked.py). Nothing else imports this."""
+
+from importlib import import_module
+
+from fpml import tasks
+
+OF_STAGES = (
+    "dvc.commands.repro",
+    "dvc.repo.reproduce",
+    "dvc.scm",
+    "fpml.report.page",
+    "fpml.stages.evaluate",
+    "fpml.stages.train",
+    "fpml.synth.write",
+    "mlflow.onnx",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "onnxruntime",
+    "onnxscript.function_libs.torch_lib.ops",
+    "sklearn.decomposition",
+    "torch._dynamo",
+    "torch.export._trace",
+    "torch.onnx._internal.exporter._core",
+    "torch.onnx._internal.exporter._torchlib.ops",
+    "torchmetrics.image",
+)
+for module in OF_STAGES:
+    import_module(module)
+for task in tasks.names():
+    tasks.task(task)

@@ -1,0 +1,64 @@
+"""Forks in the place of processes: a small graph, and which commands are called in them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.flows.test_local import project
+
+SYNTH = "fpml synth --out {} --fingers 1 --impressions 1 --sensor socofing --workers 1"
+
+
+def test_a_command_of_fpml_s_is_called_and_any_other_is_dvc_s_to_start(tmp_path: Path) -> None:
+    from dvc.stage.exceptions import StageCmdFailedError
+
+    from flows.forked import called_or
+
+    left: list[str] = []
+
+    def start(executable: str | None, command: str, **options: Any) -> None:
+        left.append(command)
+
+    run, there = called_or(start), {"env": {**os.environ, "DVC_STAGE": "made"}, "cwd": str(tmp_path)}
+    run("/bin/sh", SYNTH.format("made"), **there)
+    assert (tmp_path / "made" / "socofing" / "1_1.png").exists()
+    for command in (SYNTH.format("made"), "fpml no-such-command"):  # a folder in the way, and argparse's own end
+        with pytest.raises(StageCmdFailedError, match="exited with 2"):
+            run("/bin/sh", command, **there)
+    others = ["echo 1 > first", "fpml report > report", "fpml synth; rm made", "fpmlx"]
+    for command in others:
+        run("/bin/sh", command, **there)
+    assert left == others
+
+
+def test_a_graph_of_forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import forked, local
+    from flows.stages import StageFailed
+
+    monkeypatch.setattr(local, "FEW", 0)
+    begun: list[int] = []
+
+    class Counted(forked.Fork):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            assert os.getpgid(self.pid) == self.pid
+            begun.append(self.pid)
+
+    monkeypatch.setattr(local, "Fork", Counted)
+    each = "touch in-{}; until [ -e in-{} ]; do sleep 0.05; done; echo 1 > {}"  # ends only beside the other
+    stages = {
+        "made": (SYNTH.format("made"), []),
+        "a": (each.format("a", "b", "a"), ["made"]),
+        "b": (each.format("b", "a", "b"), ["made"]),
+    }
+    folder, lines = project(tmp_path, stages), list[str]()
+    assert local.run_graph(folder, lines.append) == dict.fromkeys(stages, "ran")
+    assert len(begun) == 3
+    assert any("1 prints of 1 fingers on socofing" in line for line in lines)
+    assert local.run_graph(folder, lines.append) == {}
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(StageFailed, match=r"made failed \(code \d+\): fpml: .*star"):
+        local.run_graph(project(other, {"made": ("fpml synth --out made --sensor star", [])}), lines.append)
