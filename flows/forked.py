@@ -18,7 +18,6 @@ from typing import Any
 
 OURS = re.compile(r"fpml( [\w.@-]+)+")  # a command of fpml's that needs no shell
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["flows.imported"])
 TURN = threading.Lock()  # multiprocessing looks after all its children at each start: beside a join, both would read one's end
 
 
@@ -26,6 +25,7 @@ class Fork:
     """`python -m dvc ARGUMENTS` as flows.stages.started starts it: leader of a process group, its words in a pipe."""
 
     def __init__(self, command: list[str], cwd: Path, environment: dict[str, str]) -> None:
+        FORKS.set_forkserver_preload(["flows.imported"])  # here, since a fork that needs a server itself needs none of this
         ours, theirs = FORKS.Pipe(duplex=False)
         self._process = FORKS.Process(target=_run_dvc, args=(command[3:], cwd, environment, theirs))
         with TURN:

@@ -26,6 +26,7 @@ from fpml.training.checkpoint import Checkpoints
 def evaluate_stage(name: str, params: Params) -> Findings:
     """Measure models/NAME, write results/NAME, register the model."""
     trained = load_trained(name, params)
+    torch.manual_seed(trained.recipe.train.seed)  # what an evaluation trains for itself begins the same each time
     with new_folder(root() / "results" / name) as out:
         (out / "figures").mkdir()
         album = Album(out / "figures", trained.prints.index)

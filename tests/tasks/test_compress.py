@@ -54,6 +54,9 @@ def test_every_claimed_use_has_a_number(project: Path, compressed: Callable[...,
     assert len(client.search_model_versions("name = 'compress-encoder'")) == 1
     compressed("promote", "compress")  # the encoder goes with its autoencoder
     assert str(client.get_model_version_by_alias("compress-encoder", "champion").version) == "1"
+    torch.manual_seed(5)  # wherever torch's numbers are
+    compressed("evaluate", "compress")
+    pd.testing.assert_frame_equal(pd.read_parquet(project / "results/compress/table.parquet"), table)
 
 
 def test_the_numbers_of_a_known_code(table_of: Callable[..., pd.DataFrame]) -> None:
