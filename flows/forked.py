@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from flows.stages import StageFailed
+
 OURS = re.compile(r"fpml( [\w.@-]+)+")  # a command of fpml's that needs no shell
 FORKS = multiprocessing.get_context("forkserver")
 TURN = threading.Lock()  # multiprocessing looks after all its children at each start: beside a join, both would read one's end
@@ -28,8 +30,11 @@ class Fork:
         FORKS.set_forkserver_preload(["flows.imported"])  # here, since a fork that needs a server itself needs none of this
         ours, theirs = FORKS.Pipe(duplex=False)
         self._process = FORKS.Process(target=_run_dvc, args=(command[3:], cwd, environment, theirs))
-        with TURN:
-            self._process.start()
+        try:
+            with TURN:
+                self._process.start()
+        except (EOFError, OSError) as error:
+            raise StageFailed(f"the process that stages are forked from ended ({error!r}); run it again") from error
         theirs.close()
         assert self._process.pid is not None
         self.pid = self._process.pid

@@ -1,5 +1,6 @@
 """What stages import on their way, for the process that forks are made of (flows/forked.py). Nothing else imports this."""
 
+import signal
 from importlib import import_module
 
 from fpml import tasks
@@ -23,7 +24,9 @@ OF_STAGES = (
     "torch.onnx._internal.exporter._torchlib.ops",
     "torchmetrics.image",
 )
+before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a Ctrl-C meanwhile ends this process without a traceback
 for module in OF_STAGES:
     import_module(module)
 for task in tasks.names():
     tasks.task(task)
+signal.signal(signal.SIGINT, before)

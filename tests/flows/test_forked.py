@@ -1,11 +1,17 @@
 """Forks in the place of processes: a small graph, and which commands are called in them."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.flows.test_local import project
 
 SYNTH = "fpml synth --out {} --fingers 1 --impressions 1 --sensor socofing --workers 1"
@@ -31,6 +37,31 @@ def test_a_command_of_fpml_s_is_called_and_any_other_is_dvc_s_to_start(tmp_path:
     for command in others:
         run("/bin/sh", command, **there)
     assert left == others
+
+
+def test_all_that_stages_import_is_there() -> None:
+    """Where a module is not, multiprocessing says nothing, and what comes after it is imported by each fork."""
+    subprocess.run([sys.executable, "-c", "import flows.imported"], cwd=REPOSITORY, check=True)
+
+
+def test_an_interrupt_while_all_is_imported_ends_quietly(tmp_path: Path) -> None:
+    folder = project(tmp_path, {"a": ("echo 1 > a", [])})
+    code = "import sys; from flows import local; local.FEW = 0; sys.exit(local.main(sys.argv[1:]))"
+    ours = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline, server = time.monotonic() + 90, None
+    while server is None or server.memory_info().rss < 64 << 20:  # well on its way
+        assert time.monotonic() < deadline
+        assert ours.poll() is None
+        server = next((p for p in psutil.Process(ours.pid).children() if "forkserver" in " ".join(p.cmdline())), None)
+        time.sleep(0.02)
+    os.killpg(ours.pid, signal.SIGINT)  # as a terminal does
+    said = ours.communicate(timeout=60)[1]
+    assert ours.returncode == 130
+    assert said.splitlines() == ["interrupted; run it again to go on"]
+    assert not (folder / "a").exists()
 
 
 def test_a_graph_of_forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
