@@ -1,6 +1,7 @@
 """A stage as a fork of a process that has imported what stages need: each of them would import it anew, for some ten seconds.
 
-In the fork runs what `python -m dvc` runs; and where DVC would start a command of fpml's, the fork calls it.
+In the fork runs what `python -m dvc` runs; and where DVC would start a command of fpml's, the fork calls it. Until all is
+imported, stages begin as processes.
 """
 
 import atexit
@@ -16,25 +17,40 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from flows.stages import StageFailed
+from flows.stages import Child, started
 
 OURS = re.compile(r"fpml( [\w.@-]+)+")  # a command of fpml's that needs no shell
 FORKS = multiprocessing.get_context("forkserver")
+READY = threading.Event()  # all is imported
 TURN = threading.Lock()  # multiprocessing looks after all its children at each start: beside a join, both would read one's end
+
+
+def get_ready() -> None:
+    """Have it imported, by a process of its own: nobody waits."""
+    FORKS.set_forkserver_preload(["flows.imported"])  # not above, since a fork that needs a server itself needs none of this
+
+    def first() -> None:
+        nothing = FORKS.Process(target=int)
+        with TURN, contextlib.suppress(EOFError, OSError):  # where that process ends, stages stay processes
+            nothing.start()
+            nothing.join()
+            READY.set()
+
+    threading.Thread(target=first, daemon=True).start()
+
+
+def begun(command: list[str], cwd: Path, environment: dict[str, str]) -> Child:
+    return (Fork if READY.is_set() else started)(command, cwd, environment)
 
 
 class Fork:
     """`python -m dvc ARGUMENTS` as flows.stages.started starts it: leader of a process group, its words in a pipe."""
 
     def __init__(self, command: list[str], cwd: Path, environment: dict[str, str]) -> None:
-        FORKS.set_forkserver_preload(["flows.imported"])  # here, since a fork that needs a server itself needs none of this
         ours, theirs = FORKS.Pipe(duplex=False)
         self._process = FORKS.Process(target=_run_dvc, args=(command[3:], cwd, environment, theirs))
-        try:
-            with TURN:
-                self._process.start()
-        except (EOFError, OSError) as error:
-            raise StageFailed(f"the process that stages are forked from ended ({error!r}); run it again") from error
+        with TURN:
+            self._process.start()
         theirs.close()
         assert self._process.pid is not None
         self.pid = self._process.pid

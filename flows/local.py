@@ -17,7 +17,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from time import perf_counter
 
-from flows.forked import Fork
+from flows.forked import begun, get_ready
 from flows.stages import ROOT, Children, StageFailed, run_stage, stale, started
 from fpml.base.environment import heed_signals, make_ready
 
@@ -33,7 +33,9 @@ def run_graph(folder: Path, say: Callable[[str], None]) -> dict[str, str]:
     Raises StageFailed when a stage fails and what runs beside it has ended; none is started after that."""
     waiting, gpu = stale(folder), shutil.which("nvidia-smi") is not None
     forks = len(waiting) > FEW and sys.platform == "linux" and not gpu  # macOS's libraries and CUDA bear no forks
-    order, children, done = TopologicalSorter(waiting), Children(Fork if forks else started), {}
+    order, children, done = TopologicalSorter(waiting), Children(begun if forks else started), {}
+    if forks:
+        get_ready()
     order.prepare()
     gpu_turn = threading.Lock() if gpu else nullcontext()
     ready: list[str] = []
