@@ -85,6 +85,7 @@ def main(arguments: list[str]) -> int:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a terminal that closes ends the stages too
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // AT_A_TIME)))
+    os.environ["PYTHONUTF8"] = "1"  # for forks, which can't be told so later, as for processes (flows/stages.py)
     try:
         done = run_graph(Path(arguments[0]) if arguments else ROOT, lambda line: print(f"{line}\n", end="", flush=True))
     except StageFailed as error:
