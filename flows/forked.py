@@ -6,6 +6,7 @@ imported, stages begin as processes.
 
 import atexit
 import contextlib
+import logging
 import multiprocessing
 import os
 import re
@@ -17,30 +18,38 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from flows.stages import Child, started
+from flows.stages import ROOT, Child, started
 
 OURS = re.compile(r"fpml( [\w.@-]+)+")  # a command of fpml's that needs no shell
 FORKS = multiprocessing.get_context("forkserver")
 READY = threading.Event()  # all is imported
-TURN = threading.Lock()  # multiprocessing looks after all its children at each start: beside a join, both would read one's end
+SOURCES: dict[Path, int] = {}  # when each file of ours was changed last, as it was imported
+TURN = threading.Lock()  # a start polls all children: while another thread joins one, both would read its exit code
 
 
 def get_ready() -> None:
     """Have it imported, by a process of its own: nobody waits."""
-    FORKS.set_forkserver_preload(["flows.imported"])  # not above, since a fork that needs a server itself needs none of this
+    FORKS.set_forkserver_preload(["flows.imported"])  # not at import: forks import this too, and need no such server
+    SOURCES.update(_sources())
 
     def first() -> None:
         nothing = FORKS.Process(target=int)
         with TURN, contextlib.suppress(EOFError, OSError):  # where that process ends, stages stay processes
             nothing.start()
             nothing.join()
-            READY.set()
+            if nothing.exitcode == 0:
+                READY.set()
 
     threading.Thread(target=first, daemon=True).start()
 
 
 def begun(command: list[str], cwd: Path, environment: dict[str, str]) -> Child:
-    return (Fork if READY.is_set() else started)(command, cwd, environment)
+    """A fork where all is imported, and is what lies on the disk, which DVC takes for what ran."""
+    return (Fork if READY.is_set() and _sources() == SOURCES else started)(command, cwd, environment)
+
+
+def _sources() -> dict[Path, int]:
+    return {file: file.stat().st_mtime_ns for folder in ("flows", "fpml") for file in (ROOT / folder).rglob("*.py")}
 
 
 class Fork:
@@ -79,9 +88,14 @@ def _run_dvc(arguments: list[str], cwd: Path, environment: dict[str, str], out: 
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
+    sys.argv = ["dvc", *arguments]
     from dvc.cli import main
+    from dvc.logger import setup
     from dvc.stage import run
 
+    for name in ("dvc", "dvc_objects", "dvc_data"):  # set up for the server's terminal: in colour
+        logging.getLogger(name).handlers.clear()
+    setup()
     run._run = called_or(run._run)
     try:
         code = main(arguments)
@@ -102,12 +116,15 @@ def called_or(start: Callable[..., None]) -> Callable[..., None]:
         from fpml.cli.main import main
 
         os.environ.update(options["env"])
+        called, sys.argv = sys.argv, shlex.split(command)
         code: Any
         try:
             with contextlib.chdir(options["cwd"]):
-                code = main(shlex.split(command)[1:])
+                code = main(sys.argv[1:])
         except SystemExit as ended:  # argparse's
             code = ended.code
+        finally:
+            sys.argv = called
         if code:
             raise StageCmdFailedError(command, code)
 

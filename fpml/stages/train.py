@@ -141,8 +141,9 @@ def _parent_watch() -> Callable[[], None]:
     watched = []
     for parent in psutil.Process().parents():
         watched.append(parent)
-        called = " ".join(parent.cmdline()[:4])
-        if "dvc" in called or "forkserver" in called:  # this process is DVC's own there (flows/forked.py)
+        called = parent.cmdline()
+        forked = any("multiprocessing.forkserver" in part for part in called)  # this process is DVC's own (flows/forked.py)
+        if forked or "dvc" in " ".join(called[:3]):
             break
     else:
         raise FpmlError("DVC, which started this training, is gone; stopped")

@@ -89,7 +89,7 @@ FAILS = "until [ -s pid ]; do sleep 0.05; done; exit 2"
 def test_an_interrupt_ends_what_runs(tmp_path: Path, beside: str, few: int) -> None:
     """Also what runs on beside a stage that failed."""
     folder = project(tmp_path, {"a": ("echo $$ > pid; exec sleep 3005", []), "b": (beside, []), "c": ("echo 1 > c", ["a"])})
-    ready = "" if few else "forked.get_ready(); forked.READY.wait(90); "
+    ready = "" if few else "forked.get_ready(); assert forked.READY.wait(90); "
     code = f"import sys; from flows import forked, local; {ready}local.FEW = {few}; sys.exit(local.main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, str(folder)]
     ours = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
