@@ -1,5 +1,6 @@
 """What stages import on their way, for the process that forks are made of (flows/forked.py). Nothing else imports this."""
 
+import os
 import signal
 from importlib import import_module
 
@@ -25,6 +26,8 @@ OF_STAGES = (
     "torchmetrics.image",
 )
 before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a Ctrl-C meanwhile ends this process without a traceback
+for key, value in import_module("fpml.tracking.runs").ENVIRONMENT.items():  # MLflow reads some as it is imported
+    os.environ.setdefault(key, value)
 for module in OF_STAGES:
     import_module(module)
 for task in tasks.names():
