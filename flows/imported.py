@@ -17,12 +17,9 @@ OF_STAGES = (
     "mlflow.onnx",
     "mlflow.store.tracking.sqlalchemy_store",
     "onnxruntime",
-    "onnxscript.function_libs.torch_lib.ops",
     "sklearn.decomposition",
     "torch._dynamo",
-    "torch.export._trace",
-    "torch.onnx._internal.exporter._core",
-    "torch.onnx._internal.exporter._torchlib.ops",
+    "torch.onnx.utils",
     "torchmetrics.image",
 )
 before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a Ctrl-C meanwhile ends this process without a traceback

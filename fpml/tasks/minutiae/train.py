@@ -253,7 +253,7 @@ def registered(network: nn.Module, prints: Tensor) -> Registered:
     """Grey pictures of any size, and patches → what fpml.models.minutiae.Exported says."""
     assert isinstance(network, MinutiaeNet)
     inputs = {"prints": prints, "patches": prints[:, :, :SIDE, :SIDE].contiguous()}
-    return Registered(Exported(network), inputs, Exported.OUTPUTS, any_size=MULTIPLE, apart=("patches",), fixed=("patches",))
+    return Registered(Exported(network), inputs, Exported.OUTPUTS, any_size=True, apart=("patches",), fixed=("patches",))
 
 
 assert set(SHARES) == {field.name for field in fields(Maps)}

@@ -224,5 +224,5 @@ def registered(network: nn.Module, prints: Tensor) -> Registered:
         stepped=("repaired",),
         apart=("noises", "rims", "turns", "cuts"),
         fixed=("rims", "turns", "cuts"),
-        any_size=MULTIPLE,
+        any_size=True,
     )
