@@ -20,7 +20,7 @@ test: .venv/dev
 
 # With real servers and a browser on loopback, which it starts and ends: apt-get install postgresql chromium
 test-ops: .venv/dev .venv/servers
-	python -m pytest tests/ops -n 2 --dist worksteal $(ARGS)
+	python -m pytest tests/ops -n 2 --dist worksteal --timeout 1200 $(ARGS)
 
 lint: .venv/dev
 	ruff check .

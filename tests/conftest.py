@@ -117,6 +117,8 @@ def tiny_params() -> dict[str, Any]:
         _make_tiny(recipe)
     params["run"] = {"reconstruct": {"task": "reconstruct", "model": "autoencoder"}}  # a test enables what else it wants
     params["runtime"] |= {"workers": 1, "device": "cpu"}
+    params["synth"] = {"seed": 7, "fvc_fingers": 2, "fvc_impressions": 1, "unseen_prints": 1, "socofing_subjects": 1,
+                       "minutiae_fingers": 4}  # fmt: skip
     return params
 
 
@@ -185,6 +187,11 @@ def change_params(project: Path) -> Callable[..., None]:
 @pytest.fixture
 def dvc_project(project: Path) -> Path:
     """The project under git and DVC, with the real graph."""
+    under_dvc(project)
+    return project
+
+
+def under_dvc(project: Path) -> None:
     shutil.copytree(REPOSITORY / "fpml", project / "fpml", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(REPOSITORY / name, project / name)
@@ -194,7 +201,6 @@ def dvc_project(project: Path) -> Path:
     run("dvc", "init", "-q", cwd=project)
     run("git", "add", "-A", cwd=project)
     run("git", "commit", "-qm", "start", cwd=project)
-    return project
 
 
 def run(*command: str, cwd: Path, code: int = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -31,8 +31,7 @@ def whole(dvc_project: Path) -> Path:
     params = demo_settings()
     tiny = tiny_params()
     params["datasets"] |= tiny["datasets"]
-    params["synth"] |= {"fvc_fingers": 2, "fvc_impressions": 1, "unseen_prints": 1, "socofing_subjects": 1}
-    params["run"], params["recipes"] = tiny["run"], tiny["recipes"]
+    params["synth"], params["run"], params["recipes"] = tiny["synth"], tiny["run"], tiny["recipes"]
     params["recipes"]["reconstruct"]["data"] |= {"train": ["prints", "synth-fvc"], "test": ["other", "synth-secugen"]}
     params["runtime"] = tiny["runtime"]
     write_params(dvc_project, params)

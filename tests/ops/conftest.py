@@ -15,7 +15,7 @@ import yaml
 
 from infra.local.service import ServiceError
 from infra.local.services import PORTS, Services
-from tests.conftest import REPOSITORY, run, tiny_params, write_params
+from tests.conftest import REPOSITORY, run, tiny_params, under_dvc, write_params
 
 
 @pytest.fixture(scope="session")
@@ -54,11 +54,22 @@ def team(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servic
         yield services
 
 
+@pytest.fixture(scope="session")
+def with_synth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """DVC's cache of a project that has run `synth`, at its smallest."""
+    project = tmp_path_factory.mktemp("synth")
+    write_params(project, tiny_params())
+    under_dvc(project)
+    run("dvc", "repro", "synth", cwd=project)
+    return project / ".dvc" / "cache"
+
+
 @pytest.fixture
-def team_project(dvc_project: Path, team: Services, request: pytest.FixtureRequest) -> Path:
-    """A project of its own experiment, with the real graph at its smallest, and the flows, on the services."""
+def team_project(dvc_project: Path, team: Services, request: pytest.FixtureRequest, with_synth: Path) -> Path:
+    """A project of its own experiment, with the real graph at its smallest, and the flows, on the services. `synth` took
+    longest and is no test's matter: DVC restores it."""
+    shutil.copytree(with_synth, dvc_project / ".dvc" / "cache", dirs_exist_ok=True)
     params = tiny_params()
-    params["synth"] |= {"fvc_fingers": 2, "fvc_impressions": 1, "unseen_prints": 1, "socofing_subjects": 1}
     params["tracking"]["experiment"] = request.node.name
     name = f"r-{abs(hash(request.node.name)) % 10**8}"  # runs are registered by name: each test's own
     params["run"] = {name: params["run"]["reconstruct"]}
@@ -94,7 +105,7 @@ def slow(project: Path, epochs: int = 60) -> None:
     })  # fmt: skip
 
 
-def until(true: Callable[[], Any], seconds: float = 120, what: str = "it") -> Any:
+def until(true: Callable[[], Any], seconds: float = 240, what: str = "it") -> Any:
     """Wait for a condition; its value."""
     deadline = time.monotonic() + seconds
     while not (value := true()):
@@ -105,7 +116,7 @@ def until(true: Callable[[], Any], seconds: float = 120, what: str = "it") -> An
 
 def command(*arguments: str, cwd: Path, code: int = 0) -> str:
     """A Python module's command, in this environment: what it said."""
-    done = subprocess.run([sys.executable, "-m", *arguments], cwd=cwd, capture_output=True, text=True, timeout=400)
+    done = subprocess.run([sys.executable, "-m", *arguments], cwd=cwd, capture_output=True, text=True, timeout=480)
     assert done.returncode == code, f"{arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 

@@ -24,7 +24,7 @@ def start_training(project: Path) -> "subprocess.Popen[str]":
         [sys.executable, "-m", "dvc", "repro", f"train@{the_run(project)}"], cwd=project, text=True, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    until(lambda: list(project.glob(".fpml/checkpoints/*/epoch-00003")) or child.poll() is not None, 120, "the third epoch")
+    until(lambda: list(project.glob(".fpml/checkpoints/*/epoch-00003")) or child.poll() is not None, what="the third epoch")
     assert child.poll() is None, "the training ended too soon"
     return child
 
@@ -47,7 +47,7 @@ def test_the_tracking_server_goes_and_comes_back(team_project: Path, team: Servi
     slow(team_project, EPOCHS)
     training = start_training(team_project)
     team.end("mlflow", signal.SIGKILL)
-    said = training.communicate(timeout=240)[0]
+    said = training.communicate(timeout=480)[0]
     assert training.returncode == 0, said
     assert "metrics stay in files" in said or "did not arrive" in said
     team.up()
@@ -61,7 +61,7 @@ def test_the_database_is_restarted_while_training(team_project: Path, team: Serv
     training = start_training(team_project)
     team.end("postgres", signal.SIGINT)
     team.start(team.postgres())
-    said = training.communicate(timeout=240)[0]
+    said = training.communicate(timeout=480)[0]
     assert training.returncode == 0, said
     register()
     assert steps(team, team_project) == list(range(1, EPOCHS + 1))
@@ -88,7 +88,7 @@ def test_two_pipelines_at_once_on_one_workspace(team_project: Path, team: Servic
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for _ in range(2)
     ]  # fmt: skip
-    said = [f.communicate(timeout=280)[0] for f in flows]
+    said = [f.communicate(timeout=480)[0] for f in flows]
     assert [f.returncode for f in flows] == [0, 0], said
     assert "up to date" in command("dvc", "status", cwd=team_project)
     name = the_run(team_project)
@@ -136,7 +136,7 @@ def test_a_clock_put_back_or_forward_changes_nothing(team_project: Path, team: S
         environment = {**os.environ, "PYTHONPATH": f"{team_project / 'wrong'}:{os.environ.get('PYTHONPATH', '')}",
                        "WRONG": str(86400 * days)}  # fmt: skip
         done = subprocess.run([sys.executable, "-m", "dvc", "repro", f"evaluate@{name}"], cwd=team_project, env=environment,
-                              capture_output=True, text=True, timeout=200)  # fmt: skip
+                              capture_output=True, text=True, timeout=480)  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         assert steps(team, team_project) == list(range(1, epochs + 1))
     assert "up to date" in command("dvc", "repro", f"evaluate@{name}", cwd=team_project)
@@ -150,7 +150,7 @@ def test_of_many_promotions_one_wins(team_project: Path, team: Services) -> None
         subprocess.Popen(arguments, cwd=team_project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    said = [r.communicate(timeout=120) for r in racers]
+    said = [r.communicate(timeout=480) for r in racers]
     won = [out for out, _ in said if "it is the first" in out]
     assert len(won) == 1, said
     assert all("already" in out or "under way" in err for out, err in said if "it is the first" not in out), said
@@ -188,7 +188,7 @@ def test_a_failure_is_told(team_project: Path, team: Services, hook: str) -> Non
         set_params(team_project, **{"split.validation": 0.01})
         night = start("nightly/nightly")
         assert finished(night).is_failed()
-        until(lambda: any("leaves 'validation' empty" in text for text in heard), 60, "the notification")
+        until(lambda: any("leaves 'validation' empty" in text for text in heard), what="the notification")
         server.shutdown()
 
 
@@ -201,7 +201,7 @@ def test_bad_input_is_not_tried_again(team_project: Path, team: Services) -> Non
     deploy(team_project)
     set_params(team_project, **{"split.validation": 0.01})
     night = start("nightly/nightly")
-    assert finished(night, 120).is_failed()
+    assert finished(night).is_failed()
     with get_client(sync_client=True) as client:
         tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[night])))
     (split,) = [t for t in tasks if t.name.startswith("split@")]
@@ -225,7 +225,7 @@ def test_a_full_disk_leaves_nothing_half_written(team_project: Path, team: Servi
             cwd=team_project,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=480,
         )
         assert said.returncode == 2
         assert "the disk is full" in said.stderr.splitlines()[-1]

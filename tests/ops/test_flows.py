@@ -27,7 +27,7 @@ def state_of(flow_run: Any) -> Any:
         return client.read_flow_run(flow_run).state
 
 
-def finished(flow_run: Any, seconds: float = 240) -> Any:
+def finished(flow_run: Any, seconds: float = 480) -> Any:
     return until(lambda: (s := state_of(flow_run)) and s.is_final() and s, seconds, f"flow run {flow_run}")
 
 
@@ -71,7 +71,7 @@ def test_deployments_are_what_their_file_says(team_project: Path, team: Services
         assert form["promote"]["type"] == "boolean"
         assert "gate" in form["promote"]["description"]
         until(
-            lambda: client.read_flow_runs(), 60, "scheduled runs"
+            lambda: client.read_flow_runs(), what="scheduled runs"
         )  # the scheduler makes runs, as it would not with other pins
 
 
@@ -112,19 +112,19 @@ def test_a_second_run_is_refused_while_one_runs(team_project: Path, team: Servic
     slow(team_project, 3000)
     deploy(team_project)
     first = start("nightly/nightly")
-    until(lambda: list(team_project.glob(".fpml/checkpoints/*/epoch-*")), 120, "the training")
+    until(lambda: list(team_project.glob(".fpml/checkpoints/*/epoch-*")), what="the training")
     second = start("nightly/nightly")
-    assert finished(second, 60).is_cancelled()
+    assert finished(second).is_cancelled()
     # Its lines are in Prefect's pages while the stage still runs.
     assert until(
-        lambda: any(line.startswith("train ") or "epochs" in line for line in logs(first)), 60, "a line of the training"
+        lambda: any(line.startswith("train ") or "epochs" in line for line in logs(first)), what="a line of the training"
     )
     assert state_of(first).is_running()
     with get_client(sync_client=True) as client:
         from prefect.states import Cancelling
 
         client.set_flow_run_state(first, Cancelling())
-    assert finished(first, 90).is_cancelled()
+    assert finished(first).is_cancelled()
 
 
 def test_a_night_after_the_worker_was_killed(team_project: Path, team: Services) -> None:
@@ -133,7 +133,7 @@ def test_a_night_after_the_worker_was_killed(team_project: Path, team: Services)
     slow(team_project, 40)
     deploy(team_project)
     first = start("nightly/nightly", promote=False)
-    until(lambda: list(team_project.glob(".fpml/checkpoints/*/epoch-00003")), 120, "the third epoch")
+    until(lambda: list(team_project.glob(".fpml/checkpoints/*/epoch-00003")), what="the third epoch")
     resumed = next(team_project.glob(".fpml/checkpoints/*/run")).read_text(encoding="utf-8")
     worker = team.process("worker")
     assert worker
@@ -144,9 +144,9 @@ def test_a_night_after_the_worker_was_killed(team_project: Path, team: Services)
     assert not (team_project / "models" / name).exists()
     team.up()
     # Its heart beats no more: an automation says so, and its place is free for the next night.
-    assert finished(first, 200).is_crashed()
+    assert finished(first).is_crashed()
     second = start("nightly/nightly", promote=False)
-    state = finished(second, 300)
+    state = finished(second)
     assert state.is_completed(), state.message
     tasks = task_states(second)
     assert tasks["ingest@prints"] == "Cached"
@@ -165,7 +165,7 @@ def test_the_doctor_on_a_project_that_is_ill(team_project: Path, team: Services)
     (team_project / "params.yaml").write_text("datasets: 3\n", encoding="utf-8")
     ill = start("doctor/doctor")
     assert finished(ill).is_failed()
-    assert until(lambda: any(line.startswith("BAD") for line in logs(ill)), 30, "the log lines")
+    assert until(lambda: any(line.startswith("BAD") for line in logs(ill)), what="the log lines")
 
 
 def test_new_prints_are_taken_in_and_drift_is_told(team_project: Path, team: Services, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_new_prints_are_taken_in_and_drift_is_told(team_project: Path, team: Ser
             answer = client.request("POST", "/events/filter", json={"filter": wanted.model_dump(mode="json")})
             return answer.json()["events"]
 
-        (event, *_) = until(told, 30, "the event")
+        (event, *_) = until(told, what="the event")
     assert event["resource"]["prefect.resource.id"] == f"fpml.run.{name}"
     assert "grey" in event["payload"]["drifted"]
 
@@ -233,7 +233,7 @@ def test_one_gpu_is_shared_between_flows(team_project: Path, team: Services, tmp
         subprocess.Popen([sys.executable, "-m", "flows.pipeline", str(f)], cwd=REPOSITORY, stdout=subprocess.DEVNULL)
         for f in folders
     ]
-    assert [p.wait(180) for p in flows] == [0, 0]
+    assert [p.wait(480) for p in flows] == [0, 0]
     assert (tmp_path / "turns").read_text(encoding="utf-8").split() == ["in", "out", "in", "out"]
 
 

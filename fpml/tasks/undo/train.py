@@ -34,7 +34,7 @@ from fpml.training.export import Registered
 from fpml.training.exported import measure
 from fpml.training.pictures import picture_loss
 from fpml.training.session import Row, Session, Sets
-from fpml.training.undoing import MULTIPLE, AlteredBatches
+from fpml.training.undoing import AlteredBatches
 
 WARM_UP = 40  # steps, at most, in which the learning rate rises
 DECAY, CLIP = 0.003, 3.0  # AdamW's, of the weights; norm of the gradient
