@@ -120,3 +120,36 @@ def test_a_graph_of_forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     other.mkdir()
     with pytest.raises(StageFailed, match=r"made failed \(code \d+\): fpml: .*star"):
         local.run_graph(project(other, {"made": ("fpml synth --out made --sensor star", [])}), lines.append)
+
+
+WATCHES = """
+import sys
+from fpml.base.errors import FpmlError
+from fpml.stages.train import _parent_watch
+check = _parent_watch()
+for line in sys.stdin:
+    try:
+        print(check(), flush=True)
+    except FpmlError as error:
+        print(error, flush=True)
+"""
+SERVES = "import subprocess, sys  # as multiprocessing.forkserver\nsubprocess.run([sys.executable, '-c', sys.argv[1]])"
+
+
+def test_a_training_in_a_fork_ends_with_the_server_that_made_the_fork() -> None:
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVES, WATCHES], env={**os.environ, "DVC_STAGE": "train@r"}, text=True, bufsize=1,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert server.stdin is not None
+    assert server.stdout is not None
+
+    def asked() -> str:
+        server.stdin.write("still wanted?\n")
+        return server.stdout.readline()
+
+    with server:
+        assert asked() == "None\n"
+        server.kill()
+        server.wait(60)
+        assert asked() == "the process that started this training is gone; stopped after the last checkpoint\n"
