@@ -151,17 +151,21 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> Path:
     """A project with made prints and tiny settings; the working folder of the test."""
-    write_fvc(tmp_path / "raw" / "prints")
-    (tmp_path / "raw" / "other").mkdir()
-    for number in range(3):
-        Image.fromarray(make_print(5000 + number)).save(tmp_path / "raw" / "other" / f"p{number}.png")
-    write_params(tmp_path, tiny_params())
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    fill(tmp_path, empty_store)
     monkeypatch.chdir(tmp_path)
     for leaked in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI"):  # mlflow sets them in its own process
         monkeypatch.setenv(leaked, "")
         monkeypatch.delenv(leaked)
     return tmp_path
+
+
+def fill(folder: Path, empty_store: Path) -> None:
+    write_fvc(folder / "raw" / "prints")
+    (folder / "raw" / "other").mkdir()
+    for number in range(3):
+        Image.fromarray(make_print(5000 + number)).save(folder / "raw" / "other" / f"p{number}.png")
+    write_params(folder, tiny_params())
+    shutil.copy(empty_store, folder / "mlflow.db")
 
 
 def write_params(folder: Path, params: dict[str, Any]) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,16 +7,26 @@ import pytest
 import yaml
 
 from fpml.admin.cache import cache_folder, mend
-from tests.conftest import run, write_fvc
+from tests.conftest import fill, run, under_dvc, write_fvc
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    """A project prepared by DVC, with a dataset under DVC."""
+    folder = tmp_path_factory.mktemp("built")
+    fill(folder, empty_store)
+    under_dvc(folder)
+    write_fvc(folder / "source", fingers=2)
+    run("fpml", "data", "add", "mine", "source", "--reader", "fvc", "--dpi", "500", cwd=folder)
+    run("dvc", "repro", "prepare@reconstruct", cwd=folder)
+    return folder
 
 
 @pytest.fixture
-def cached(dvc_project: Path) -> Path:
-    """Prepared by DVC, with a dataset under DVC."""
-    write_fvc(dvc_project / "source", fingers=2)
-    run("fpml", "data", "add", "mine", "source", "--reader", "fvc", "--dpi", "500", cwd=dvc_project)
-    run("dvc", "repro", "prepare@reconstruct", cwd=dvc_project)
-    return dvc_project
+def cached(project: Path, built: Path) -> Path:
+    """A copy of what was built, for one test."""
+    shutil.copytree(built, project, dirs_exist_ok=True)
+    return project
 
 
 def damage(project: Path, content: bytes) -> Path:
