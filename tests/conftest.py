@@ -188,23 +188,27 @@ def change_params(project: Path) -> Callable[..., None]:
     return change
 
 
-@pytest.fixture
-def dvc_project(project: Path) -> Path:
-    """The project under git and DVC, with the real graph."""
-    under_dvc(project)
-    return project
-
-
-def under_dvc(project: Path) -> None:
-    shutil.copytree(REPOSITORY / "fpml", project / "fpml", ignore=shutil.ignore_patterns("__pycache__"))
+@pytest.fixture(scope="session")
+def once_under_dvc(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    """Such a project under git and DVC, with the real graph: made once, copied for each test."""
+    folder = tmp_path_factory.mktemp("once")
+    fill(folder, empty_store)
+    shutil.copytree(REPOSITORY / "fpml", folder / "fpml", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
-        shutil.copy(REPOSITORY / name, project / name)
-    run("git", "init", "-q", cwd=project)
-    run("git", "config", "user.email", "test@localhost", cwd=project)
-    run("git", "config", "user.name", "test", cwd=project)
-    run("dvc", "init", "-q", cwd=project)
-    run("git", "add", "-A", cwd=project)
-    run("git", "commit", "-qm", "start", cwd=project)
+        shutil.copy(REPOSITORY / name, folder / name)
+    for git in (["init", "-q"], ["config", "user.email", "test@localhost"], ["config", "user.name", "test"]):
+        run("git", *git, cwd=folder)
+    run("dvc", "init", "-q", cwd=folder)
+    for git in (["add", "-A"], ["commit", "-qm", "start"]):
+        run("git", *git, cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def dvc_project(project: Path, once_under_dvc: Path) -> Path:
+    """The project under git and DVC, with the real graph."""
+    shutil.copytree(once_under_dvc, project, dirs_exist_ok=True)
+    return project
 
 
 def run(*command: str, cwd: Path, code: int = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -7,15 +7,14 @@ import pytest
 import yaml
 
 from fpml.admin.cache import cache_folder, mend
-from tests.conftest import fill, run, under_dvc, write_fvc
+from tests.conftest import run, write_fvc
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory, once_under_dvc: Path) -> Path:
     """A project prepared by DVC, with a dataset under DVC."""
-    folder = tmp_path_factory.mktemp("built")
-    fill(folder, empty_store)
-    under_dvc(folder)
+    folder = tmp_path_factory.mktemp("built") / "project"
+    shutil.copytree(once_under_dvc, folder)
     write_fvc(folder / "source", fingers=2)
     run("fpml", "data", "add", "mine", "source", "--reader", "fvc", "--dpi", "500", cwd=folder)
     run("dvc", "repro", "prepare@reconstruct", cwd=folder)

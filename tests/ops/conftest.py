@@ -15,7 +15,7 @@ import yaml
 
 from infra.local.service import ServiceError
 from infra.local.services import PORTS, Services
-from tests.conftest import REPOSITORY, run, tiny_params, under_dvc, write_params
+from tests.conftest import REPOSITORY, run, tiny_params, write_params
 
 
 @pytest.fixture(scope="session")
@@ -55,11 +55,10 @@ def team(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servic
 
 
 @pytest.fixture(scope="session")
-def with_synth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_synth(tmp_path_factory: pytest.TempPathFactory, once_under_dvc: Path) -> Path:
     """DVC's cache of a project that has run `synth`, at its smallest."""
-    project = tmp_path_factory.mktemp("synth")
-    write_params(project, tiny_params())
-    under_dvc(project)
+    project = tmp_path_factory.mktemp("synth") / "project"
+    shutil.copytree(once_under_dvc, project)
     run("dvc", "repro", "synth", cwd=project)
     return project / ".dvc" / "cache"
 
