@@ -32,7 +32,7 @@ def export(registered: Registered, path: Path) -> None:
     """Write ONNX, made from the examples twice over, and compare it with torch on them. FpmlError where they differ.
 
     By torch's older exporter, which follows one run of the network: the newer one (dynamo=True) makes models that say the same,
-    and takes ten to fifty times as long. PRESERVE, for a network that is in its evaluating state already, leaves normalisation
+    and takes many times as long. PRESERVE, for a network that is in its evaluating state already, leaves normalisation
     apart from convolutions, so that all parameters keep their names; ONNX Runtime joins them as it loads."""
     import onnx
     import onnxruntime
