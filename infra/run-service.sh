@@ -47,12 +47,14 @@ mlflow)
   export MLFLOW_BACKEND_STORE_URI MLFLOW_FLASK_SERVER_SECRET_KEY
   export MLFLOW_ARTIFACTS_DESTINATION=s3://mlflow MLFLOW_AUTH_CONFIG_PATH="$FPML_STATE_DIR/users.ini"
   export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false
+  # To check a password takes a tenth of a second of a core, on purpose; one that was right is known for a minute.
   cat > "$MLFLOW_AUTH_CONFIG_PATH" <<INI
 [mlflow]
 default_permission = READ
 database_uri = $(database postgresql mlflow_users)
 admin_username = fpml
 admin_password = $(secret mlflow)
+auth_cache_ttl_seconds = 60
 INI
   exec python -m mlflow server --app-name basic-auth --host "$FPML_LISTEN" --port "$FPML_PORT" --workers 1 --serve-artifacts
   ;;

@@ -109,7 +109,7 @@ def until(true: Callable[[], Any], seconds: float = 240, what: str = "it") -> An
     deadline = time.monotonic() + seconds
     while not (value := true()):
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(0.1)
+        time.sleep(0.5)  # what is asked is a server, busy enough
     return value
 
 

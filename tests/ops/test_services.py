@@ -1,3 +1,4 @@
+import base64
 import stat
 import urllib.request
 from pathlib import Path
@@ -28,15 +29,24 @@ def test_nothing_listens_beyond_loopback(team: Services) -> None:
     assert {a.ip for a in listening} == {"127.0.0.1"}
 
 
+def asked(address: str, password: str) -> urllib.request.Request:
+    """Without a password, no user either."""
+    user = {"Authorization": f"Basic {base64.b64encode(f'fpml:{password}'.encode()).decode()}"}
+    return urllib.request.Request(address, headers=user if password else {})
+
+
 def test_passwords_are_asked_for_and_shown_to_nobody(team: Services) -> None:
     for address in (
         f"{team.url('prefect')}/api/flows/count",
         f"{team.url('mlflow')}/api/2.0/mlflow/experiments/search?max_results=1",
     ):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(address, timeout=10)
-        assert refused.value.code == 401, address
-        refused.value.close()
+        for password in ("", "another"):  # also where the right one is remembered
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(asked(address, password), timeout=10)
+            assert refused.value.code == 401, address
+            refused.value.close()
+        name = "mlflow" if "mlflow" in address else "prefect"
+        urllib.request.urlopen(asked(address, team.secret(name)), timeout=10).close()
     with pytest.raises(psycopg2.OperationalError, match="password"):
         psycopg2.connect(host="127.0.0.1", port=team.ports["postgres"], user="fpml", password="fpml", dbname="mlflow")
     secrets = list((team.folder / "secrets").iterdir())
