@@ -113,6 +113,11 @@ def until(true: Callable[[], Any], seconds: float = 240, what: str = "it") -> An
     return value
 
 
+def epochs_kept(project: Path) -> int:
+    """The last epoch that a training has kept; 0 before the first. Earlier ones are removed."""
+    return max((int(kept.name.removeprefix("epoch-")) for kept in project.glob(".fpml/checkpoints/*/epoch-?????")), default=0)
+
+
 def command(*arguments: str, cwd: Path, code: int = 0) -> str:
     """A Python module's command, in this environment: what it said."""
     done = subprocess.run([sys.executable, "-m", *arguments], cwd=cwd, capture_output=True, text=True, timeout=480)

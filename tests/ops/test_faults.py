@@ -13,7 +13,7 @@ import pytest
 
 from infra.local.services import Services
 from tests.conftest import run
-from tests.ops.conftest import REPOSITORY, command, mlflow_client, set_params, slow, the_run, until
+from tests.ops.conftest import REPOSITORY, command, epochs_kept, mlflow_client, set_params, slow, the_run, until
 
 EPOCHS = 30
 
@@ -24,7 +24,7 @@ def start_training(project: Path) -> "subprocess.Popen[str]":
         [sys.executable, "-m", "dvc", "repro", f"train@{the_run(project)}"], cwd=project, text=True, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    until(lambda: list(project.glob(".fpml/checkpoints/*/epoch-00003")) or child.poll() is not None, what="the third epoch")
+    until(lambda: epochs_kept(project) >= 3 or child.poll() is not None, what="the third epoch")
     assert child.poll() is None, "the training ended too soon"
     return child
 

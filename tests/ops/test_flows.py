@@ -9,7 +9,7 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from infra.local.services import Services
-from tests.ops.conftest import REPOSITORY, command, mlflow_client, set_params, slow, the_run, until
+from tests.ops.conftest import REPOSITORY, command, epochs_kept, mlflow_client, set_params, slow, the_run, until
 
 
 def deploy(project: Path, *arguments: str) -> str:
@@ -112,7 +112,7 @@ def test_a_second_run_is_refused_while_one_runs(team_project: Path, team: Servic
     slow(team_project, 3000)
     deploy(team_project)
     first = start("nightly/nightly")
-    until(lambda: list(team_project.glob(".fpml/checkpoints/*/epoch-*")), what="the training")
+    until(lambda: epochs_kept(team_project), what="the training")
     second = start("nightly/nightly")
     assert finished(second).is_cancelled()
     # Its lines are in Prefect's pages while the stage still runs.
@@ -130,10 +130,10 @@ def test_a_second_run_is_refused_while_one_runs(team_project: Path, team: Servic
 def test_a_night_after_the_worker_was_killed(team_project: Path, team: Services) -> None:
     """The worker and all it started die by SIGKILL in the middle of a training: the next night goes on."""
     name = the_run(team_project)
-    slow(team_project, 40)
+    slow(team_project, 60)
     deploy(team_project)
     first = start("nightly/nightly", promote=False)
-    until(lambda: list(team_project.glob(".fpml/checkpoints/*/epoch-00003")), what="the third epoch")
+    until(lambda: epochs_kept(team_project) >= 3, what="the third epoch")
     resumed = next(team_project.glob(".fpml/checkpoints/*/run")).read_text(encoding="utf-8")
     worker = team.process("worker")
     assert worker
@@ -154,7 +154,7 @@ def test_a_night_after_the_worker_was_killed(team_project: Path, team: Services)
     assert any("going on after epoch" in line for line in logs(second))
     assert json.loads((team_project / "models" / name / "run.json").read_text(encoding="utf-8"))["run_id"] == resumed
     history = mlflow_client(team).get_metric_history(resumed, "train/loss")
-    assert sorted(m.step for m in history) == list(range(1, 41))
+    assert sorted(m.step for m in history) == list(range(1, 61))
 
 
 def test_the_doctor_on_a_project_that_is_ill(team_project: Path, team: Services) -> None:
