@@ -27,8 +27,8 @@ def state_of(flow_run: Any) -> Any:
         return client.read_flow_run(flow_run).state
 
 
-def finished(flow_run: Any, seconds: float = 480) -> Any:
-    return until(lambda: (s := state_of(flow_run)) and s.is_final() and s, seconds, f"flow run {flow_run}")
+def finished(flow_run: Any) -> Any:
+    return until(lambda: (s := state_of(flow_run)) and s.is_final() and s, 480, f"flow run {flow_run}")
 
 
 def task_states(flow_run: Any) -> dict[str, str]:

@@ -36,17 +36,14 @@ def asked(address: str, password: str) -> urllib.request.Request:
 
 
 def test_passwords_are_asked_for_and_shown_to_nobody(team: Services) -> None:
-    for address in (
-        f"{team.url('prefect')}/api/admin/version",
-        f"{team.url('mlflow')}/api/2.0/mlflow/experiments/search?max_results=1",
-    ):
-        for password in ("", "another"):  # also where the right one is remembered
+    for name, path in {"prefect": "/api/admin/version", "mlflow": "/api/2.0/mlflow/experiments/search?max_results=1"}.items():
+        address = team.url(name) + path
+        urllib.request.urlopen(asked(address, team.secret(name)), timeout=10).close()
+        for password in ("", "another"):  # now that the right one is known
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(asked(address, password), timeout=10)
             assert refused.value.code == 401, address
             refused.value.close()
-        name = "mlflow" if "mlflow" in address else "prefect"
-        urllib.request.urlopen(asked(address, team.secret(name)), timeout=10).close()
     with pytest.raises(psycopg2.OperationalError, match="password"):
         psycopg2.connect(host="127.0.0.1", port=team.ports["postgres"], user="fpml", password="fpml", dbname="mlflow")
     secrets = list((team.folder / "secrets").iterdir())
