@@ -3,15 +3,12 @@
 import hashlib
 import json
 import shutil
-import time
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from fpml.base.files import new_file
-
-TRIES, WAIT = 50, 0.1  # seconds between them, to read dvc.lock whole
+from fpml.project.locked import locked
 
 
 def cache_folder(root: Path) -> Path:
@@ -69,7 +66,7 @@ def mend(root: Path, stage: str = "") -> list[tuple[bool, str]]:
 def _places(root: Path, cache: Path, stage: str) -> dict[str, list[tuple[Path, Path]]]:
     """For each object the outputs in the workspace that hold it, and its file there. stage: only that one's."""
     outs: list[tuple[Path, str]] = []
-    for name, entry in _locked(root / "dvc.lock", stage).items():
+    for name, entry in locked(root / "dvc.lock", [stage] if stage else []).items():
         if stage in ("", name):
             outs += [(root / o["path"], o["md5"]) for o in entry.get("outs", [])]
     for pointer in [] if stage else (root / "data" / "raw").glob("*.dvc"):
@@ -86,23 +83,6 @@ def _places(root: Path, cache: Path, stage: str) -> dict[str, list[tuple[Path, P
             for entry in entries:
                 found.setdefault(entry["md5"], []).append((out, out / entry["relpath"]))
     return found
-
-
-def _locked(lock: Path, stage: str) -> dict[str, Any]:
-    """dvc.lock's stages. DVC writes it in place: while another stage ends it may be there in part, so one that is asked for is
-    waited for."""
-    for left in reversed(range(TRIES)):
-        try:
-            content = yaml.safe_load(lock.read_text(encoding="utf-8")) if lock.exists() else None
-        except yaml.YAMLError:
-            if not stage or not left:
-                raise
-            content = None
-        stages: dict[str, Any] = (content or {}).get("stages", {})
-        if not stage or stage in stages:
-            break
-        time.sleep(WAIT)
-    return stages
 
 
 def _md5(path: Path) -> str:

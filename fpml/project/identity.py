@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from fpml.base.files import new_file, root
+from fpml.project.locked import locked
 
 
 @dataclass
@@ -44,15 +45,16 @@ def run_name(identity: Identity, model_folder: Path) -> str:
 def dataset_digests(names: list[str], paths: dict[str, str], manifests: Path) -> list[dict[str, str]]:
     """DVC's md5 of each dataset: from its .dvc file, or from dvc.lock where a stage generates it; the
     manifest's own hash where DVC knows nothing of it."""
+    pointers = {name: root() / "data" / "raw" / f"{name}.dvc" for name in names}
+    generated = [f"ingest@{name}" for name in names if not pointers[name].exists()]
+    # Under DVC these stages have run, and are in its lock; by hand they may have been run by hand too.
+    stages = locked(root() / "dvc.lock", generated if "DVC_STAGE" in os.environ else []) if generated else {}
     out = []
     for name in names:
-        digest, origin = None, "dvc"
-        pointer = root() / "data" / "raw" / f"{name}.dvc"
-        lock = root() / "dvc.lock"
-        if pointer.exists():
-            digest = yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"][0]["md5"]
-        elif lock.exists():
-            stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+        origin = "dvc"
+        if pointers[name].exists():
+            digest = yaml.safe_load(pointers[name].read_text(encoding="utf-8"))["outs"][0]["md5"]
+        else:
             deps = stages.get(f"ingest@{name}", {}).get("deps", [])
             digest = next((d["md5"] for d in deps if d["path"] == paths[name]), None)
         if digest is None:

@@ -89,14 +89,3 @@ def test_a_cache_elsewhere_is_found(cached: Path, tmp_path_factory: pytest.TempP
     assert cache_folder(cached) == shared
     run("dvc", "cache", "dir", "--local", "../other", cwd=cached)
     assert cache_folder(cached) == (cached / "../other").resolve()
-
-
-def test_a_lock_that_is_being_written_is_read_again(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fpml.admin import cache
-
-    lock = cached / "dvc.lock"
-    whole = lock.read_text(encoding="utf-8")
-    stage = next(iter(yaml.safe_load(whole)["stages"]))
-    lock.write_text("stages:\n  torn", encoding="utf-8")
-    monkeypatch.setattr(cache.time, "sleep", lambda _: lock.write_text(whole, encoding="utf-8"))
-    assert stage in cache._locked(lock, stage)
