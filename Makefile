@@ -71,7 +71,7 @@ install = UV_DEFAULT_INDEX=$(call of_pip,INDEX_URL,index-url) UV_INDEX=$(call of
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@echo "installing into .venv, about a minute (log: .venv/install.log) ..."
-	@{ .venv/bin/python -m pip install --disable-pip-version-check --no-input uv==0.13.9 && $(install) -e '.[pipeline,try]'; } \
+	@{ .venv/bin/python -m pip install --disable-pip-version-check --no-input -c constraints.txt uv && $(install) -e '.[pipeline,try]'; } \
 	  > .venv/install.log 2>&1 || { tail -n 20 .venv/install.log; exit 1; }
 	@touch $@
 
