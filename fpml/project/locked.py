@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML, YAMLError
 
 TRIES, WAIT = 50, 0.1  # seconds between them, to read it whole
 
@@ -14,13 +14,12 @@ def locked(lock: Path, stages: Collection[str] = ()) -> dict[str, dict[str, Any]
     """Its stages; none where it is not there. DVC writes it in place: while another stage ends it may be there in part, so it
     is read again until it holds these stages to their end, which is their outputs; or for some seconds.
 
-    Raises yaml.YAMLError where it stays torn."""
+    Raises YAMLError where it stays torn."""
     for left in reversed(range(TRIES)):
         found: dict[str, dict[str, Any]] = {}
         try:
-            # By libyaml: Python's own parser takes ten times as long.
-            content = yaml.load(lock.read_text(encoding="utf-8"), yaml.CSafeLoader) if lock.exists() else None
-        except yaml.YAMLError:
+            content = YAML(typ="safe").load(lock.read_text(encoding="utf-8")) if lock.exists() else None
+        except YAMLError:
             if not left:
                 raise
         else:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-import yaml
+from ruamel.yaml import YAMLError
 
 from fpml.project import identity, locked
 
@@ -52,7 +52,7 @@ def test_what_never_comes_is_not_waited_for_without_end(lock: Path, monkeypatch:
     assert "ingest@prints" in locked.locked(lock, ["train@prints"])
     assert len(waits) == locked.TRIES
     lock.write_text("stages: {torn", encoding="utf-8")
-    with pytest.raises(yaml.YAMLError):
+    with pytest.raises(YAMLError):
         locked.locked(lock)
 
 
