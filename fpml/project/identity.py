@@ -55,7 +55,7 @@ def dataset_digests(names: list[str], paths: dict[str, str], manifests: Path) ->
         if pointers[name].exists():
             digest = yaml.safe_load(pointers[name].read_text(encoding="utf-8"))["outs"][0]["md5"]
         else:
-            deps = stages.get(f"ingest@{name}", {}).get("deps", [])
+            deps = (stages.get(f"ingest@{name}") or {}).get("deps", [])
             digest = next((d["md5"] for d in deps if d["path"] == paths[name]), None)
         if digest is None:
             digest, origin = hashlib.md5((manifests / f"{name}.parquet").read_bytes()).hexdigest(), "manifest"

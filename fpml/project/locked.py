@@ -14,12 +14,12 @@ def locked(lock: Path, stages: Collection[str] = ()) -> dict[str, dict[str, Any]
     """Its stages; none where it is not there. DVC writes it in place: while another stage ends it may be there in part, so it
     is read again until it holds these stages to their end, which is their outputs; or for some seconds.
 
-    Raises YAMLError where it stays torn."""
+    Raises YAMLError or UnicodeDecodeError where it stays torn."""
     for left in reversed(range(TRIES)):
         found: dict[str, dict[str, Any]] = {}
         try:
             content = YAML(typ="safe").load(lock.read_text(encoding="utf-8")) if lock.exists() else None
-        except YAMLError:
+        except (YAMLError, UnicodeDecodeError):
             if not left:
                 raise
         else:
