@@ -59,7 +59,8 @@ up: .venv/servers
 down: .venv/ready
 	@python -m infra.local down
 
-# uv takes half of pip's time. It reads none of pip's settings, so it is told where packages come from and whom to trust.
+# uv takes half of pip's time. It reads none of pip's settings, so it is told where packages come from (and to weigh
+# all indexes alike, as pip does) and whose certificates count: the system's.
 of_pip = "$${PIP_$(1):-$$(.venv/bin/python -m pip config get global.$(2) 2> /dev/null | paste -sd ' ' -)}"
 install = UV_DEFAULT_INDEX=$(call of_pip,INDEX_URL,index-url) UV_INDEX=$(call of_pip,EXTRA_INDEX_URL,extra-index-url) \
   UV_INDEX_STRATEGY=unsafe-best-match UV_FIND_LINKS=$(call of_pip,FIND_LINKS,find-links) UV_SYSTEM_CERTS=true \
